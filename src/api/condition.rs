@@ -1,0 +1,13 @@
+//! The types of condition that a `WeightedShare` reports in `status.conditions`.
+
+/// Every member holds its share, or waits only for what its own state explains.
+pub const READY: &str = "Ready";
+
+/// The controller is still moving towards the division of the present spec.
+pub const RECONCILING: &str = "Reconciling";
+
+/// Nothing can be done until somebody changes the spec or the cluster.
+pub const STALLED: &str = "Stalled";
+
+/// The members' minimums add up to more than the capacity.
+pub const OVERCOMMITTED: &str = "Overcommitted";

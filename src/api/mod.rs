@@ -1,0 +1,14 @@
+//! What users write: the `WeightedShare` resource, its rules and its conditions.
+
+pub mod condition;
+mod crd;
+mod rules;
+mod schema;
+mod spec;
+mod status;
+#[cfg(test)]
+mod tests;
+
+pub use crd::{crd, crd_yaml};
+pub use spec::{Member, Mode, Resources, TargetRef, WeightPer, WeightedShare, WeightedShareSpec};
+pub use status::{MemberState, MemberStatus, WeightedShareStatus};

@@ -1,0 +1,253 @@
+//! What the schema refuses, and the sentence that says what to write instead.
+//!
+//! The rules are CEL: the API server runs them on every write. A rule stands as close to the field
+//! as it can, so that the error names the member. Each stays inside the API server's cost limit
+//! because every list, map and string that it walks has a maximum.
+
+use kube::core::{Message, Rule};
+
+use super::schema::QUANTITY;
+
+/// A rule and its sentence.
+fn stated(rule: impl Into<String>, sentence: impl Into<String>) -> Rule {
+    Rule::new(rule).message(Message::Message(sentence.into()))
+}
+
+/// A rule whose sentence is put together from the object.
+fn explained(rule: impl Into<String>, sentence: impl Into<String>) -> Rule {
+    Rule::new(rule).message(Message::Expression(sentence.into()))
+}
+
+/// At least one resource in the capacity.
+pub fn capacity_named() -> Rule {
+    stated(
+        "has(self.cpu) || has(self.memory)",
+        "the pool has nothing to divide: write cpu, memory or both, such as {cpu: \"6\", memory: 12Gi}",
+    )
+}
+
+/// No capacity of zero.
+pub fn capacity_positive(resource: &str) -> Rule {
+    not_zero(
+        resource,
+        &format!(
+            "there is nothing to divide in a capacity of zero: write how much {resource} the members \
+             share, or leave {resource} out, so that it is not touched"
+        ),
+    )
+}
+
+/// No maximum of zero.
+pub fn max_positive(resource: &str) -> Rule {
+    not_zero(
+        resource,
+        &format!(
+            "a max of zero would leave the member nothing: write the most that it may hold, or leave \
+             {resource} out for no maximum"
+        ),
+    )
+}
+
+/// The amount named `resource` of `self`, if there is one that can be read, is not zero.
+fn not_zero(resource: &str, sentence: &str) -> Rule {
+    stated(
+        format!(
+            "!has(self.{resource}) || !isQuantity(string(self.{resource})) \
+             || quantity(string(self.{resource})).compareTo(quantity('0')) != 0"
+        ),
+        sentence,
+    )
+    .field_path(format!(".{resource}"))
+}
+
+/// A member bounds only what the pool divides.
+pub fn bounds_in_capacity(resource: &str) -> Rule {
+    stated(
+        format!(
+            "has(self.capacity.{resource}) || !has(self.members) || !self.members.exists(m, \
+             (has(m.min) && has(m.min.{resource})) || (has(m.max) && has(m.max.{resource})))"
+        ),
+        format!(
+            "a member has a min or max for {resource}, which the pool does not divide: add \
+             {resource} to spec.capacity, or take it out of the member"
+        ),
+    )
+    .field_path(".members")
+}
+
+/// A member's name can stand in a label and in a metric.
+pub fn member_name() -> Rule {
+    explained(
+        "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+        "\"the name '\" + self + \"' cannot be used: write lower-case letters, digits and -, with a \
+         letter or digit at both ends, such as checkout or db-1\"",
+    )
+}
+
+/// Weights from 1 to 10000.
+pub fn weight_range() -> Rule {
+    stated(
+        "1 <= self && self <= 10000",
+        "a weight is a whole number from 1 to 10000: write one of these, or leave weight out for 100",
+    )
+}
+
+/// Exactly one way to find the member's pods.
+pub fn one_source_of_pods() -> Rule {
+    explained(
+        "has(self.selector) != has(self.targetRef)",
+        "has(self.selector) \
+         ? 'selector and targetRef are both set: keep selector for pods by label, or targetRef for one workload' \
+         : 'the member has no pods: write selector (pods by label) or targetRef (one workload)'",
+    )
+}
+
+/// No minimum above the maximum.
+pub fn min_below_max(resource: &str) -> Rule {
+    let (min, max) =
+        (format!("string(self.min.{resource})"), format!("string(self.max.{resource})"));
+    explained(
+        format!(
+            "!has(self.min) || !has(self.min.{resource}) || !has(self.max) || !has(self.max.{resource}) \
+             || !isQuantity({min}) || !isQuantity({max}) \
+             || !quantity({min}).isGreaterThan(quantity({max}))"
+        ),
+        format!(
+            "'min.{resource} ' + {min} + ' is above max.{resource} ' + {max} + ': lower min or raise max'"
+        ),
+    )
+    .field_path(format!(".min.{resource}"))
+}
+
+/// A workload that has pods, in the API version that it has.
+pub fn target_kind() -> Rule {
+    let apps = "self.kind in ['Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet']";
+    explained(
+        format!(
+            "{apps} ? self.apiVersion == 'apps/v1' \
+             : self.kind == 'Job' ? self.apiVersion == 'batch/v1' \
+             : self.kind == 'Pod' && self.apiVersion == 'v1'"
+        ),
+        format!(
+            "{apps} ? 'a ' + self.kind + ' is in another API version: write apiVersion: apps/v1' \
+             : self.kind == 'Job' ? 'a Job is in another API version: write apiVersion: batch/v1' \
+             : self.kind == 'Pod' ? 'a Pod is in another API version: write apiVersion: v1' \
+             : \"the kind '\" + self.kind + \"' is not known here: write Deployment, StatefulSet, \
+             DaemonSet, ReplicaSet, Job or Pod, or select the pods by label with selector\""
+        ),
+    )
+}
+
+/// A name that a workload can have.
+pub fn target_name() -> Rule {
+    explained(
+        "self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",
+        "\"no workload can have the name '\" + self + \"': write its metadata.name, in lower-case \
+         letters, digits, - and .\"",
+    )
+}
+
+/// How an amount of one resource is written.
+pub struct Amount {
+    /// The resource, in words.
+    what: &'static str,
+    /// What to write.
+    how: &'static str,
+    /// One amount that is right.
+    example: &'static str,
+    /// The smallest unit, in words.
+    unit: &'static str,
+    /// The smallest unit is 10^-decimals.
+    decimals: usize,
+    /// The most there can be, in the smallest unit.
+    most: &'static str,
+    /// What to write instead of more.
+    too_much: &'static str,
+}
+
+/// How CPU is written.
+pub const CPU: Amount = Amount {
+    what: "CPU",
+    how: "cores, such as 2 or 0.25, or millicores, such as 250m",
+    example: "250m",
+    unit: "millicore",
+    decimals: 3,
+    most: "1e12",
+    too_much: "write at most 1G cores (bytes belong under memory)",
+};
+
+/// How memory is written.
+pub const MEMORY: Amount = Amount {
+    what: "memory",
+    how: "bytes, alone or with one of the suffixes k, M, G, T, Ki, Mi, Gi, Ti, such as 512Mi, 4Gi or 4G",
+    example: "512Mi",
+    unit: "byte",
+    decimals: 0,
+    most: "1e18",
+    too_much: "write at most 1E (10^18 bytes)",
+};
+
+/// CPU in whole millicores, memory in whole bytes, in the syntax of Kubernetes.
+pub fn quantity(amount: &Amount) -> Rule {
+    let Amount { what, how, example, unit, most, too_much, .. } = amount;
+    let is_amount = format!("string(self).matches('{QUANTITY}')");
+    // The amount in its smallest unit, exactly: quantities can be added, but not multiplied.
+    let ten_times = format!(".map(q, q{})", ".add(q)".repeat(9));
+    let in_units = format!("[quantity(string(self))]{}", ten_times.repeat(amount.decimals));
+    // isInteger knows most whole amounts, but not one written with decimals (1.5Gi). That is whole
+    // if it is the whole number that is nearest. (Above 2^53 the nearest may be missed, and such an
+    // amount is refused; one that is not whole is never taken.)
+    let nearest = "quantity('0').add(int(q.asApproximateFloat() + 0.5))";
+    explained(
+        format!(
+            "{is_amount} && {in_units}.all(q, q.asApproximateFloat() <= {most} \
+             && (q.isInteger() || q.compareTo({nearest}) == 0))"
+        ),
+        format!(
+            "\"'\" + string(self) + \"' \" + (string(self).startsWith('-') \
+             ? 'is negative: write an amount of zero or more, such as {example}' \
+             : !{is_amount} ? 'is not an amount of {what}: write {how}' \
+             : {in_units}.exists(q, q.asApproximateFloat() > {most}) \
+             ? 'is too much {what}: {too_much}' \
+             : 'is finer than a {unit}: round it to a whole number of {unit}s, such as {example}')"
+        ),
+    )
+}
+
+/// The operators of a label selector.
+pub fn operator() -> Rule {
+    explained(
+        "self in ['In', 'NotIn', 'Exists', 'DoesNotExist']",
+        "\"the operator '\" + self + \"' is not known: write In, NotIn, Exists or DoesNotExist\"",
+    )
+}
+
+/// Values where the operator compares with them, and only there.
+pub fn operator_values() -> Rule {
+    explained(
+        "self.operator in ['In', 'NotIn'] ? has(self.values) && self.values.size() > 0 \
+         : !(self.operator in ['Exists', 'DoesNotExist']) || !has(self.values) || self.values.size() == 0",
+        "self.operator in ['In', 'NotIn'] \
+         ? 'the operator ' + self.operator + ' needs something to compare with: write values, such as values: [web]' \
+         : 'the operator ' + self.operator + ' looks at the key alone: take values out, or write In or NotIn'",
+    )
+    .field_path(".values")
+}
+
+/// The syntax of a label's key.
+pub fn label_key() -> Rule {
+    explained(
+        "self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$')",
+        "\"no label can have the key '\" + self + \"': write letters, digits, -, _ and ., at most 63, \
+         with a DNS name and / before it if need be, such as app or app.kubernetes.io/name\"",
+    )
+}
+
+/// The syntax of a label's value.
+pub fn label_value() -> Rule {
+    explained(
+        "self.matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$')",
+        "\"no label can have the value '\" + self + \"': write letters, digits, -, _ and ., with a \
+         letter or digit at both ends\"",
+    )
+}

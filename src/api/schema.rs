@@ -1,0 +1,185 @@
+//! The OpenAPI schema of types that are not our own: quantities, label selectors, conditions.
+
+use std::borrow::Cow;
+
+use kube::core::Rule;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use super::rules;
+use crate::share::{Bytes, MilliCpu};
+
+/// The syntax of a Kubernetes quantity that is not negative.
+pub const QUANTITY: &str = "^[+]?([0-9]+[.]?[0-9]*|[.][0-9]+)\
+                            ([numkMGTPE]|[KMGTPE]i|[eE]([+]?[0-9]{1,2}|-[0-9]))?$";
+
+/// The longest text of a quantity: room for 2^63 with a few decimals.
+const QUANTITY_LENGTH: u32 = 24;
+
+impl JsonSchema for MilliCpu {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "MilliCpu".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        quantity(rules::quantity(&rules::CPU))
+    }
+}
+
+impl JsonSchema for Bytes {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Bytes".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        quantity(rules::quantity(&rules::MEMORY))
+    }
+}
+
+/// A string or an integer, as Kubernetes writes quantities.
+fn quantity(rule: Rule) -> Schema {
+    json_schema!({
+        "x-kubernetes-int-or-string": true,
+        "maxLength": QUANTITY_LENGTH,
+        "x-kubernetes-validations": [rule],
+    })
+}
+
+/// A whole number. With a format, the API server would speak of a float64 where one writes 1.5.
+pub fn integer(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "integer"})
+}
+
+/// Amounts as the controller writes them: strings in canonical form.
+pub fn amounts(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "properties": {
+            "cpu": {"description": "CPU in cores, or in millicores with m: 2, 250m.", "type": "string"},
+            "memory": {
+                "description": "Memory in bytes, with a binary suffix where that is exact: 12Gi, 1000.",
+                "type": "string",
+            },
+        },
+    })
+}
+
+/// A label selector. The API server does not check the selectors of custom resources by itself.
+pub fn label_selector(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "x-kubernetes-map-type": "atomic",
+        "properties": {
+            "matchLabels": {
+                "description": "Labels that a pod must have, each with this value. Example: {app: checkout}.",
+                "type": "object",
+                "maxProperties": 32,
+                "additionalProperties": label_value(),
+            },
+            "matchExpressions": {
+                "description": "Requirements that a pod must meet, all of them. \
+                                Example: [{key: tier, operator: In, values: [web, api]}].",
+                "type": "array",
+                "x-kubernetes-list-type": "atomic",
+                "maxItems": 6,
+                "items": label_requirement(),
+            },
+        },
+    })
+}
+
+/// One requirement of a label selector.
+fn label_requirement() -> Schema {
+    json_schema!({
+        "type": "object",
+        "required": ["key", "operator"],
+        "properties": {
+            "key": {
+                "description": "The key of the label.",
+                "type": "string",
+                "maxLength": 317,
+                "x-kubernetes-validations": [rules::label_key()],
+            },
+            "operator": {
+                "description": "In, NotIn, Exists or DoesNotExist.",
+                "type": "string",
+                "maxLength": 32,
+                "x-kubernetes-validations": [rules::operator()],
+            },
+            "values": {
+                "description": "What In and NotIn compare the label's value with. \
+                                Nothing for Exists and DoesNotExist.",
+                "type": "array",
+                "x-kubernetes-list-type": "atomic",
+                "maxItems": 20,
+                "items": label_value(),
+            },
+        },
+        "x-kubernetes-validations": [rules::operator_values()],
+    })
+}
+
+/// The value of a label.
+fn label_value() -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 63,
+        "x-kubernetes-validations": [rules::label_value()],
+    })
+}
+
+/// The conditions of a status, keyed by type.
+pub fn conditions(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+        "maxItems": 32,
+        "items": {
+            "type": "object",
+            "required": ["lastTransitionTime", "message", "reason", "status", "type"],
+            "properties": {
+                "type": {
+                    "description": "The condition: Ready, Reconciling, Stalled or Overcommitted.",
+                    "type": "string",
+                    "maxLength": 316,
+                },
+                "status": {
+                    "description": "Whether the condition holds.",
+                    "type": "string",
+                    "enum": ["True", "False", "Unknown"],
+                },
+                "observedGeneration": {
+                    "description": "The generation of the spec that the condition speaks of.",
+                    "type": "integer",
+                    "format": "int64",
+                    "minimum": 0,
+                },
+                "lastTransitionTime": {
+                    "description": "When the condition's status changed last.",
+                    "type": "string",
+                    "format": "date-time",
+                },
+                "reason": {
+                    "description": "Why, in one word in CamelCase, for programs.",
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 1024,
+                    "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+                },
+                "message": {
+                    "description": "Why, and what can be done about it, in a sentence, for people.",
+                    "type": "string",
+                    "maxLength": 32768,
+                },
+            },
+        },
+    })
+}

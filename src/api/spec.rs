@@ -1,0 +1,221 @@
+//! The part of a `WeightedShare` that its user writes.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{WeightedShareStatus, rules, schema};
+use crate::share::{Bytes, MilliCpu, PerResource, Resource};
+
+/// A pool of CPU and memory, and the members that share it by weight.
+///
+/// Example: six cores, of which `checkout` owns four parts and `search` owns one:
+/// `{capacity: {cpu: "6"}, members: [{name: checkout, weight: 400, selector: {matchLabels: {app:
+/// checkout}}}, {name: search, weight: 100, targetRef: {apiVersion: apps/v1, kind: Deployment, name:
+/// search}}]}`.
+#[allow(clippy::duplicated_attributes, reason = "the columns have some values in common")]
+#[derive(Clone, CustomResource, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[kube(
+    group = "weightedshare.dev",
+    version = "v1alpha1",
+    kind = "WeightedShare",
+    plural = "weightedshares",
+    shortname = "ws",
+    category = "weightedshare",
+    namespaced,
+    status = "WeightedShareStatus",
+    derive = "Default",
+    derive = "PartialEq",
+    doc = "A pool of CPU and memory, and the members that share it by weight.",
+    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
+    printcolumn(name = "CPU", type_ = "string", json_path = ".spec.capacity.cpu"),
+    printcolumn(name = "CPU Allocated", type_ = "string", json_path = ".status.allocated.cpu"),
+    printcolumn(name = "Memory", type_ = "string", json_path = ".spec.capacity.memory"),
+    printcolumn(
+        name = "Memory Allocated",
+        type_ = "string",
+        json_path = ".status.allocated.memory",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    )
+)]
+#[x_kube(validation = rules::bounds_in_capacity("cpu"))]
+#[x_kube(validation = rules::bounds_in_capacity("memory"))]
+#[serde(rename_all = "camelCase")]
+pub struct WeightedShareSpec {
+    /// What the controller does with the division. `Auto` resizes the pods in place. `Observe` works
+    /// everything out, reports it in status, and changes nothing.
+    #[serde(default)]
+    pub mode: Mode,
+
+    /// How much the members share in all, in the unit of pod requests. At least one of cpu and
+    /// memory. A resource that is not named is not touched. Example: `{cpu: "6", memory: 12Gi}`.
+    #[x_kube(validation = rules::capacity_named())]
+    #[x_kube(validation = rules::capacity_positive("cpu"))]
+    #[x_kube(validation = rules::capacity_positive("memory"))]
+    pub capacity: Resources,
+
+    /// Who shares the pool: at most 256 members, each with its own name. Two managers may own
+    /// different members of one list with server-side apply.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub members: Vec<Member>,
+}
+
+/// What the controller does with the division.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum Mode {
+    /// Resize the pods in place.
+    #[default]
+    Auto,
+    /// Work everything out, change nothing.
+    Observe,
+}
+
+/// An amount of CPU, of memory, or of both.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct Resources {
+    /// CPU in cores. Examples: `"2"`, `500m` (half a core), `"0.25"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<MilliCpu>,
+
+    /// Memory in bytes. Examples: `512Mi`, `1.5Gi`, `4G`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Bytes>,
+}
+
+impl Resources {
+    /// Whether neither resource is named.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.cpu.is_none() && self.memory.is_none()
+    }
+
+    /// The amount of one resource, in its unit (millicores or bytes).
+    #[must_use]
+    pub fn get(&self, resource: Resource) -> Option<u64> {
+        match resource {
+            Resource::Cpu => self.cpu.map(|cpu| cpu.0),
+            Resource::Memory => self.memory.map(|memory| memory.0),
+        }
+    }
+}
+
+impl From<PerResource<Option<u64>>> for Resources {
+    fn from(amounts: PerResource<Option<u64>>) -> Self {
+        Self { cpu: amounts.cpu.map(MilliCpu), memory: amounts.memory.map(Bytes) }
+    }
+}
+
+/// One member of the pool: some pods, and the weight they have together.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::one_source_of_pods())]
+#[x_kube(validation = rules::min_below_max("cpu"))]
+#[x_kube(validation = rules::min_below_max("memory"))]
+pub struct Member {
+    /// The member's name in this pool: lower-case letters, digits and `-`, at most 63.
+    #[schemars(length(max = 63))]
+    #[x_kube(validation = rules::member_name())]
+    pub name: String,
+
+    /// How much the member owns, against the weights of the others: of two members, one with 200
+    /// owns twice as much as one with 100. From 1 to 10000.
+    #[serde(default = "default_weight")]
+    #[schemars(schema_with = "schema::integer")]
+    #[x_kube(validation = rules::weight_range())]
+    pub weight: u32,
+
+    /// What the weight counts for. `Member`: all pods of the member together, so that scaling out
+    /// buys no share. `Replica`: each pod by itself, so that the member's weight grows with its pods.
+    #[serde(default)]
+    pub weight_per: WeightPer,
+
+    /// What the member holds at least, all its pods together. Example: `{cpu: 500m}`.
+    #[serde(default, skip_serializing_if = "Resources::is_empty")]
+    pub min: Resources,
+
+    /// What the member holds at most, all its pods together. Example: `{cpu: "4"}`.
+    #[serde(default, skip_serializing_if = "Resources::is_empty")]
+    #[x_kube(validation = rules::max_positive("cpu"))]
+    #[x_kube(validation = rules::max_positive("memory"))]
+    pub max: Resources,
+
+    /// The member's pods, by label, in the namespace of the pool. Either this or `targetRef`.
+    /// Example: `{matchLabels: {app: checkout}}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::label_selector")]
+    pub selector: Option<LabelSelector>,
+
+    /// The workload whose pods these are, in the namespace of the pool. Either this or `selector`.
+    /// Example: `{apiVersion: apps/v1, kind: Deployment, name: checkout}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "TargetRef")]
+    pub target_ref: Option<TargetRef>,
+}
+
+impl Default for Member {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            weight: default_weight(),
+            weight_per: WeightPer::default(),
+            min: Resources::default(),
+            max: Resources::default(),
+            selector: None,
+            target_ref: None,
+        }
+    }
+}
+
+/// The weight of a member that names none.
+fn default_weight() -> u32 {
+    100
+}
+
+/// What a weight counts for.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum WeightPer {
+    /// All pods of the member together.
+    #[default]
+    Member,
+    /// Each pod of the member.
+    Replica,
+}
+
+/// One workload by name, as in a HorizontalPodAutoscaler.
+#[derive(Clone, Debug, Default, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::target_kind())]
+pub struct TargetRef {
+    /// The workload's API version: `apps/v1`, `batch/v1` for a Job, `v1` for a Pod.
+    #[schemars(length(max = 64))]
+    pub api_version: String,
+
+    /// The workload's kind: Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or Pod.
+    #[schemars(length(max = 64))]
+    pub kind: String,
+
+    /// The workload's name, in the namespace of the pool.
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = rules::target_name())]
+    pub name: String,
+}

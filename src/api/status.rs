@@ -1,0 +1,105 @@
+//! The part of a `WeightedShare` that the controller writes.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Resources, schema};
+
+/// What the controller made of the pool.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WeightedShareStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// Ready, Reconciling, Stalled and Overcommitted, each with a reason and a sentence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+
+    /// What there is to divide.
+    #[serde(default, skip_serializing_if = "Resources::is_empty")]
+    #[schemars(schema_with = "schema::amounts")]
+    pub capacity: Resources,
+
+    /// What the pods of the pool hold in all, by their requests.
+    #[serde(default, skip_serializing_if = "Resources::is_empty")]
+    #[schemars(schema_with = "schema::amounts")]
+    pub allocated: Resources,
+
+    /// Each member of the spec: what it owns and what it holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), extend(
+        "x-kubernetes-list-type" = "map",
+        "x-kubernetes-list-map-keys" = ["name"]
+    ))]
+    pub members: Vec<MemberStatus>,
+}
+
+/// One member of the pool, as the controller sees it.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberStatus {
+    /// The member's name, as in the spec.
+    pub name: String,
+
+    /// The weight that the member was given in the division.
+    #[schemars(with = "i64")]
+    pub weight: u32,
+
+    /// How many pods the member has, without those that are finished or terminating.
+    #[schemars(with = "i64")]
+    pub pods: u32,
+
+    /// What the member is granted, all its pods together.
+    #[serde(default, skip_serializing_if = "Resources::is_empty")]
+    #[schemars(schema_with = "schema::amounts")]
+    pub share: Resources,
+
+    /// What the member's pods hold by now, all together.
+    #[serde(default, skip_serializing_if = "Resources::is_empty")]
+    #[schemars(schema_with = "schema::amounts")]
+    pub applied: Resources,
+
+    /// The `cpu.shares` (cgroup v1) of the member's pods together: 1024 for each core.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64")]
+    pub cpu_shares: Option<u64>,
+
+    /// The `cpu.weight` (cgroup v2) of the member's pods together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64")]
+    pub cpu_weight: Option<u64>,
+
+    /// How far the member's pods are on the way to their share. `Settled`: every pod holds it.
+    /// `Resizing`: a pod is being resized. `Deferred`: a pod's node has no room now. `Infeasible`: a
+    /// pod's node can never give it. `Skipped`: the member is left alone, and the reason says why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "MemberState")]
+    pub state: Option<MemberState>,
+
+    /// Why the member is in this state: one word in CamelCase, for programs.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+
+    /// Why the member is in this state, and what can be done about it: a sentence, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+/// How far the pods of a member are on the way to their share.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum MemberState {
+    /// Every pod holds its share.
+    Settled,
+    /// A pod is being resized.
+    Resizing,
+    /// A pod's node has no room for its share now.
+    Deferred,
+    /// A pod's node can never give it its share.
+    Infeasible,
+    /// The member is left alone: the reason says why.
+    Skipped,
+}

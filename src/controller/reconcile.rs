@@ -1,0 +1,196 @@
+//! One turn for one pool: observe -> weigh -> divide -> actuate -> report. Only the first and the last two stages
+//! talk to the API server; what is between is decided from one snapshot.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream};
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{Patch, PatchParams},
+    runtime::controller::Action,
+};
+use serde_json::json;
+use tracing::{info, warn};
+
+use super::{
+    Context, Error,
+    divide::divide,
+    events::{self, Notice},
+    moves::{self, Release},
+    report,
+    standing::{Outcome, describe},
+    weigh::weigh,
+};
+use crate::{
+    actuate::{self, PodResize, RefusalKind},
+    api::{Mode, WeightedShare},
+    observe::{FIELD_MANAGER, Guarded, World},
+};
+
+/// What keeps a pool from vanishing before its pods are back at their templates.
+const FINALIZER: &str = "weightedshare.dev/release";
+/// How long a deleted pool waits for pods to go back.
+const RELEASE_SECONDS: i64 = 60;
+/// How many resizes are on their way to the API server at once.
+const RESIZES_AT_ONCE: usize = 8;
+/// How soon a pool is looked at again on its own: at once, while something waits for room; else now and then.
+const SOON: Duration = Duration::from_secs(1);
+const WAITING: Duration = Duration::from_secs(5);
+const SETTLED: Duration = Duration::from_secs(300);
+
+/// Takes one turn for one pool.
+///
+/// # Errors
+/// When the object cannot be read, the API server fails, or resizes were refused.
+pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+    let pool = pool.0.as_ref().map_err(|invalid| Error::Unreadable(invalid.error.clone()))?;
+    context.world.ready().await?;
+    if pool.metadata.deletion_timestamp.is_some() {
+        return release(pool, &context).await;
+    }
+    if pool.spec.mode == Mode::Auto && !pool.finalizers().iter().any(|it| it == FINALIZER) {
+        set_finalizers(pool, &context.client, true).await?;
+    }
+
+    let snapshot = context.world.snapshot(&pool.namespace().unwrap_or_default());
+    let weighed = weigh(&snapshot, pool);
+    let divided = divide(&weighed, &pool.spec.capacity, |pod| snapshot.template(pod));
+    let mut outcome = Outcome::default();
+    if pool.spec.mode == Mode::Auto {
+        let resizes = moves::towards_shares(&divided, &snapshot.free);
+        outcome = actuate(&context, pool, resizes).await;
+    }
+    // Pods that left all pools go back, at the hands of the oldest pool that is there.
+    if snapshot.pools.first().is_some_and(|first| first.name_any() == pool.name_any()) {
+        let returned = moves::back_to_templates(&snapshot).resizes;
+        actuate(&context, pool, returned).await;
+    }
+
+    let status = report::status(pool, &weighed, &divided, &outcome, Time(Timestamp::now()));
+    if pool.status.as_ref() != Some(&status) {
+        let notices = events::notices(pool.status.as_ref(), &status, &weighed, &outcome);
+        let patch = json!({
+            "apiVersion": "weightedshare.dev/v1alpha1",
+            "kind": "WeightedShare",
+            "status": &status,
+        });
+        api(pool, &context.client)
+            .patch_status(&pool.name_any(), &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch))
+            .await
+            .map_err(|source| Error::Api { what: "take the status of", source })?;
+        events::publish(&context.client, pool, notices).await;
+    }
+
+    let mut refusals = outcome.refused.iter().filter(|refusal| refusal.kind != RefusalKind::Outdated);
+    if let Some(first) = refusals.next() {
+        return Err(Error::Refused { count: 1 + refusals.count(), first: first.to_string() });
+    }
+    let ready = status.conditions.iter().any(|it| it.type_ == "Ready" && it.status == "True");
+    context.settled(pool);
+    Ok(Action::requeue(match outcome.refused.is_empty() {
+        false => SOON,
+        true if !ready => WAITING,
+        true => SETTLED,
+    }))
+}
+
+/// Sends the resizes, those of one pod one after the other, and remembers the answers.
+async fn actuate(context: &Context, pool: &WeightedShare, resizes: Vec<PodResize>) -> Outcome {
+    let mut of_pods: Vec<Vec<PodResize>> = Vec::new();
+    for resize in resizes {
+        match of_pods.iter_mut().find(|of_pod| of_pod[0].pod == resize.pod) {
+            Some(of_pod) => of_pod.push(resize),
+            None => of_pods.push(vec![resize]),
+        }
+    }
+    let mut outcome = Outcome::default();
+    let mut answers = stream::iter(of_pods)
+        .map(|of_pod| send_in_turn(&context.client, &context.world, of_pod))
+        .buffer_unordered(RESIZES_AT_ONCE);
+    while let Some((sent, refused)) = answers.next().await {
+        for resize in &sent {
+            info!(pool = %pool.name_any(), namespace = %resize.namespace, pod = %resize.pod, "{}", describe(resize));
+        }
+        outcome.sent.extend(sent);
+        if let Some(refusal) = refused {
+            if refusal.kind != RefusalKind::Outdated {
+                warn!(pool = %pool.name_any(), "{refusal}");
+            }
+            outcome.refused.push(refusal);
+        }
+    }
+    outcome
+}
+
+async fn send_in_turn(
+    client: &Client,
+    world: &World,
+    resizes: Vec<PodResize>,
+) -> (Vec<PodResize>, Option<actuate::Refusal>) {
+    let mut sent = Vec::new();
+    let mut version: Option<String> = None;
+    for mut resize in resizes {
+        if let Some(version) = version.take() {
+            resize.resource_version = version;
+        }
+        match actuate::send(client, &resize).await {
+            Ok(answer) => {
+                version = answer.resource_version();
+                world.wrote(answer);
+                sent.push(resize);
+            }
+            Err(refusal) => return (sent, Some(refusal)),
+        }
+    }
+    (sent, None)
+}
+
+/// Puts the pods of a deleted pool back to their templates, for a bounded time, then lets the pool go.
+async fn release(pool: &WeightedShare, context: &Context) -> Result<Action, Error> {
+    if !pool.finalizers().iter().any(|it| it == FINALIZER) {
+        return Ok(Action::await_change());
+    }
+    let snapshot = context.world.snapshot(&pool.namespace().unwrap_or_default());
+    let Release { resizes, waiting, stuck } = moves::back_to_templates(&snapshot);
+    actuate(context, pool, resizes).await;
+
+    let deleted = pool.metadata.deletion_timestamp.as_ref().map_or(0, |time| time.0.as_second());
+    let patient = Timestamp::now().as_second() - deleted < RELEASE_SECONDS;
+    if !waiting.is_empty() && patient {
+        return Ok(Action::requeue(SOON));
+    }
+    let left = stuck
+        .into_iter()
+        .map(|(pod, why)| format!("{pod} ({why})"))
+        .chain(waiting.into_iter().map(|pod| format!("{pod} (no room for what its template asks)")))
+        .collect::<Vec<_>>();
+    if !left.is_empty() {
+        let note = format!("These pods keep what they have: {}", left.join(", "));
+        let notice = Notice { warning: true, reason: "NotReleased".into(), note };
+        events::publish(&context.client, pool, vec![notice]).await;
+    }
+    set_finalizers(pool, &context.client, false).await?;
+    Ok(Action::await_change())
+}
+
+/// Adds our finalizer, or takes it away, on just the version that was seen.
+async fn set_finalizers(pool: &WeightedShare, client: &Client, ours: bool) -> Result<(), Error> {
+    let others = pool.finalizers().iter().filter(|it| *it != FINALIZER).map(String::as_str);
+    let finalizers: Vec<&str> = others.chain(ours.then_some(FINALIZER)).collect();
+    let patch = json!({"metadata": {
+        "resourceVersion": pool.resource_version(),
+        "finalizers": finalizers,
+    }});
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    match api(pool, client).patch_metadata(&pool.name_any(), &params, &Patch::Merge(patch)).await {
+        Ok(_) => Ok(()),
+        // It changed or is gone: the watch brings it again.
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+        Err(source) => Err(Error::Api { what: "set the finalizer of", source }),
+    }
+}
+
+fn api(pool: &WeightedShare, client: &Client) -> Api<WeightedShare> {
+    Api::namespaced(client.clone(), &pool.namespace().unwrap_or_default())
+}

@@ -1,0 +1,188 @@
+//! What the object says of itself: its status, its conditions, its events. Pure; the time is passed in.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::{
+    divide::{Divided, PodShare},
+    standing::{self, Outcome, Standing},
+    weigh::{Weighed, WeighedMember},
+};
+use crate::{
+    api::{MemberState, MemberStatus, Mode, Resources, WeightedShare, WeightedShareStatus, condition},
+    share::{PerResource, Resource},
+};
+
+/// The status of a pool after one turn. A condition keeps the time of its last transition while its status stays,
+/// so that a turn that changes nothing gives an equal status.
+#[must_use]
+pub fn status(
+    pool: &WeightedShare,
+    weighed: &Weighed,
+    divided: &PerResource<Option<Divided>>,
+    outcome: &Outcome,
+    now: Time,
+) -> WeightedShareStatus {
+    let mode = pool.spec.mode;
+    let standings: Vec<Standing> = weighed
+        .members
+        .iter()
+        .enumerate()
+        .map(|(i, member)| standing::of_member(mode, member, i, divided, outcome))
+        .collect();
+    let members: Vec<MemberStatus> = weighed
+        .members
+        .iter()
+        .zip(&standings)
+        .enumerate()
+        .map(|(i, (member, standing))| member_status(member, standing, i, divided))
+        .collect();
+
+    let generation = pool.metadata.generation;
+    let before = pool.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let conditions = conditions(mode, divided, weighed, &standings)
+        .into_iter()
+        .map(|(type_, holds, reason, message)| {
+            let status = if holds { "True" } else { "False" };
+            let same = before.iter().find(|old| old.type_ == type_ && old.status == status);
+            Condition {
+                type_: type_.to_owned(),
+                status: status.to_owned(),
+                reason: reason.to_owned(),
+                message,
+                observed_generation: generation,
+                last_transition_time: same
+                    .map_or_else(|| now.clone(), |old| old.last_transition_time.clone()),
+            }
+        })
+        .collect();
+    WeightedShareStatus {
+        observed_generation: generation,
+        conditions,
+        capacity: pool.spec.capacity,
+        allocated: amounts(divided, |divided| divided.charged()),
+        members,
+    }
+}
+
+fn member_status(
+    member: &WeighedMember,
+    standing: &Standing,
+    index: usize,
+    divided: &PerResource<Option<Divided>>,
+) -> MemberStatus {
+    let charges: Vec<u64> = divided
+        .cpu
+        .iter()
+        .flat_map(|divided| &divided.members[index])
+        .map(|pod| pod.holding.charge())
+        .collect();
+    let kernel = |of: fn(u64) -> u64| {
+        (!charges.is_empty()).then(|| charges.iter().map(|&milli| of(milli)).sum())
+    };
+    MemberStatus {
+        name: member.spec.name.clone(),
+        weight: u32::try_from(member.weight).unwrap_or(u32::MAX),
+        pods: u32::try_from(member.pods.len()).unwrap_or(u32::MAX),
+        share: amounts(divided, |divided| divided.members[index].iter().map(PodShare::granted).sum()),
+        applied: amounts(divided, |divided| {
+            divided.members[index].iter().map(|pod| pod.holding.charge()).sum()
+        }),
+        cpu_shares: kernel(cpu_shares),
+        cpu_weight: kernel(|milli| cpu_weight(cpu_shares(milli))),
+        state: Some(standing.state),
+        reason: standing.reason.to_owned(),
+        message: standing.message.clone(),
+    }
+}
+
+/// What `of` says of each resource that is divided.
+fn amounts(divided: &PerResource<Option<Divided>>, of: impl Fn(&Divided) -> u64) -> Resources {
+    PerResource::from_fn(|resource| divided[resource].as_ref().map(&of)).into()
+}
+
+/// The `cpu.shares` that the kubelet gives a pod's cgroup (v1) for its CPU request: `MilliCPUToShares`.
+#[must_use]
+pub fn cpu_shares(milli: u64) -> u64 {
+    (milli * 1024 / 1000).clamp(2, 262_144)
+}
+
+/// The `cpu.weight` (cgroup v2) for `cpu.shares`: the linear formula of the kubelet for pod cgroups.
+#[must_use]
+pub fn cpu_weight(shares: u64) -> u64 {
+    1 + (shares - 2) * 9999 / 262_142
+}
+
+type Verdict = (&'static str, bool, &'static str, String);
+
+fn conditions(
+    mode: Mode,
+    divided: &PerResource<Option<Divided>>,
+    weighed: &Weighed,
+    standings: &[Standing],
+) -> Vec<Verdict> {
+    let of = |found: &dyn Fn(Resource, &Divided) -> Option<String>| {
+        Resource::ALL.into_iter().find_map(|resource| found(resource, divided[resource].as_ref()?))
+    };
+    let too_small = of(&|resource, divided| {
+        let needed = u64::try_from(divided.too_small?).unwrap_or(u64::MAX);
+        let (needed, capacity) = (resource.quantity(needed), resource.quantity(divided.capacity));
+        Some(format!(
+            "The pods need at least {needed} of {resource}, but the pool has {capacity}, so nothing is changed: \
+             raise capacity.{resource}, or run fewer pods."
+        ))
+    });
+    let overcommitted = of(&|resource, divided| {
+        let capacity = resource.quantity(divided.capacity);
+        divided.overcommitted.then(|| {
+            format!(
+                "What the members are to have at least is more than the pool's {capacity} of {resource}, \
+                 so they share it by weight: lower some min, or raise capacity.{resource}."
+            )
+        })
+    });
+    let member_with = |states: &[MemberState]| {
+        let found = standings.iter().zip(&weighed.members).find(|(standing, _)| states.contains(&standing.state));
+        found.map(|(standing, member)| {
+            (standing.reason, format!("{}: {}", member.spec.name, standing.message))
+        })
+    };
+    let waiting = member_with(&[MemberState::Infeasible, MemberState::Deferred]);
+    let resizing = member_with(&[MemberState::Resizing]);
+    let missing = member_with(&[MemberState::Skipped]).filter(|(reason, _)| *reason == "TargetNotFound");
+    let skipped = member_with(&[MemberState::Skipped]);
+
+    let moving = if too_small.is_some() { None } else { resizing.or(waiting) };
+    let ready = if let Some(message) = &too_small {
+        (false, "PoolTooSmall", message.clone())
+    } else if let Some((reason, message)) = &moving {
+        (false, *reason, message.clone())
+    } else if let Some((reason, message)) = missing {
+        (false, reason, message)
+    } else if mode == Mode::Observe {
+        (true, "Observing", "The mode is Observe: everything is worked out, nothing is changed.".to_owned())
+    } else if let Some((reason, message)) = skipped {
+        (true, reason, message)
+    } else if weighed.members.is_empty() {
+        (true, "NoMembers", "The pool has no members.".to_owned())
+    } else {
+        (true, "Divided", "Every member holds its share.".to_owned())
+    };
+    let no = |reason, message: &str| (false, reason, message.to_owned());
+    let stalled = too_small.map_or(no("NotStalled", "Nothing stands still."), |message| {
+        (true, "PoolTooSmall", message)
+    });
+    let reconciling = moving
+        .map_or(no("Settled", "Nothing is on its way."), |(reason, message)| (true, reason, message));
+    let overcommitted = overcommitted
+        .map_or(no("Fits", "What the members are to have at least fits the pool."), |message| {
+            (true, "MinAboveCapacity", message)
+        });
+    [
+        (condition::READY, ready),
+        (condition::RECONCILING, reconciling),
+        (condition::STALLED, stalled),
+        (condition::OVERCOMMITTED, overcommitted),
+    ]
+    .map(|(type_, (holds, reason, message))| (type_, holds, reason, message))
+    .into()
+}

@@ -1,0 +1,196 @@
+//! How far each pod and member is on the way to its share, and what stands in the way. Pure.
+
+use super::{divide::Divided, weigh::WeighedMember};
+use crate::{
+    actuate::{PodResize, Refusal, RefusalKind},
+    api::{MemberState, Mode},
+    observe::{Pod, Resize},
+    share::{PerResource, Resource},
+};
+
+/// A state with its reason and a sentence, as the status shows it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Standing {
+    /// The state.
+    pub state: MemberState,
+    /// One word for programs.
+    pub reason: &'static str,
+    /// A sentence for people, with the remedy where there is one.
+    pub message: String,
+}
+
+impl Standing {
+    fn new(state: MemberState, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { state, reason, message: message.into() }
+    }
+
+    /// How much it calls for attention: the member shows the most urgent of its pods.
+    fn urgency(&self) -> u8 {
+        match self.state {
+            MemberState::Infeasible => 4,
+            MemberState::Deferred => 3,
+            MemberState::Resizing => 2,
+            MemberState::Skipped => 1,
+            MemberState::Settled => 0,
+        }
+    }
+}
+
+/// What became of one turn: the resizes that the API server took and those that it refused.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Taken.
+    pub sent: Vec<PodResize>,
+    /// Refused.
+    pub refused: Vec<Refusal>,
+}
+
+/// Where a member stands: `index` is its place in the spec.
+#[must_use]
+pub fn of_member(
+    mode: Mode,
+    member: &WeighedMember,
+    index: usize,
+    divided: &PerResource<Option<Divided>>,
+    outcome: &Outcome,
+) -> Standing {
+    if member.target_missing {
+        let target = member.spec.target_ref.as_ref();
+        let what = target.map(|target| format!("{} {}", target.kind, target.name)).unwrap_or_default();
+        return Standing::new(
+            MemberState::Skipped,
+            "TargetNotFound",
+            format!("There is no {what} in this namespace: check targetRef, or create it."),
+        );
+    }
+    if let Some((pod, pool)) = member.lost.first() {
+        return Standing::new(
+            MemberState::Skipped,
+            "ClaimedByOlderPool",
+            format!(
+                "{} to the older pool {pool}, {} among them: take them out of one of the two.",
+                count(member.lost.len(), "pod that it matches belongs", "pods that it matches belong"),
+                pod.name,
+            ),
+        );
+    }
+    if member.pods.is_empty() {
+        return Standing::new(
+            MemberState::Settled,
+            "NoPods",
+            "It has no pods now, so the others share its part.",
+        );
+    }
+
+    let standings: Vec<(&Pod, Standing)> =
+        member.pods.iter().enumerate().map(|(i, &pod)| (pod, of_pod(mode, pod, index, i, divided, outcome))).collect();
+    let worst = standings.iter().map(|(_, standing)| standing.urgency()).max().unwrap_or_default();
+    let alike: Vec<&(&Pod, Standing)> =
+        standings.iter().filter(|(_, standing)| standing.urgency() == worst).collect();
+    let Some((pod, standing)) = alike.first() else {
+        return Standing::new(MemberState::Settled, "Settled", "");
+    };
+    let mut standing = standing.clone();
+    if standing.state != MemberState::Settled {
+        let more = alike.len() - 1;
+        let others = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+        standing.message = format!("Pod {}{others}: {}.", pod.name, standing.message);
+    } else if let Some((pod, pool)) = member.contested.first() {
+        standing.message = format!(
+            "{} matched by the younger pool {pool} as well, {} among them; this pool keeps them.",
+            count(member.contested.len(), "pod is", "pods are"),
+            pod.name
+        );
+    } else if let Some(pod) = member.pods.iter().find(|pod| pod.owner.is_none()) {
+        standing.message = format!(
+            "Pod {} has no controller: once it is resized, the API server refuses its own manifest.",
+            pod.name
+        );
+    }
+    standing
+}
+
+fn of_pod(
+    mode: Mode,
+    pod: &Pod,
+    member: usize,
+    index: usize,
+    divided: &PerResource<Option<Divided>>,
+    outcome: &Outcome,
+) -> Standing {
+    if let Some(obstacle) = pod.obstacle {
+        return Standing::new(MemberState::Skipped, obstacle.reason(), obstacle.remedy());
+    }
+    if let Some(refusal) = outcome.refused.iter().find(|refusal| refusal.pod == pod.name) {
+        if refusal.kind != RefusalKind::Outdated {
+            return Standing::new(MemberState::Deferred, refusal.kind.reason(), refusal.message.clone());
+        }
+        return Standing::new(MemberState::Resizing, "Resizing", "it changed meanwhile, the next turn looks again");
+    }
+    match &pod.resize {
+        Resize::Infeasible(message) => {
+            return Standing::new(MemberState::Infeasible, "Infeasible", message.clone());
+        }
+        Resize::Deferred(message) => {
+            return Standing::new(MemberState::Deferred, "Deferred", message.clone());
+        }
+        Resize::Failing(message) => {
+            return Standing::new(MemberState::Deferred, "ResizeFailing", message.clone());
+        }
+        Resize::Done | Resize::InProgress => {}
+    }
+    if let Some(resize) = outcome.sent.iter().find(|resize| resize.pod == pod.name) {
+        return Standing::new(MemberState::Resizing, "Resizing", describe(resize));
+    }
+    for resource in Resource::ALL {
+        let Some(divided) = &divided[resource] else { continue };
+        let part = &divided.members[member][index];
+        let (charge, admitted) = (part.holding.charge(), part.holding.admitted());
+        match part.share {
+            None if divided.too_small.is_some() => {}
+            None => {
+                return Standing::new(
+                    MemberState::Skipped,
+                    "RestartOnResize",
+                    format!("a resize of {resource} would restart its containers (resizePolicy): it keeps what it has"),
+                );
+            }
+            Some(share) if share != charge && mode == Mode::Observe => {
+                let (now, then) = (resource.quantity(charge), resource.quantity(share));
+                return Standing::new(
+                    MemberState::Skipped,
+                    "ModeObserve",
+                    format!("{resource} would go from {now} to {then}, were the mode Auto"),
+                );
+            }
+            Some(_) if charge != admitted || pod.resize == Resize::InProgress => {
+                return Standing::new(MemberState::Resizing, "Resizing", "the kubelet is carrying a resize out");
+            }
+            Some(share) if share > charge => {
+                let (now, then) = (resource.quantity(charge), resource.quantity(share));
+                let (reason, why) = match &pod.node {
+                    None => ("Unscheduled", "it has no node yet".to_owned()),
+                    Some(node) => ("NoRoom", format!("neither the pool nor node {node} has more room now")),
+                };
+                return Standing::new(
+                    MemberState::Deferred,
+                    reason,
+                    format!("{resource} stays at {now} instead of {then}: {why}"),
+                );
+            }
+            Some(_) => {}
+        }
+    }
+    Standing::new(MemberState::Settled, "Settled", "")
+}
+
+/// A resize in words: `cpu 200m -> 1`.
+#[must_use]
+pub fn describe(resize: &PodResize) -> String {
+    let quantity = |amount| resize.resource.quantity(amount);
+    format!("{} {} -> {}", resize.resource, quantity(resize.from), quantity(resize.to))
+}
+
+fn count(n: usize, one: &str, many: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
+}

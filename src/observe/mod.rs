@@ -1,0 +1,12 @@
+//! The world as it is: pools, pods, nodes and workloads, from the API server's watches to one `Snapshot`.
+
+mod pod;
+mod snapshot;
+mod strip;
+mod workload;
+mod world;
+
+pub use pod::{Container, FIELD_MANAGER, Obstacle, Owner, Pod, Qos, Resize};
+pub use snapshot::Snapshot;
+pub use workload::{Template, TemplateContainer, Workload};
+pub use world::{Changes, Guarded, World};

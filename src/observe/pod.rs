@@ -1,0 +1,349 @@
+//! A pod as the division sees it.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1 as core, apimachinery::pkg::api::resource::Quantity,
+    apimachinery::pkg::apis::meta::v1::OwnerReference,
+};
+
+use crate::share::{
+    self, Bytes, Held, Holding, InitContainer, MilliCpu, PerResource, Play, Resource,
+};
+
+/// The field manager of everything that we write.
+pub const FIELD_MANAGER: &str = "weightedshare";
+
+/// What is read of a pod.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Pod {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Its version, which a resize must name.
+    pub resource_version: String,
+    /// The generation of its spec.
+    pub generation: i64,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// What controls it, if anything.
+    pub owner: Option<Owner>,
+    /// The node it was placed on.
+    pub node: Option<String>,
+    /// It has run to its end and holds nothing.
+    pub finished: bool,
+    /// It is being deleted; it holds what it has until it is gone.
+    pub terminating: bool,
+    /// Its quality of service class.
+    pub qos: Qos,
+    /// Its regular containers.
+    pub containers: Vec<Container>,
+    /// Its init containers.
+    pub init: PerResource<Vec<InitContainer>>,
+    /// What its RuntimeClass adds.
+    pub overhead: PerResource<u64>,
+    /// Every container, init containers too, has limits of CPU and memory.
+    pub limited: bool,
+    /// How far a resize of it has come.
+    pub resize: Resize,
+    /// A resize of ours changed its requests or limits, as its managed fields say.
+    pub resized_by_us: PerResource<bool>,
+    /// Why no resize can ever be sent to it.
+    pub obstacle: Option<Obstacle>,
+}
+
+/// The controller of a pod or workload.
+#[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Owner {
+    /// Its kind, such as `ReplicaSet`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// The quality of service class, which no resize may change.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Qos {
+    /// Requests equal limits, everywhere.
+    Guaranteed,
+    /// Some request or limit is set.
+    #[default]
+    Burstable,
+    /// No request and no limit is set.
+    BestEffort,
+}
+
+/// A regular container of a pod.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Container {
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub held: PerResource<Held>,
+    /// Its limits.
+    pub limit: PerResource<Option<u64>>,
+    /// Its resize policy says that a resize of the resource restarts it.
+    pub restarts: PerResource<bool>,
+}
+
+/// How far a resize has come, as the pod's conditions say.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Resize {
+    /// None is under way.
+    #[default]
+    Done,
+    /// The kubelet has not looked at it yet, or is carrying it out.
+    InProgress,
+    /// The node has no room now. With the kubelet's message.
+    Deferred(String),
+    /// The node can never do it. With the kubelet's message.
+    Infeasible(String),
+    /// The kubelet tries and fails. With its message.
+    Failing(String),
+}
+
+/// Why a pod, as it is, can never be resized.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Obstacle {
+    /// It has no requests, and requests would change its class.
+    BestEffort,
+    /// It is defined by a file on its node.
+    StaticPod,
+    /// Its resources are set for the pod as a whole.
+    PodLevelResources,
+    /// It runs on Windows.
+    Windows,
+    /// It is the launcher of a virtual machine.
+    VirtualMachine,
+}
+
+impl Obstacle {
+    /// One word for programs.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::BestEffort => "BestEffort",
+            Self::StaticPod => "StaticPod",
+            Self::PodLevelResources => "PodLevelResources",
+            Self::Windows => "Windows",
+            Self::VirtualMachine => "VirtualMachine",
+        }
+    }
+
+    /// The cause, and what to do about it.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::BestEffort => {
+                "it has no requests, and Kubernetes does not let a resize add them to a BestEffort pod: \
+                 give its template a cpu or memory request"
+            }
+            Self::StaticPod => {
+                "it is a static pod, which only its node's manifest can change: take it out of the selector"
+            }
+            Self::PodLevelResources => {
+                "its resources are set for the pod as a whole, which is not supported: set them on its containers"
+            }
+            Self::Windows => {
+                "Kubernetes does not resize Windows pods in place: take it out of the selector"
+            }
+            Self::VirtualMachine => {
+                "it runs a virtual machine, which is not supported: take it out of the selector"
+            }
+        }
+    }
+}
+
+impl Pod {
+    /// Reads a pod of the API. Quantities that cannot be read count as zero: the API server checked them.
+    #[must_use]
+    pub fn read(pod: &core::Pod) -> Self {
+        let meta = &pod.metadata;
+        let spec = pod.spec.as_ref();
+        let status = pod.status.as_ref();
+        let statuses = status.and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
+        let init_statuses =
+            status.and_then(|status| status.init_container_statuses.as_deref()).unwrap_or_default();
+        let containers = spec.map(|spec| spec.containers.as_slice()).unwrap_or_default();
+        let init = spec.and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default();
+
+        Self {
+            namespace: meta.namespace.clone().unwrap_or_default(),
+            name: meta.name.clone().unwrap_or_default(),
+            uid: meta.uid.clone().unwrap_or_default(),
+            resource_version: meta.resource_version.clone().unwrap_or_default(),
+            generation: meta.generation.unwrap_or_default(),
+            labels: meta.labels.clone().unwrap_or_default(),
+            owner: Owner::of(meta.owner_references.as_deref()),
+            node: spec.and_then(|spec| spec.node_name.clone()).filter(|name| !name.is_empty()),
+            finished: matches!(phase(pod), "Succeeded" | "Failed"),
+            terminating: meta.deletion_timestamp.is_some(),
+            qos: match status.and_then(|status| status.qos_class.as_deref()) {
+                Some("Guaranteed") => Qos::Guaranteed,
+                Some("BestEffort") => Qos::BestEffort,
+                _ => Qos::Burstable,
+            },
+            containers: containers.iter().map(|container| read_container(container, statuses)).collect(),
+            init: PerResource::from_fn(|resource| {
+                init.iter()
+                    .map(|container| InitContainer {
+                        held: held(container, init_statuses, resource),
+                        sidecar: container.restart_policy.as_deref() == Some("Always"),
+                    })
+                    .collect()
+            }),
+            overhead: PerResource::from_fn(|resource| {
+                amount(spec.and_then(|spec| spec.overhead.as_ref()), resource).unwrap_or_default()
+            }),
+            limited: containers.iter().chain(init).all(|container| {
+                Resource::ALL.iter().all(|&resource| limit(container, resource).is_some())
+            }),
+            resize: read_resize(pod),
+            resized_by_us: PerResource::from_fn(|resource| {
+                let field = format!("\"f:{resource}\"");
+                meta.managed_fields.iter().flatten().any(|entry| {
+                    entry.manager.as_deref() == Some(FIELD_MANAGER)
+                        && entry.subresource.as_deref() == Some("resize")
+                        && entry.fields_v1.iter().any(|fields| fields.0.to_string().contains(&field))
+                })
+            }),
+            obstacle: obstacle(pod),
+        }
+    }
+
+    /// What it is charged, in units of the resource.
+    #[must_use]
+    pub fn charge(&self, resource: Resource) -> u64 {
+        self.holding(resource, |_| None).charge()
+    }
+
+    /// What it holds of one resource, with the `play` that each regular container is given.
+    pub fn holding(&self, resource: Resource, play: impl Fn(&Container) -> Option<Play>) -> Holding {
+        // What the node can never give is in the spec, but nobody charges it.
+        let infeasible = matches!(self.resize, Resize::Infeasible(_));
+        let held = |held: Held| match infeasible {
+            true => Held { requested: held.admitted, ..held },
+            false => held,
+        };
+        Holding {
+            containers: self
+                .containers
+                .iter()
+                .map(|container| share::Container {
+                    held: held(container.held[resource]),
+                    play: play(container),
+                })
+                .collect(),
+            init: self.init[resource]
+                .iter()
+                .map(|init| InitContainer { held: held(init.held), ..*init })
+                .collect(),
+            overhead: self.overhead[resource],
+        }
+    }
+}
+
+impl Owner {
+    /// The controller among the owners of an object.
+    #[must_use]
+    pub fn of(owners: Option<&[OwnerReference]>) -> Option<Self> {
+        owners?
+            .iter()
+            .find(|owner| owner.controller == Some(true))
+            .map(|owner| Self { kind: owner.kind.clone(), name: owner.name.clone() })
+    }
+}
+
+fn phase(pod: &core::Pod) -> &str {
+    pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
+}
+
+fn obstacle(pod: &core::Pod) -> Option<Obstacle> {
+    let spec = pod.spec.as_ref()?;
+    let has = |of: &Option<BTreeMap<String, String>>, key: &str| {
+        of.as_ref().is_some_and(|map| map.contains_key(key))
+    };
+    let class = pod.status.as_ref().and_then(|status| status.qos_class.as_deref());
+    if has(&pod.metadata.annotations, "kubernetes.io/config.mirror") {
+        Some(Obstacle::StaticPod)
+    } else if has(&pod.metadata.labels, "kubevirt.io") {
+        Some(Obstacle::VirtualMachine)
+    } else if spec.os.as_ref().is_some_and(|os| os.name == "windows") {
+        Some(Obstacle::Windows)
+    } else if spec.resources.is_some() {
+        Some(Obstacle::PodLevelResources)
+    } else if class == Some("BestEffort") {
+        Some(Obstacle::BestEffort)
+    } else {
+        None
+    }
+}
+
+fn read_container(container: &core::Container, statuses: &[core::ContainerStatus]) -> Container {
+    Container {
+        name: container.name.clone(),
+        held: PerResource::from_fn(|resource| held(container, statuses, resource)),
+        limit: PerResource::from_fn(|resource| limit(container, resource)),
+        restarts: PerResource::from_fn(|resource| {
+            container.resize_policy.iter().flatten().any(|policy| {
+                policy.resource_name == resource.name() && policy.restart_policy == "RestartContainer"
+            })
+        }),
+    }
+}
+
+fn held(container: &core::Container, statuses: &[core::ContainerStatus], resource: Resource) -> Held {
+    let requested = container
+        .resources
+        .as_ref()
+        .and_then(|resources| amount(resources.requests.as_ref(), resource))
+        .unwrap_or_default();
+    let status = statuses.iter().find(|status| status.name == container.name);
+    let allocated = status.and_then(|status| amount(status.allocated_resources.as_ref(), resource));
+    let actual = status
+        .and_then(|status| status.resources.as_ref())
+        .and_then(|resources| amount(resources.requests.as_ref(), resource));
+    // A container that no kubelet has spoken of yet holds what its spec says.
+    Held { requested, admitted: allocated.max(actual).unwrap_or(requested) }
+}
+
+fn limit(container: &core::Container, resource: Resource) -> Option<u64> {
+    amount(container.resources.as_ref()?.limits.as_ref(), resource)
+}
+
+/// The amount of `resource` in `quantities`, rounded up as Kubernetes does. None where it is not named.
+pub(super) fn amount(quantities: Option<&BTreeMap<String, Quantity>>, resource: Resource) -> Option<u64> {
+    let quantity = &quantities?.get(resource.name())?.0;
+    Some(match resource {
+        Resource::Cpu => MilliCpu::rounded_up(quantity).unwrap_or_default().0,
+        Resource::Memory => Bytes::rounded_up(quantity).unwrap_or_default().0,
+    })
+}
+
+fn read_resize(pod: &core::Pod) -> Resize {
+    let Some(status) = &pod.status else { return Resize::Done };
+    let condition = |type_: &str| {
+        status.conditions.iter().flatten().find(|condition| {
+            condition.type_ == type_ && condition.status == "True"
+        })
+    };
+    let message = |condition: &core::PodCondition| condition.message.clone().unwrap_or_default();
+    if let Some(pending) = condition("PodResizePending") {
+        return match pending.reason.as_deref() {
+            Some("Infeasible") => Resize::Infeasible(message(pending)),
+            _ => Resize::Deferred(message(pending)),
+        };
+    }
+    match condition("PodResizeInProgress") {
+        Some(progress) if progress.reason.as_deref() == Some("Error") => Resize::Failing(message(progress)),
+        Some(_) => Resize::InProgress,
+        // Only a kubelet that runs the pod answers; before, the new spec is simply the spec.
+        None if phase(pod) == "Running" && status.observed_generation < pod.metadata.generation => {
+            Resize::InProgress
+        }
+        None => Resize::Done,
+    }
+}

@@ -1,0 +1,216 @@
+//! The caches that the API server's watches keep filled, and the snapshots taken of them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Debug,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures::{Stream, StreamExt, future, stream};
+use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
+use kube::{
+    Api, Client, Resource as KubeResource, ResourceExt,
+    core::{DeserializeGuard, PartialObjectMeta},
+    runtime::{
+        WatchStreamExt, reflector,
+        reflector::{Store, store::WriterDropped},
+        watcher,
+    },
+};
+use serde::de::DeserializeOwned;
+use tracing::warn;
+
+use super::{
+    pod::{Owner, Pod, amount},
+    snapshot::{Snapshot, free},
+    strip,
+    workload::Workload,
+};
+use crate::{api::WeightedShare, share::PerResource};
+
+/// A pool as it is watched: one that cannot be read does not stop the watch of the others.
+pub type Guarded = DeserializeGuard<WeightedShare>;
+
+/// The names of the namespaces in which something changed that a pool could depend on.
+pub type Changes = stream::BoxStream<'static, String>;
+
+/// What the watches have seen.
+pub struct World {
+    /// The pools, as the reconciler's queue needs them.
+    pub pools: Store<Guarded>,
+    pods: Store<core::Pod>,
+    nodes: Store<core::Node>,
+    deployments: Store<PartialObjectMeta<apps::Deployment>>,
+    replica_sets: Store<apps::ReplicaSet>,
+    stateful_sets: Store<apps::StatefulSet>,
+    daemon_sets: Store<apps::DaemonSet>,
+    jobs: Store<batch::Job>,
+    /// The answers to our own writes that the watch has not shown yet, by UID.
+    written: Mutex<HashMap<String, core::Pod>>,
+}
+
+impl World {
+    /// Begins to watch. The caches fill while the changes are polled.
+    #[must_use]
+    pub fn watch(client: &Client) -> (Self, Changes) {
+        let mut changes = Vec::new();
+        let world = Self {
+            pools: cache(watch(client), strip::metadata, &mut changes),
+            pods: cache(watch(client), strip::pod, &mut changes),
+            nodes: cache(watch(client), strip::node, &mut changes),
+            deployments: cache(watch(client), strip::metadata, &mut changes),
+            replica_sets: cache(watch(client), strip::replica_set, &mut changes),
+            stateful_sets: cache(watch(client), strip::stateful_set, &mut changes),
+            daemon_sets: cache(watch(client), strip::daemon_set, &mut changes),
+            jobs: cache(watch(client), strip::job, &mut changes),
+            written: Mutex::default(),
+        };
+        (world, stream::select_all(changes).boxed())
+    }
+
+    /// Waits until every cache has been filled once.
+    ///
+    /// # Errors
+    /// When a watch was dropped, which is the end of the process.
+    pub async fn ready(&self) -> Result<(), WriterDropped> {
+        self.pools.wait_until_ready().await?;
+        self.pods.wait_until_ready().await?;
+        self.nodes.wait_until_ready().await?;
+        self.deployments.wait_until_ready().await?;
+        self.replica_sets.wait_until_ready().await?;
+        self.stateful_sets.wait_until_ready().await?;
+        self.daemon_sets.wait_until_ready().await?;
+        self.jobs.wait_until_ready().await
+    }
+
+    /// Remembers the answer to a write of ours until the watch shows it, so that nobody decides on what was before.
+    pub fn wrote(&self, pod: core::Pod) {
+        self.lock().insert(pod.uid().unwrap_or_default(), pod);
+    }
+
+    /// What there is in one namespace now, and what is free on the nodes.
+    #[must_use]
+    pub fn snapshot(&self, namespace: &str) -> Snapshot {
+        let all: Vec<Pod> = self.pods().iter().map(Pod::read).filter(|pod| !pod.finished).collect();
+        let allocatable: BTreeMap<String, PerResource<u64>> = self
+            .nodes
+            .state()
+            .iter()
+            .map(|node| {
+                let status = node.status.as_ref();
+                let quantities = status.and_then(|status| status.allocatable.as_ref());
+                let room = |resource| amount(quantities, resource).unwrap_or_default();
+                (node.name_any(), PerResource::from_fn(room))
+            })
+            .collect();
+
+        let pools = within(self.pools.state(), namespace);
+        Snapshot {
+            pools: Snapshot::by_age(pools.filter_map(|pool| pool.0.as_ref().ok().cloned()).collect()),
+            workloads: self.workloads(namespace),
+            free: free(allocatable, &all),
+            pods: {
+                let mut pods: Vec<Pod> =
+                    all.into_iter().filter(|pod| pod.namespace == namespace).collect();
+                pods.sort_by(|a, b| a.name.cmp(&b.name));
+                pods
+            },
+        }
+    }
+
+    /// The pods of the cache, each at least as new as the last answer to a write of ours.
+    fn pods(&self) -> Vec<core::Pod> {
+        let seen = self.pods.state();
+        let mut written = self.lock();
+        if written.is_empty() {
+            return seen.iter().map(|pod| core::Pod::clone(pod)).collect();
+        }
+        let mut ahead = HashMap::new();
+        let pods = seen
+            .iter()
+            .map(|pod| {
+                let uid = pod.uid().unwrap_or_default();
+                match written.remove(&uid) {
+                    Some(answer) if pod.metadata.generation < answer.metadata.generation => {
+                        ahead.insert(uid, answer.clone());
+                        answer
+                    }
+                    _ => core::Pod::clone(pod),
+                }
+            })
+            .collect();
+        // What is left belongs to pods that are gone.
+        *written = ahead;
+        pods
+    }
+
+    fn workloads(&self, namespace: &str) -> BTreeMap<Owner, Workload> {
+        let mut workloads = BTreeMap::new();
+        let mut add = |kind: &str, name: String, workload| {
+            workloads.insert(Owner { kind: kind.to_owned(), name }, workload);
+        };
+        for it in within(self.deployments.state(), namespace) {
+            add("Deployment", it.name_any(), Workload::default());
+        }
+        for it in within(self.replica_sets.state(), namespace) {
+            add("ReplicaSet", it.name_any(), Workload::of_replica_set(&it));
+        }
+        for it in within(self.stateful_sets.state(), namespace) {
+            add("StatefulSet", it.name_any(), Workload::of_stateful_set(&it));
+        }
+        for it in within(self.daemon_sets.state(), namespace) {
+            add("DaemonSet", it.name_any(), Workload::of_daemon_set(&it));
+        }
+        for it in within(self.jobs.state(), namespace) {
+            add("Job", it.name_any(), Workload::of_job(&it));
+        }
+        workloads
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, core::Pod>> {
+        // Nothing panics while it is held; a poisoned map would be whole all the same.
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Those of `objects` that are in `namespace`.
+fn within<K: KubeResource>(objects: Vec<Arc<K>>, namespace: &str) -> impl Iterator<Item = Arc<K>> {
+    objects
+        .into_iter()
+        .filter(move |object| object.meta().namespace.as_deref() == Some(namespace))
+}
+
+fn watch<K>(client: &Client) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static
+where
+    K: KubeResource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    watcher(Api::<K>::all(client.clone()), watcher::Config::default())
+}
+
+/// Keeps what `events` tell in a store, less what `strip` removes, and adds their namespaces to the changes.
+fn cache<K>(
+    events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
+    strip: fn(&mut K),
+    changes: &mut Vec<Changes>,
+) -> Store<K>
+where
+    K: KubeResource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+{
+    let (reader, writer) = reflector::store();
+    let touched = events
+        .modify(strip)
+        .default_backoff()
+        .reflect(writer)
+        .touched_objects()
+        .filter_map(|touched| {
+            future::ready(match touched {
+                Ok(object) => object.meta().namespace.clone(),
+                Err(error) => {
+                    warn!(kind = %K::kind(&()), %error, "the watch broke and is taken up again");
+                    None
+                }
+            })
+        });
+    changes.push(touched.boxed());
+    reader
+}
