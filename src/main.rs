@@ -16,7 +16,9 @@ use weightedshare::{
 #[tokio::main]
 async fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Crd => api::crd_yaml().map(|crd| print!("{crd}")).map_err(|error| error.to_string()),
+        Command::Crd => {
+            api::crd_yaml().map(|crd| print!("{crd}")).map_err(|error| error.to_string())
+        }
         Command::Controller => run_controller().await,
     };
     match result {
@@ -46,7 +48,8 @@ async fn run_controller() -> Result<(), String> {
 /// Ends on SIGTERM, as a pod is stopped, and on Ctrl-C.
 fn shutdown() -> Result<impl Future<Output = ()> + Send + 'static, String> {
     let signals = |kind| signal(kind).map_err(|error| format!("signals cannot be caught: {error}"));
-    let (mut terminate, mut interrupt) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) =
+        (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}

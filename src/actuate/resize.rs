@@ -140,7 +140,8 @@ impl PodResize {
 /// When the API server refuses or cannot be reached.
 pub async fn send(client: &Client, resize: &PodResize) -> Result<core::Pod, Refusal> {
     let pods: Api<core::Pod> = Api::namespaced(client.clone(), &resize.namespace);
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let params =
+        PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let answer = pods.patch_resize(&resize.pod, &params, &Patch::Strategic(resize.patch())).await;
     answer.map_err(|error| refusal(&resize.pod, &error))
 }

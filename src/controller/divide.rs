@@ -74,7 +74,11 @@ fn divide_one<'a>(
         .members
         .iter()
         .map(|member| {
-            let pod = |&pod| PodShare { pod, holding: holding(pod, template(pod), resource), share: None };
+            let pod = |&pod| PodShare {
+                pod,
+                holding: holding(pod, template(pod), resource),
+                share: None,
+            };
             member.pods.iter().map(pod).collect()
         })
         .collect();
@@ -187,7 +191,8 @@ fn play(
         _ => Play {
             weight,
             least: requested.min(1),
-            most: container.limit[resource].map(|limit| limit - u64::from(below_limit && limit > 0)),
+            most: container.limit[resource]
+                .map(|limit| limit - u64::from(below_limit && limit > 0)),
         },
     })
 }

@@ -6,7 +6,9 @@ use kube::runtime::reflector::store::WriterDropped;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The object is not a WeightedShare that this version can read.
-    #[error("the object cannot be read: {0}: correct it, or bring its CRD and the controller to one version")]
+    #[error(
+        "the object cannot be read: {0}: correct it, or bring its CRD and the controller to one version"
+    )]
     Unreadable(String),
     /// The status, the finalizer or a read failed.
     #[error("the API server did not {what} the WeightedShare: {source}")]

@@ -61,9 +61,11 @@ pub fn notices(
     }
 
     for member in &after.members {
-        let known = before.and_then(|before| before.members.iter().find(|old| old.name == member.name));
+        let known =
+            before.and_then(|before| before.members.iter().find(|old| old.name == member.name));
         let told = known.is_some_and(|old| old.reason == member.reason);
-        let trouble = !matches!(member.state, None | Some(MemberState::Settled | MemberState::Resizing));
+        let trouble =
+            !matches!(member.state, None | Some(MemberState::Settled | MemberState::Resizing));
         if trouble && !told && member.reason != "ModeObserve" {
             notices.push(Notice {
                 warning: true,
@@ -74,7 +76,8 @@ pub fn notices(
     }
     for condition in &after.conditions {
         let bad = ["Stalled", "Overcommitted"].contains(&condition.type_.as_str());
-        let known = before.and_then(|before| before.conditions.iter().find(|old| old.type_ == condition.type_));
+        let known = before
+            .and_then(|before| before.conditions.iter().find(|old| old.type_ == condition.type_));
         if bad && condition.status == "True" && known.is_none_or(|old| old.status != "True") {
             notices.push(Notice {
                 warning: true,

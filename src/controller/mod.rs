@@ -58,8 +58,11 @@ pub async fn run(client: Client, shutdown: impl Future<Output = ()> + Send + 'st
     let queue = {
         let pools = pools.clone();
         changes.flat_map(move |namespace| {
-            let concerned = pools.state_filter(|pool| pool.namespace().as_ref() == Some(&namespace));
-            stream::iter(concerned).map(|pool| Ok::<ReconcileRequest<_>, Infallible>(ObjectRef::from_obj(&*pool).into()))
+            let concerned =
+                pools.state_filter(|pool| pool.namespace().as_ref() == Some(&namespace));
+            stream::iter(concerned).map(|pool| {
+                Ok::<ReconcileRequest<_>, Infallible>(ObjectRef::from_obj(&*pool).into())
+            })
         })
     };
     let context = Arc::new(Context { client, world, failures: Mutex::default() });
@@ -74,9 +77,7 @@ pub async fn run(client: Client, shutdown: impl Future<Output = ()> + Send + 'st
         config,
     );
     // What a turn ran into is logged where its retry is set; a pool that vanished meanwhile is no error.
-    turns
-        .for_each(|_: Result<_, controller::Error<Error, Infallible>>| future::ready(()))
-        .await;
+    turns.for_each(|_: Result<_, controller::Error<Error, Infallible>>| future::ready(())).await;
 }
 
 async fn turn(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
@@ -91,7 +92,8 @@ fn retry(pool: &Guarded, error: &Error, context: &Context) -> Action {
         *count += 1;
         *count
     };
-    let wait = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST_RETRY);
+    let wait =
+        FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST_RETRY);
     let namespace = pool.namespace().unwrap_or_default();
     warn!(%namespace, pool = %pool.name_any(), seconds = wait.as_secs(), "tried again later: {error}");
     Action::requeue(wait)

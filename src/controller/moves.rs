@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{divide::{Divided, PodShare}, weigh};
+use super::{
+    divide::{Divided, PodShare},
+    weigh,
+};
 use crate::{
     actuate::PodResize,
     observe::{Pod, Qos, Snapshot, Template},
@@ -97,10 +100,14 @@ pub struct Release {
 pub fn back_to_templates(snapshot: &Snapshot) -> Release {
     let mut release = Release::default();
     let ours = |pod: &&Pod| Resource::ALL.iter().any(|&resource| pod.resized_by_us[resource]);
-    let pods: Vec<&Pod> = weigh::unclaimed(snapshot).filter(|pod| !pod.terminating).filter(ours).collect();
+    let pods: Vec<&Pod> =
+        weigh::unclaimed(snapshot).filter(|pod| !pod.terminating).filter(ours).collect();
     for &pod in &pods {
         if snapshot.template(pod).is_none() {
-            release.stuck.push((pod.name.clone(), "it has no controller whose template says what it started with"));
+            release.stuck.push((
+                pod.name.clone(),
+                "it has no controller whose template says what it started with",
+            ));
         }
     }
     for resource in Resource::ALL {
@@ -109,7 +116,8 @@ pub fn back_to_templates(snapshot: &Snapshot) -> Release {
             .filter(|pod| pod.resized_by_us[resource])
             .filter_map(|&pod| Some((pod, snapshot.template(pod)?)))
             .map(|(pod, template)| {
-                let holding = pod.holding(resource, |_| Some(Play { weight: 1, least: 0, most: None }));
+                let holding =
+                    pod.holding(resource, |_| Some(Play { weight: 1, least: 0, most: None }));
                 (pod, holding, started_with(pod, template, resource))
             })
             .collect();
@@ -133,9 +141,8 @@ pub fn back_to_templates(snapshot: &Snapshot) -> Release {
         for ((pod, holding, requests), (target, allowed)) in
             returning.iter().zip(targets.into_iter().zip(allowed))
         {
-            let limit = |i: usize| {
-                snapshot.template(pod)?.get(&pod.containers[i].name)?.limit[resource]
-            };
+            let limit =
+                |i: usize| snapshot.template(pod)?.get(&pod.containers[i].name)?.limit[resource];
             let move_ = resize(pod, resource, requests, limit);
             if move_.is_some() || holding.charge() != target {
                 release.waiting.push(pod.name.clone());

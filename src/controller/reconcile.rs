@@ -76,13 +76,18 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
             "status": &status,
         });
         api(pool, &context.client)
-            .patch_status(&pool.name_any(), &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch))
+            .patch_status(
+                &pool.name_any(),
+                &PatchParams::apply(FIELD_MANAGER).force(),
+                &Patch::Apply(patch),
+            )
             .await
             .map_err(|source| Error::Api { what: "take the status of", source })?;
         events::publish(&context.client, pool, notices).await;
     }
 
-    let mut refusals = outcome.refused.iter().filter(|refusal| refusal.kind != RefusalKind::Outdated);
+    let mut refusals =
+        outcome.refused.iter().filter(|refusal| refusal.kind != RefusalKind::Outdated);
     if let Some(first) = refusals.next() {
         return Err(Error::Refused { count: 1 + refusals.count(), first: first.to_string() });
     }
@@ -182,7 +187,8 @@ async fn set_finalizers(pool: &WeightedShare, client: &Client, ours: bool) -> Re
         "resourceVersion": pool.resource_version(),
         "finalizers": finalizers,
     }});
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let params =
+        PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     match api(pool, client).patch_metadata(&pool.name_any(), &params, &Patch::Merge(patch)).await {
         Ok(_) => Ok(()),
         // It changed or is gone: the watch brings it again.

@@ -8,7 +8,9 @@ use super::{
     weigh::{Weighed, WeighedMember},
 };
 use crate::{
-    api::{MemberState, MemberStatus, Mode, Resources, WeightedShare, WeightedShareStatus, condition},
+    api::{
+        MemberState, MemberStatus, Mode, Resources, WeightedShare, WeightedShareStatus, condition,
+    },
     share::{PerResource, Resource},
 };
 
@@ -38,7 +40,8 @@ pub fn status(
         .collect();
 
     let generation = pool.metadata.generation;
-    let before = pool.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let before =
+        pool.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let conditions = conditions(mode, divided, weighed, &standings)
         .into_iter()
         .map(|(type_, holds, reason, message)| {
@@ -83,7 +86,9 @@ fn member_status(
         name: member.spec.name.clone(),
         weight: u32::try_from(member.weight).unwrap_or(u32::MAX),
         pods: u32::try_from(member.pods.len()).unwrap_or(u32::MAX),
-        share: amounts(divided, |divided| divided.members[index].iter().map(PodShare::granted).sum()),
+        share: amounts(divided, |divided| {
+            divided.members[index].iter().map(PodShare::granted).sum()
+        }),
         applied: amounts(divided, |divided| {
             divided.members[index].iter().map(|pod| pod.holding.charge()).sum()
         }),
@@ -141,14 +146,18 @@ fn conditions(
         })
     });
     let member_with = |states: &[MemberState]| {
-        let found = standings.iter().zip(&weighed.members).find(|(standing, _)| states.contains(&standing.state));
+        let found = standings
+            .iter()
+            .zip(&weighed.members)
+            .find(|(standing, _)| states.contains(&standing.state));
         found.map(|(standing, member)| {
             (standing.reason, format!("{}: {}", member.spec.name, standing.message))
         })
     };
     let waiting = member_with(&[MemberState::Infeasible, MemberState::Deferred]);
     let resizing = member_with(&[MemberState::Resizing]);
-    let missing = member_with(&[MemberState::Skipped]).filter(|(reason, _)| *reason == "TargetNotFound");
+    let missing =
+        member_with(&[MemberState::Skipped]).filter(|(reason, _)| *reason == "TargetNotFound");
     let skipped = member_with(&[MemberState::Skipped]);
 
     let moving = if too_small.is_some() { None } else { resizing.or(waiting) };
@@ -159,7 +168,11 @@ fn conditions(
     } else if let Some((reason, message)) = missing {
         (false, reason, message)
     } else if mode == Mode::Observe {
-        (true, "Observing", "The mode is Observe: everything is worked out, nothing is changed.".to_owned())
+        (
+            true,
+            "Observing",
+            "The mode is Observe: everything is worked out, nothing is changed.".to_owned(),
+        )
     } else if let Some((reason, message)) = skipped {
         (true, reason, message)
     } else if weighed.members.is_empty() {
@@ -172,7 +185,9 @@ fn conditions(
         (true, "PoolTooSmall", message)
     });
     let reconciling = moving
-        .map_or(no("Settled", "Nothing is on its way."), |(reason, message)| (true, reason, message));
+        .map_or(no("Settled", "Nothing is on its way."), |(reason, message)| {
+            (true, reason, message)
+        });
     let overcommitted = overcommitted
         .map_or(no("Fits", "What the members are to have at least fits the pool."), |message| {
             (true, "MinAboveCapacity", message)

@@ -56,7 +56,8 @@ pub fn of_member(
 ) -> Standing {
     if member.target_missing {
         let target = member.spec.target_ref.as_ref();
-        let what = target.map(|target| format!("{} {}", target.kind, target.name)).unwrap_or_default();
+        let what =
+            target.map(|target| format!("{} {}", target.kind, target.name)).unwrap_or_default();
         return Standing::new(
             MemberState::Skipped,
             "TargetNotFound",
@@ -69,7 +70,11 @@ pub fn of_member(
             "ClaimedByOlderPool",
             format!(
                 "{} to the older pool {pool}, {} among them: take them out of one of the two.",
-                count(member.lost.len(), "pod that it matches belongs", "pods that it matches belong"),
+                count(
+                    member.lost.len(),
+                    "pod that it matches belongs",
+                    "pods that it matches belong"
+                ),
                 pod.name,
             ),
         );
@@ -82,8 +87,12 @@ pub fn of_member(
         );
     }
 
-    let standings: Vec<(&Pod, Standing)> =
-        member.pods.iter().enumerate().map(|(i, &pod)| (pod, of_pod(mode, pod, index, i, divided, outcome))).collect();
+    let standings: Vec<(&Pod, Standing)> = member
+        .pods
+        .iter()
+        .enumerate()
+        .map(|(i, &pod)| (pod, of_pod(mode, pod, index, i, divided, outcome)))
+        .collect();
     let worst = standings.iter().map(|(_, standing)| standing.urgency()).max().unwrap_or_default();
     let alike: Vec<&(&Pod, Standing)> =
         standings.iter().filter(|(_, standing)| standing.urgency() == worst).collect();
@@ -123,9 +132,17 @@ fn of_pod(
     }
     if let Some(refusal) = outcome.refused.iter().find(|refusal| refusal.pod == pod.name) {
         if refusal.kind != RefusalKind::Outdated {
-            return Standing::new(MemberState::Deferred, refusal.kind.reason(), refusal.message.clone());
+            return Standing::new(
+                MemberState::Deferred,
+                refusal.kind.reason(),
+                refusal.message.clone(),
+            );
         }
-        return Standing::new(MemberState::Resizing, "Resizing", "it changed meanwhile, the next turn looks again");
+        return Standing::new(
+            MemberState::Resizing,
+            "Resizing",
+            "it changed meanwhile, the next turn looks again",
+        );
     }
     match &pod.resize {
         Resize::Infeasible(message) => {
@@ -152,7 +169,9 @@ fn of_pod(
                 return Standing::new(
                     MemberState::Skipped,
                     "RestartOnResize",
-                    format!("a resize of {resource} would restart its containers (resizePolicy): it keeps what it has"),
+                    format!(
+                        "a resize of {resource} would restart its containers (resizePolicy): it keeps what it has"
+                    ),
                 );
             }
             Some(share) if share != charge && mode == Mode::Observe => {
@@ -164,13 +183,19 @@ fn of_pod(
                 );
             }
             Some(_) if charge != admitted || pod.resize == Resize::InProgress => {
-                return Standing::new(MemberState::Resizing, "Resizing", "the kubelet is carrying a resize out");
+                return Standing::new(
+                    MemberState::Resizing,
+                    "Resizing",
+                    "the kubelet is carrying a resize out",
+                );
             }
             Some(share) if share > charge => {
                 let (now, then) = (resource.quantity(charge), resource.quantity(share));
                 let (reason, why) = match &pod.node {
                     None => ("Unscheduled", "it has no node yet".to_owned()),
-                    Some(node) => ("NoRoom", format!("neither the pool nor node {node} has more room now")),
+                    Some(node) => {
+                        ("NoRoom", format!("neither the pool nor node {node} has more room now"))
+                    }
                 };
                 return Standing::new(
                     MemberState::Deferred,

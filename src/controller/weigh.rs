@@ -40,7 +40,8 @@ pub struct WeighedMember<'a> {
 /// that match it to the oldest (then by name), of that pool's members to the first by name.
 #[must_use]
 pub fn weigh<'a>(snapshot: &'a Snapshot, pool: &'a WeightedShare) -> Weighed<'a> {
-    let mut members: Vec<WeighedMember> = pool.spec.members.iter().map(WeighedMember::new).collect();
+    let mut members: Vec<WeighedMember> =
+        pool.spec.members.iter().map(WeighedMember::new).collect();
     for member in &mut members {
         let target = member.spec.target_ref.as_ref().map(Owner::from);
         member.target_missing = target.is_some_and(|target| !snapshot.has(&target));
@@ -119,7 +120,8 @@ impl Claims {
         let claim = |pool: &WeightedShare| {
             let mut order: Vec<usize> = (0..pool.spec.members.len()).collect();
             order.sort_by_key(|&i| &pool.spec.members[i].name);
-            let members = order.into_iter().map(|i| (i, Source::of(&pool.spec.members[i]))).collect();
+            let members =
+                order.into_iter().map(|i| (i, Source::of(&pool.spec.members[i]))).collect();
             PoolClaim { name: pool.name_any(), members }
         };
         Self(pools.iter().map(claim).collect())

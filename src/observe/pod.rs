@@ -164,7 +164,8 @@ impl Pod {
         let meta = &pod.metadata;
         let spec = pod.spec.as_ref();
         let status = pod.status.as_ref();
-        let statuses = status.and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
+        let statuses =
+            status.and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
         let init_statuses =
             status.and_then(|status| status.init_container_statuses.as_deref()).unwrap_or_default();
         let containers = spec.map(|spec| spec.containers.as_slice()).unwrap_or_default();
@@ -186,7 +187,10 @@ impl Pod {
                 Some("BestEffort") => Qos::BestEffort,
                 _ => Qos::Burstable,
             },
-            containers: containers.iter().map(|container| read_container(container, statuses)).collect(),
+            containers: containers
+                .iter()
+                .map(|container| read_container(container, statuses))
+                .collect(),
             init: PerResource::from_fn(|resource| {
                 init.iter()
                     .map(|container| InitContainer {
@@ -207,7 +211,10 @@ impl Pod {
                 meta.managed_fields.iter().flatten().any(|entry| {
                     entry.manager.as_deref() == Some(FIELD_MANAGER)
                         && entry.subresource.as_deref() == Some("resize")
-                        && entry.fields_v1.iter().any(|fields| fields.0.to_string().contains(&field))
+                        && entry
+                            .fields_v1
+                            .iter()
+                            .any(|fields| fields.0.to_string().contains(&field))
                 })
             }),
             obstacle: obstacle(pod),
@@ -221,7 +228,11 @@ impl Pod {
     }
 
     /// What it holds of one resource, with the `play` that each regular container is given.
-    pub fn holding(&self, resource: Resource, play: impl Fn(&Container) -> Option<Play>) -> Holding {
+    pub fn holding(
+        &self,
+        resource: Resource,
+        play: impl Fn(&Container) -> Option<Play>,
+    ) -> Holding {
         // What the node can never give is in the spec, but nobody charges it.
         let infeasible = matches!(self.resize, Resize::Infeasible(_));
         let held = |held: Held| match infeasible {
@@ -289,13 +300,18 @@ fn read_container(container: &core::Container, statuses: &[core::ContainerStatus
         limit: PerResource::from_fn(|resource| limit(container, resource)),
         restarts: PerResource::from_fn(|resource| {
             container.resize_policy.iter().flatten().any(|policy| {
-                policy.resource_name == resource.name() && policy.restart_policy == "RestartContainer"
+                policy.resource_name == resource.name()
+                    && policy.restart_policy == "RestartContainer"
             })
         }),
     }
 }
 
-fn held(container: &core::Container, statuses: &[core::ContainerStatus], resource: Resource) -> Held {
+fn held(
+    container: &core::Container,
+    statuses: &[core::ContainerStatus],
+    resource: Resource,
+) -> Held {
     let requested = container
         .resources
         .as_ref()
@@ -315,7 +331,10 @@ fn limit(container: &core::Container, resource: Resource) -> Option<u64> {
 }
 
 /// The amount of `resource` in `quantities`, rounded up as Kubernetes does. None where it is not named.
-pub(super) fn amount(quantities: Option<&BTreeMap<String, Quantity>>, resource: Resource) -> Option<u64> {
+pub(super) fn amount(
+    quantities: Option<&BTreeMap<String, Quantity>>,
+    resource: Resource,
+) -> Option<u64> {
     let quantity = &quantities?.get(resource.name())?.0;
     Some(match resource {
         Resource::Cpu => MilliCpu::rounded_up(quantity).unwrap_or_default().0,
@@ -326,9 +345,11 @@ pub(super) fn amount(quantities: Option<&BTreeMap<String, Quantity>>, resource: 
 fn read_resize(pod: &core::Pod) -> Resize {
     let Some(status) = &pod.status else { return Resize::Done };
     let condition = |type_: &str| {
-        status.conditions.iter().flatten().find(|condition| {
-            condition.type_ == type_ && condition.status == "True"
-        })
+        status
+            .conditions
+            .iter()
+            .flatten()
+            .find(|condition| condition.type_ == type_ && condition.status == "True")
     };
     let message = |condition: &core::PodCondition| condition.message.clone().unwrap_or_default();
     if let Some(pending) = condition("PodResizePending") {
@@ -338,7 +359,9 @@ fn read_resize(pod: &core::Pod) -> Resize {
         };
     }
     match condition("PodResizeInProgress") {
-        Some(progress) if progress.reason.as_deref() == Some("Error") => Resize::Failing(message(progress)),
+        Some(progress) if progress.reason.as_deref() == Some("Error") => {
+            Resize::Failing(message(progress))
+        }
         Some(_) => Resize::InProgress,
         // Only a kubelet that runs the pod answers; before, the new spec is simply the spec.
         None if phase(pod) == "Running" && status.observed_generation < pod.metadata.generation => {

@@ -106,7 +106,9 @@ impl World {
 
         let pools = within(self.pools.state(), namespace);
         Snapshot {
-            pools: Snapshot::by_age(pools.filter_map(|pool| pool.0.as_ref().ok().cloned()).collect()),
+            pools: Snapshot::by_age(
+                pools.filter_map(|pool| pool.0.as_ref().ok().cloned()).collect(),
+            ),
             workloads: self.workloads(namespace),
             free: free(allocatable, &all),
             pods: {
@@ -175,12 +177,12 @@ impl World {
 
 /// Those of `objects` that are in `namespace`.
 fn within<K: KubeResource>(objects: Vec<Arc<K>>, namespace: &str) -> impl Iterator<Item = Arc<K>> {
-    objects
-        .into_iter()
-        .filter(move |object| object.meta().namespace.as_deref() == Some(namespace))
+    objects.into_iter().filter(move |object| object.meta().namespace.as_deref() == Some(namespace))
 }
 
-fn watch<K>(client: &Client) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static
+fn watch<K>(
+    client: &Client,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static
 where
     K: KubeResource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {

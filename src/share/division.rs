@@ -150,7 +150,12 @@ mod tests {
         let pods = pods
             .iter()
             .enumerate()
-            .map(|(i, &(floor, cap))| PodClaim { name: format!("{name}-{i}"), weight: 1, floor, cap })
+            .map(|(i, &(floor, cap))| PodClaim {
+                name: format!("{name}-{i}"),
+                weight: 1,
+                floor,
+                cap,
+            })
             .collect();
         MemberClaim { name: name.into(), weight, pods, ..MemberClaim::default() }
     }
@@ -181,7 +186,8 @@ mod tests {
 
     #[test]
     fn caps_of_pods_bound_the_member_and_the_rest_goes_on() {
-        let members = [member("a", 9, &[(10, Some(100)), (10, Some(50))]), member("b", 1, &[(10, None)])];
+        let members =
+            [member("a", 9, &[(10, Some(100)), (10, Some(50))]), member("b", 1, &[(10, None)])];
         let division = divide(1000, &members).unwrap();
         assert_eq!(fair(&division), [150, 850]);
         assert_eq!(division.members[0].pods, [100, 50]);

@@ -137,27 +137,21 @@ impl Holding {
         self.containers
             .iter()
             .zip(parts)
-            .map(|(container, part)| {
-                if container.play.is_some() { part } else { container.held.requested }
-            })
+            .map(
+                |(container, part)| {
+                    if container.play.is_some() { part } else { container.held.requested }
+                },
+            )
             .collect()
     }
 
     fn sidecars(&self) -> u64 {
-        self.init
-            .iter()
-            .filter(|init| init.sidecar)
-            .map(|init| init.held.charged())
-            .sum()
+        self.init.iter().filter(|init| init.sidecar).map(|init| init.held.charged()).sum()
     }
 
     /// Kubernetes' rule: the regular containers with all sidecars, or the init container that needs the most with
     /// the sidecars started before it, whichever is more; and the overhead.
-    fn total(
-        &self,
-        regular: impl FnMut(&Container) -> u64,
-        held: impl Fn(Held) -> u64,
-    ) -> u64 {
+    fn total(&self, regular: impl FnMut(&Container) -> u64, held: impl Fn(Held) -> u64) -> u64 {
         let (mut sidecars, mut peak) = (0u64, 0u64);
         for init in &self.init {
             let amount = sidecars.saturating_add(held(init.held));

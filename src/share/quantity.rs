@@ -165,9 +165,7 @@ fn parse(
         Some(b'+') => (false, &text[1..]),
         _ => (false, text),
     };
-    let end = unsigned
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(unsigned.len());
+    let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
     let (number, suffix) = unsigned.split_at(end);
     let (whole, fractional) = number.split_once('.').unwrap_or((number, ""));
     if (whole.is_empty() && fractional.is_empty()) || fractional.contains('.') {
@@ -187,7 +185,8 @@ fn parse(
     let mantissa = significant.trim_end_matches('0');
     let (head, tail) = mantissa.split_at(mantissa.len().min(DIGITS));
     let moved = significant.len() - head.len();
-    let exponent = i64::from(exponent) + i64::from(decimals) + moved as i64 - fractional.len() as i64;
+    let exponent =
+        i64::from(exponent) + i64::from(decimals) + moved as i64 - fractional.len() as i64;
 
     let (whole, exact) = whole_units(head, shift, exponent).ok_or_else(too_large)?;
     let exact = exact && tail.is_empty();
@@ -207,9 +206,8 @@ const DIGITS: usize = 19;
 /// `mantissa * 2^shift * 10^exponent` rounded down, and whether that is exact. None beyond 2^127.
 fn whole_units(mantissa: &str, shift: u32, exponent: i64) -> Option<(u128, bool)> {
     let binary = u128::from(mantissa.parse::<u64>().ok()?) << shift;
-    let power = u32::try_from(exponent.unsigned_abs())
-        .ok()
-        .and_then(|power| 10u128.checked_pow(power));
+    let power =
+        u32::try_from(exponent.unsigned_abs()).ok().and_then(|power| 10u128.checked_pow(power));
     match power {
         Some(factor) if exponent >= 0 => Some((binary.checked_mul(factor)?, true)),
         Some(divisor) => Some((binary / divisor, binary.is_multiple_of(divisor))),
@@ -290,7 +288,9 @@ mod tests {
             let error = text.parse::<Bytes>().unwrap_err().to_string();
             assert!(error.contains("finer than a byte"), "{error}");
         }
-        for text in ["", ".", "m", "2 cores", "4GB", "1..2", "1.2.3", "0x10", "e5", "1e", "٣", "--1"] {
+        for text in
+            ["", ".", "m", "2 cores", "4GB", "1..2", "1.2.3", "0x10", "e5", "1e", "٣", "--1"]
+        {
             assert_eq!(text.parse::<Bytes>(), Err(QuantityError::Syntax(text.into())), "{text}");
         }
         for text in ["8Ei", "1e19", "9223372036854775808", "1e999999999", "99999999999999999999"] {

@@ -1,0 +1,61 @@
+# The two commands: `make demo` shows the main job on a real cluster, `make test` proves it.
+# With CLUSTER=current they use the cluster of the current kubeconfig, and start nothing.
+
+TARGET := x86_64-unknown-linux-musl
+ifeq ($(shell uname -m),aarch64)
+TARGET := aarch64-unknown-linux-musl
+endif
+BINARY := $(CURDIR)/target/$(TARGET)/release/weightedshare
+export WEIGHTEDSHARE_BINARY := $(BINARY)
+E2E := target/debug/e2e
+# Cluster tests share one node: one at a time, one file after the other.
+CLUSTER_TESTS := --test harness --test schema --test states --test changes --test division
+
+.PHONY: help demo test lint unit e2e cluster binary crds image clean
+
+help: ## this list
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+demo: setup binary harness ## three Deployments share a real node by weight, before your eyes (2 minutes after the build)
+	@$(E2E) demo
+
+test: setup lint unit e2e ## everything: lints, unit and property tests, tests on a real cluster
+
+lint: toolchain
+	cargo fmt --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+unit: toolchain ## unit and property tests, without a cluster
+	cargo test --workspace --locked
+
+e2e: setup binary harness ## the tests on a real cluster
+	cargo test -p e2e --locked --no-run
+	$(E2E) run -- cargo test -p e2e --locked --offline --no-fail-fast $(CLUSTER_TESTS) -- --ignored --test-threads=1 --nocapture
+
+cluster: setup binary harness ## a shell on a cluster that is gone when you leave it
+	@$(E2E) shell
+
+binary: toolchain ## the static binary, for the image
+	rustup target add $(TARGET)
+	cargo build --release --locked --target $(TARGET)
+
+image: binary harness ## an OCI image of it, as an archive, made without an engine
+	@$(E2E) image --binary $(BINARY) --output target/weightedshare.tar
+
+crds: toolchain ## crds/, generated from the types
+	cargo run --locked --quiet -- crd > target/crds.yaml && mv target/crds.yaml crds/weightedshares.yaml
+
+harness: toolchain
+	cargo build -p e2e --locked
+
+# Installs the Debian packages and builds the cluster's programs, once: then it only looks.
+setup: harness
+	@$(E2E) build > /dev/null
+
+toolchain:
+	@command -v cargo rustup > /dev/null || { \
+	  echo 'Rust is missing: install rustup from https://rustup.rs; rust-toolchain.toml names the version.' >&2; exit 1; }
+	@command -v cc > /dev/null || { echo 'A C compiler is missing: apt-get install gcc' >&2; exit 1; }
+
+clean: ## all that was built here (the cluster's programs stay in ~/.cache/weightedshare)
+	cargo clean

@@ -1,0 +1,93 @@
+//! The CPU time that the kernel really gave: from the cgroups of this machine, or, on a cluster that is not ours, from
+//! the kubelets' summary, which reads the same cgroups every ten seconds or so.
+
+use std::{collections::HashMap, str::FromStr, time::Instant};
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Client, ResourceExt, core::request::Request};
+use serde_json::Value;
+
+use crate::{
+    Cluster,
+    cgroups::{Cgroup, Cgroups, QosClass},
+};
+
+/// The CPU time of a pod up to some moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// Nanoseconds of CPU time since the pod began.
+    pub used: u64,
+    /// When it was read, in nanoseconds on a clock that only differences of mean something.
+    pub at: i128,
+}
+
+impl Reading {
+    /// The millicores used since an earlier reading. None where no time has passed.
+    pub fn millicores_since(&self, before: &Self) -> Option<u64> {
+        let elapsed = u128::try_from(self.at - before.at).ok().filter(|&elapsed| elapsed > 0)?;
+        let used = u128::from(self.used.saturating_sub(before.used));
+        u64::try_from(used * 1000 / elapsed).ok()
+    }
+}
+
+/// Reads the CPU time of each pod, by UID. A pod that has none yet is left out.
+///
+/// # Errors
+/// When the kernel, or the kubelet of a node, does not tell.
+pub async fn read(
+    cluster: &Cluster,
+    client: &Client,
+    pods: &[Pod],
+) -> Result<HashMap<String, Reading>> {
+    if cluster.run_dir().is_some() { of_cgroups(pods) } else { of_kubelets(client, pods).await }
+}
+
+/// The pod's cgroup on this machine.
+///
+/// # Errors
+/// When the pod has no UID or QoS class yet, or this machine has no cgroups.
+pub fn cgroup(pod: &Pod) -> Result<Cgroup> {
+    let class = pod.status.as_ref().and_then(|status| status.qos_class.as_deref());
+    let class = QosClass::from_str(class.context("the pod has no QoS class yet")?)?;
+    Ok(Cgroups::detect()?.pod(class, &pod.uid().context("the pod has no UID")?))
+}
+
+fn of_cgroups(pods: &[Pod]) -> Result<HashMap<String, Reading>> {
+    let began = *BEGAN;
+    let mut readings = HashMap::new();
+    for pod in pods {
+        // The cgroup of a pod that begins or ends is not there.
+        let Ok(used) = cgroup(pod)?.cpu_time() else { continue };
+        let at = i128::try_from(began.elapsed().as_nanos())?;
+        readings.insert(pod.uid().unwrap_or_default(), Reading { used, at });
+    }
+    Ok(readings)
+}
+
+static BEGAN: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+
+async fn of_kubelets(client: &Client, pods: &[Pod]) -> Result<HashMap<String, Reading>> {
+    let mut nodes: Vec<&str> =
+        pods.iter().filter_map(|pod| pod.spec.as_ref()?.node_name.as_deref()).collect();
+    nodes.sort_unstable();
+    nodes.dedup();
+    let mut readings = HashMap::new();
+    for node in nodes {
+        let path = format!("/api/v1/nodes/{node}/proxy/stats/summary");
+        let request = Request::new(path).get("", &kube::api::GetParams::default())?;
+        let summary: Value =
+            client.request(request).await.with_context(|| format!("ask the kubelet of {node}"))?;
+        for pod in summary["pods"].as_array().into_iter().flatten() {
+            let (uid, cpu) = (&pod["podRef"]["uid"], &pod["cpu"]);
+            let at = cpu["time"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
+            if let (Some(uid), Some(used), Some(at)) =
+                (uid.as_str(), cpu["usageCoreNanoSeconds"].as_u64(), at)
+            {
+                readings.insert(uid.to_owned(), Reading { used, at: at.as_nanosecond() });
+            }
+        }
+    }
+    Ok(readings)
+}

@@ -1,0 +1,39 @@
+//! A real Kubernetes cluster on a bare machine, and what tests on it need.
+//!
+//! For tests: [`cluster`] finds the cluster, [`cgroups`] asks the kernel who got what, [`audit`]
+//! counts who wrote what, [`image`] makes images without an engine, [`kwok`] plays many nodes.
+//!
+//! The harness, from outside to inside: [`session`] (the [`lock`], the run directory, the clearing
+//! away), [`namespace`], [`init`] (the first process in there), [`inside`] (starts everything,
+//! then the command), [`filesystems`], [`network`], [`certificates`], [`control_plane`],
+//! [`node`], [`addons`]. [`packages`] and [`binaries`] bring what all of this needs.
+
+pub mod addons;
+pub mod audit;
+pub mod binaries;
+pub mod certificates;
+pub mod cgroups;
+pub mod cluster;
+pub mod control_plane;
+pub mod cpu_time;
+pub mod demo;
+pub mod exit;
+pub mod filesystems;
+pub mod image;
+pub mod init;
+pub mod inside;
+pub mod kubectl;
+pub mod kwok;
+pub mod lock;
+pub mod namespace;
+pub mod network;
+pub mod node;
+pub mod operator;
+pub mod packages;
+pub mod process;
+pub mod run_dir;
+pub mod say;
+pub mod session;
+pub mod signals;
+
+pub use cluster::Cluster;

@@ -1,0 +1,111 @@
+//! `e2e`: builds a cluster's programs, and runs a command on a cluster.
+
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use e2e::{
+    Cluster, binaries, demo, exit, init, inside,
+    say::say,
+    session::{self, Session},
+    signals::Signals,
+};
+
+/// A real Kubernetes cluster on a bare machine, in namespaces of its own.
+///
+/// With CLUSTER=current in the environment, `run` and `shell` start nothing and use the cluster of
+/// the current kubeconfig.
+#[derive(Parser)]
+#[command(name = "e2e", version)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Installs the Debian packages and builds the programs that a cluster needs, once.
+    Build,
+    /// Starts a cluster, runs a command on it, and clears everything away.
+    Run {
+        /// Leave the logs when it is over, and say where.
+        #[arg(long)]
+        keep_logs: bool,
+        /// The command, with its arguments.
+        #[arg(required = true, last = true)]
+        command: Vec<OsString>,
+    },
+    /// The same, with an interactive shell.
+    Shell {
+        /// Leave the logs when it is over, and say where.
+        #[arg(long)]
+        keep_logs: bool,
+    },
+    /// Shows the main job on a cluster: installs the operator, divides a node, edits weights.
+    Demo,
+    /// The first process in the namespaces.
+    #[command(hide = true)]
+    Init {
+        #[arg(required = true, last = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Starts the cluster and the command, in the namespaces.
+    #[command(hide = true)]
+    Inside {
+        #[arg(long)]
+        run_dir: PathBuf,
+        #[arg(long)]
+        shell: bool,
+        #[arg(required = true, last = true)]
+        command: Vec<OsString>,
+    },
+}
+
+// One thread: `unshare` dies with the thread that started it, so that must be the main one.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match perform(Arguments::parse().task).await {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            say(format_args!("e2e: {error:#}"));
+            ExitCode::from(exit::HARNESS_FAILED)
+        }
+    }
+}
+
+async fn perform(task: Task) -> Result<u8> {
+    match task {
+        Task::Build => build().await,
+        Task::Run { keep_logs, command } => {
+            Session { command, shell: false, keep_logs }.run().await
+        }
+        Task::Shell { keep_logs } => {
+            let shell = std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
+            Session { command: vec![shell], shell: true, keep_logs }.run().await
+        }
+        Task::Demo => demo().await,
+        Task::Init { arguments } => init::run(arguments).await,
+        Task::Inside { run_dir, shell, command } => inside::run(run_dir, shell, command).await,
+    }
+}
+
+/// On a cluster: the demo. Else: a cluster, and the demo on it.
+async fn demo() -> Result<u8> {
+    let theirs = std::env::var_os("CLUSTER").is_some_and(|cluster| cluster == "current");
+    if theirs || Cluster::from_env().run_dir().is_some() {
+        return demo::run().await.map(|()| 0);
+    }
+    let this = std::env::current_exe().context("the path of this program")?;
+    let command = vec![this.into(), "demo".into()];
+    Session { command, shell: false, keep_logs: false }.run().await
+}
+
+async fn build() -> Result<u8> {
+    if let Some(code) = session::prepare(&mut Signals::new()?).await? {
+        return Ok(code);
+    }
+    for line in binaries::list()? {
+        println!("{line}");
+    }
+    Ok(0)
+}

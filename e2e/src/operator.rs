@@ -1,0 +1,103 @@
+//! The operator under test: its image and its charts, installed as a user installs them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use tokio::process::{Child, Command};
+
+use crate::{Cluster, image, kubectl};
+
+/// The namespace that it runs in.
+pub const NAMESPACE: &str = "weighted-share-system";
+/// Who it is to the API server.
+pub const USER: &str = "system:serviceaccount:weighted-share-system:weighted-share";
+/// The tag of the image under test.
+const TAG: &str = "e2e";
+/// The path of the static binary that the image is made of.
+const BINARY: &str = "WEIGHTEDSHARE_BINARY";
+
+/// Puts the image on the node and installs the charts, then waits until the operator is ready. On a cluster that is
+/// not ours, it is to be installed there already.
+///
+/// # Errors
+/// When the binary is not built, or helm fails.
+pub async fn install(cluster: &Cluster) -> Result<()> {
+    if cluster.run_dir().is_none() {
+        return Ok(());
+    }
+    let charts = root().join("charts");
+    let (crds, chart) = (charts.join("weighted-share-crds"), charts.join("weighted-share"));
+    let (crds, chart) = (crds.display().to_string(), chart.display().to_string());
+    let mut arguments =
+        vec!["--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "3m"];
+    helm("weighted-share-crds", &crds, &arguments).await?;
+    let tag = format!("image.tag={TAG}");
+    cluster.import(&image::operator_image(&binary(), TAG)?).await?;
+    arguments.extend(["--set", &tag, "--set", "image.pullPolicy=Never"]);
+    helm("weighted-share", &chart, &arguments).await
+}
+
+/// On a cluster that is not ours: runs the controller as a process beside it, unless an operator is installed there.
+///
+/// # Errors
+/// When kubectl fails, or the controller is not built.
+pub async fn run_beside() -> Result<Option<Child>> {
+    let deployments =
+        ["get", "deployments", "-A", "-l", "app.kubernetes.io/name=weighted-share", "-o", "name"];
+    if !kubectl::run("kubectl", &deployments, "").await?.trim().is_empty() {
+        return Ok(None);
+    }
+    let crds = root().join("crds").display().to_string();
+    kubectl::run("kubectl", &["apply", "--server-side", "-f", &crds], "").await?;
+    let binary = binary();
+    let controller = Command::new(&binary)
+        .arg("controller")
+        .env("LOG", "warn")
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("run {}", binary.display()))?;
+    Ok(Some(controller))
+}
+
+async fn helm(release: &str, chart: &str, more: &[&str]) -> Result<()> {
+    let arguments = [&["upgrade", "--install", release, chart], more].concat();
+    let installed = kubectl::run("helm", &arguments, "").await;
+    match installed {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            // Why it did not come up is in the pods, not in what helm says.
+            let pods = ["--namespace", NAMESPACE, "describe", "pods"];
+            let pods = kubectl::run("kubectl", &pods, "").await.unwrap_or_default();
+            Err(error.context(pods))
+        }
+    }
+}
+
+/// The static binary: what the environment names, or where cargo puts it.
+fn binary() -> PathBuf {
+    std::env::var_os(BINARY).map_or_else(
+        || root().join("target/x86_64-unknown-linux-musl/release/weightedshare"),
+        PathBuf::from,
+    )
+}
+
+/// Applies an example of the `examples` folder.
+///
+/// # Errors
+/// When it cannot be read, or kubectl fails.
+pub async fn apply_example(cluster: &Cluster, name: &str) -> Result<String> {
+    let path = root().join("examples").join(name);
+    let mut manifests =
+        std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    if cluster.run_dir().is_some() {
+        // Nothing can be pulled there.
+        manifests = manifests.replace("image: busybox:1", &format!("image: {}", image::BUSYBOX));
+    }
+    kubectl::apply(&manifests).await?;
+    Ok(manifests)
+}
+
+/// The root of the repository.
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}

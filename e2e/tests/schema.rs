@@ -1,0 +1,376 @@
+//! The API server refuses wrong pools with a sentence that says what to write, and takes right ones.
+//!
+//! Needs the API server of a cluster alone: no node, no controller.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use e2e::Cluster;
+use k8s_openapi::{
+    api::core::v1::Namespace,
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams},
+    core::{Request, Status},
+    runtime::{conditions, wait::await_condition},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use weightedshare::{
+    api::{WeightedShare, crd},
+    share::{Bytes, MilliCpu},
+};
+
+/// A spec, and what the API server says to it.
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    spec: Value,
+    #[serde(default)]
+    path: String,
+    #[serde(default)]
+    says: Vec<String>,
+}
+
+/// A namespace of our own on a cluster that knows what a `WeightedShare` is.
+struct Place {
+    client: Client,
+    namespace: String,
+}
+
+impl Place {
+    async fn prepare() -> Result<Self> {
+        let client = Cluster::from_env().client().await?;
+        let crds = Api::<CustomResourceDefinition>::all(client.clone());
+        let (crd, apply) = (crd(), PatchParams::apply("weightedshare-e2e").force());
+        crds.patch(&crd.name_any(), &apply, &Patch::Apply(&crd)).await.context("apply the CRD")?;
+        let name = crd.name_any();
+        let established = await_condition(crds, &name, conditions::is_crd_established());
+        tokio::time::timeout(Duration::from_secs(30), established)
+            .await
+            .context("the CRD is not Established after 30 s")??;
+
+        let namespace = Namespace {
+            metadata: ObjectMeta { generate_name: Some("schema-".into()), ..ObjectMeta::default() },
+            ..Namespace::default()
+        };
+        let created = Api::all(client.clone()).create(&PostParams::default(), &namespace).await?;
+        let place = Self { client, namespace: created.name_any() };
+        place.until_served().await?;
+        Ok(place)
+    }
+
+    /// A CRD that has just been Established takes a moment until it is served.
+    async fn until_served(&self) -> Result<()> {
+        for _ in 0..100 {
+            match self.pools().list(&Default::default()).await {
+                Err(kube::Error::Api(status)) if status.is_not_found() => {}
+                other => return other.map(drop).context("list the pools"),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        bail!("the CRD is not served after 10 s")
+    }
+
+    fn pools(&self) -> Api<WeightedShare> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// What `kubectl create` does, `--dry-run=server` if so wished: a POST with strict validation.
+    async fn create(&self, spec: &Value, dry_run: bool) -> Result<Result<Value, Box<Status>>> {
+        let pool = json!({
+            "apiVersion": WeightedShare::api_version(&()),
+            "kind": WeightedShare::kind(&()),
+            "metadata": {"name": "pool"},
+            "spec": spec,
+        });
+        let params = PostParams { dry_run, ..PostParams::default() };
+        let mut request = Request::new(WeightedShare::url_path(&(), Some(&self.namespace)))
+            .create(&params, serde_json::to_vec(&pool)?)?;
+        let separator = if request.uri().query().unwrap_or_default().is_empty() { "" } else { "&" };
+        let uri = format!("{}{separator}fieldValidation=Strict", request.uri());
+        *request.uri_mut() = uri.parse()?;
+        match self.client.request(request).await {
+            Ok(created) => Ok(Ok(created)),
+            Err(kube::Error::Api(status)) => Ok(Err(status)),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// Why the API server refuses a spec.
+    async fn refusal(&self, spec: &Value) -> Result<Box<Status>> {
+        match self.create(spec, true).await? {
+            Err(status) => Ok(status),
+            Ok(created) => bail!("accepted as {created}"),
+        }
+    }
+
+    async fn leave(self) -> Result<()> {
+        Api::<Namespace>::all(self.client)
+            .delete(&self.namespace, &DeleteParams::default())
+            .await
+            .map(drop)
+            .context("delete the namespace")
+    }
+}
+
+/// The status is about this field alone, and says this.
+fn check(status: &Status, path: &str, says: &[String]) -> Result<()> {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let causes: Vec<_> = causes
+        // What the API server adds, about no field, where a type or a length is wrong.
+        .filter(|cause| cause.field != "<nil>")
+        .collect();
+    let [cause] = &causes[..] else { bail!("one cause expected: {}", status.message) };
+    ensure!(cause.field == path, "{} instead of {path}: {}", cause.field, cause.message);
+    for words in says {
+        ensure!(cause.message.contains(words), "{words:?} is not in {:?}", cause.message);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn wrong_pools_are_refused_with_a_sentence() -> Result<()> {
+    let place = Place::prepare().await?;
+    let cases: Vec<Case> = serde_yaml_ng::from_str(include_str!("objects/wrong.yaml"))?;
+    ensure!(cases.len() >= 30, "{} cases", cases.len());
+    let mut failures = Vec::new();
+    for Case { name, spec, path, says } in &cases {
+        let refusal = place.refusal(spec).await;
+        if let Err(error) = refusal.and_then(|status| check(&status, path, says)) {
+            failures.push(format!("{name}: {error:#}"));
+        }
+    }
+    ensure!(failures.is_empty(), "{} of {}:\n{}", failures.len(), cases.len(), failures.join("\n"));
+    println!("{} refused", cases.len());
+    place.leave().await
+}
+
+#[tokio::test]
+async fn right_pools_are_taken() -> Result<()> {
+    let place = Place::prepare().await?;
+    let cases: Vec<Case> = serde_yaml_ng::from_str(include_str!("objects/right.yaml"))?;
+    ensure!(cases.len() >= 12, "{} cases", cases.len());
+    for Case { name, spec, .. } in &cases {
+        if let Err(status) = place.create(spec, false).await? {
+            bail!("{name}: {}", status.message);
+        }
+        // And the controller can read what the API server took.
+        place.pools().get("pool").await.with_context(|| name.clone())?;
+        place.pools().delete("pool", &DeleteParams::default()).await?;
+    }
+    println!("{} taken", cases.len());
+    place.leave().await
+}
+
+#[tokio::test]
+async fn amounts_are_taken_if_the_controller_can_read_them() -> Result<()> {
+    let place = Place::prepare().await?;
+    let amounts: Vec<String> = serde_yaml_ng::from_str(include_str!("objects/amounts.yaml"))?;
+    let mut failures = Vec::new();
+    for text in &amounts {
+        let cpu = text.parse().is_ok_and(|cpu: MilliCpu| cpu.0 <= 1_000_000_000_000);
+        let memory = text.parse().is_ok_and(|memory: Bytes| memory.0 <= 1_000_000_000_000_000_000);
+        for (resource, readable) in [("cpu", cpu), ("memory", memory)] {
+            let member = json!({"name": "a", "selector": {}, "min": {resource: text}});
+            let spec = json!({"capacity": {"cpu": "1", "memory": "1"}, "members": [member]});
+            let answer = place.create(&spec, true).await?;
+            if answer.is_ok() != readable {
+                failures.push(format!("{resource} {text:?}, readable {readable}: {answer:?}"));
+            }
+        }
+    }
+    ensure!(
+        failures.is_empty(),
+        "{} of {}:\n{}",
+        failures.len(),
+        amounts.len(),
+        failures.join("\n")
+    );
+    println!("{} amounts", amounts.len());
+    place.leave().await
+}
+
+#[tokio::test]
+async fn there_are_at_most_256_members() -> Result<()> {
+    let place = Place::prepare().await?;
+    let spec = |count: usize| {
+        // About as large as members can be in one request, so that the rules cost the most.
+        let members: Vec<_> = (0..count)
+            .map(|number| {
+                let amounts =
+                    json!({"cpu": "0.25000000000000000000", "memory": "1.500000000000000000Gi"});
+                let labels: serde_json::Map<_, _> = (0..32)
+                    .map(|label| (format!("label-{label}"), json!("x".repeat(63))))
+                    .collect();
+                let expressions: Vec<_> = (0..6)
+                    .map(|key| {
+                        let key = format!("{}/{}{key}", "d".repeat(253), "k".repeat(62));
+                        let values = vec!["y".repeat(40); 20];
+                        json!({"key": key, "operator": "NotIn", "values": values})
+                    })
+                    .collect();
+                json!({
+                    "name": format!("member-{number:056}"),
+                    "min": amounts,
+                    "max": amounts,
+                    "selector": {"matchLabels": labels, "matchExpressions": expressions},
+                })
+            })
+            .collect();
+        json!({"capacity": {"cpu": "6", "memory": "12Gi"}, "members": members})
+    };
+    if let Err(status) = place.create(&spec(256), true).await? {
+        bail!("256 members: {}", status.message);
+    }
+    check(
+        &*place.refusal(&spec(257)).await?,
+        "spec.members",
+        &["Too many: 257: must have at most 256 items".into()],
+    )?;
+    place.leave().await
+}
+
+#[tokio::test]
+async fn misspelt_fields_are_named() -> Result<()> {
+    let place = Place::prepare().await?;
+    for (spec, field) in [
+        (json!({"capacity": {"cpu": "6"}, "membrs": []}), "spec.membrs"),
+        (json!({"capacity": {"cpu": "6", "mem": "1Gi"}}), "spec.capacity.mem"),
+        (
+            json!({"capacity": {"cpu": "6"}, "members": [{"name": "a", "selector": {}, "wieght": 1}]}),
+            "spec.members[0].wieght",
+        ),
+        (
+            json!({"capacity": {"cpu": "6"}, "members": [{"name": "a", "selector": {"app": "a"}}]}),
+            "spec.members[0].selector.app",
+        ),
+    ] {
+        let status = place.refusal(&spec).await?;
+        let sentence = format!("unknown field \"{field}\"");
+        ensure!(status.message.contains(&sentence), "{sentence}: {}", status.message);
+    }
+    place.leave().await
+}
+
+#[tokio::test]
+async fn what_is_left_out_has_defaults() -> Result<()> {
+    let place = Place::prepare().await?;
+    let spec = json!({
+        "mode": null,
+        "capacity": {"cpu": 6},
+        "members": [{"name": "a", "weight": null, "min": null, "selector": {}}],
+    });
+    let created = match place.create(&spec, true).await? {
+        Ok(created) => created,
+        Err(status) => bail!("{}", status.message),
+    };
+    let stored = json!({
+        "mode": "Auto",
+        "capacity": {"cpu": 6},
+        "members": [{"name": "a", "weight": 100, "weightPer": "Member", "selector": {}}],
+    });
+    ensure!(created["spec"] == stored, "{}", created["spec"]);
+    place.leave().await
+}
+
+#[tokio::test]
+async fn two_managers_own_different_members() -> Result<()> {
+    let place = Place::prepare().await?;
+    let pool = |spec: Value| {
+        let (version, kind) = (WeightedShare::api_version(&()), WeightedShare::kind(&()));
+        let metadata = json!({"name": "pool"});
+        Patch::Apply(
+            json!({"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}),
+        )
+    };
+    let member = |name: &str| json!({"name": name, "selector": {}});
+    let pools = place.pools();
+    for (manager, spec) in [
+        ("one", json!({"capacity": {"cpu": "6"}, "members": [member("a")]})),
+        ("two", json!({"members": [member("b"), member("c")]})),
+        ("two", json!({"members": [member("c")]})),
+    ] {
+        pools.patch("pool", &PatchParams::apply(manager), &pool(spec)).await?;
+    }
+    let members = pools.get("pool").await?.spec.members;
+    let names: Vec<_> = members.iter().map(|member| &*member.name).collect();
+    ensure!(names == ["a", "c"], "{names:?}");
+    place.leave().await
+}
+
+#[tokio::test]
+async fn kubectl_shows_it_well() -> Result<()> {
+    let place = Place::prepare().await?;
+    if let Err(status) =
+        place.create(&json!({"capacity": {"cpu": "6", "memory": "12Gi"}}), false).await?
+    {
+        bail!("{}", status.message);
+    }
+    let status = json!({"status": {
+        "observedGeneration": 1,
+        "allocated": {"cpu": "1500m", "memory": "3Gi"},
+        "conditions": [{
+            "type": "Ready",
+            "status": "True",
+            "reason": "Settled",
+            "message": "All members hold their shares.",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }],
+        "members": [{"name": "a", "weight": 100, "pods": 1, "state": "Settled", "share": {"cpu": "6"}}],
+    }});
+    place.pools().patch_status("pool", &PatchParams::default(), &Patch::Merge(status)).await?;
+
+    let mut request = Request::new(WeightedShare::url_path(&(), Some(&place.namespace)))
+        .list(&Default::default())?;
+    let table = "application/json;as=Table;v=v1;g=meta.k8s.io".parse()?;
+    request.headers_mut().insert("accept", table);
+    let table: Value = place.client.request(request).await?;
+    let cells = &table["rows"][0]["cells"];
+    let columns = table["columnDefinitions"].as_array().context("columns")?;
+    let shown: Vec<_> = columns
+        .iter()
+        .zip(cells.as_array().context("cells")?)
+        .filter(|(column, _)| column["name"] != "Age")
+        .map(|(column, cell)| (column["name"].clone(), column["priority"] == 0, cell.clone()))
+        .collect();
+    let expected = [
+        ("Name", true, "pool"),
+        ("Mode", true, "Auto"),
+        ("CPU", true, "6"),
+        ("CPU Allocated", true, "1500m"),
+        ("Memory", true, "12Gi"),
+        ("Memory Allocated", false, "3Gi"),
+        ("Ready", true, "True"),
+        ("Reason", true, "Settled"),
+        ("Message", false, "All members hold their shares."),
+    ];
+    let expected: Vec<_> =
+        expected.map(|(name, always, cell)| (json!(name), always, json!(cell))).into();
+    ensure!(shown == expected, "{shown:?}");
+
+    let resources = place.client.list_api_group_resources("weightedshare.dev/v1alpha1").await?;
+    let names = |name: &str| resources.resources.iter().find(|resource| resource.name == name);
+    let pools = names("weightedshares").context("weightedshares")?;
+    ensure!(pools.short_names == Some(vec!["ws".into()]), "{:?}", pools.short_names);
+    ensure!(pools.categories == Some(vec!["weightedshare".into()]), "{:?}", pools.categories);
+    ensure!(pools.namespaced && names("weightedshares/status").is_some());
+    place.leave().await
+}
+
+#[tokio::test]
+async fn a_status_is_checked_too() -> Result<()> {
+    let place = Place::prepare().await?;
+    if let Err(status) = place.create(&json!({"capacity": {"cpu": "6"}}), false).await? {
+        bail!("{}", status.message);
+    }
+    let status =
+        json!({"status": {"members": [{"name": "a", "weight": 1, "pods": 1, "state": "Happy"}]}});
+    let refused =
+        place.pools().patch_status("pool", &PatchParams::default(), &Patch::Merge(status)).await;
+    let Err(kube::Error::Api(refusal)) = refused else { bail!("{refused:?}") };
+    check(&refusal, "status.members[0].state", &["Unsupported value: \"Happy\"".into()])?;
+    place.leave().await
+}
