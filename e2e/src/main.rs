@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use e2e::{
-    Cluster, binaries, demo, exit, init, inside,
+    Cluster, binaries, demo, exit, image, init, inside,
     say::say,
     session::{self, Session},
     signals::Signals,
@@ -43,6 +43,18 @@ enum Task {
     },
     /// Shows the main job on a cluster: installs the operator, divides a node, edits weights.
     Demo,
+    /// Makes the operator's image of a static binary, as an OCI layout in a tar.
+    Image {
+        /// The binary.
+        #[arg(long)]
+        binary: PathBuf,
+        /// The image's tag.
+        #[arg(long, default_value = env!("CARGO_PKG_VERSION"))]
+        tag: String,
+        /// The archive to write.
+        #[arg(long)]
+        output: PathBuf,
+    },
     /// The first process in the namespaces.
     #[command(hide = true)]
     Init {
@@ -84,6 +96,13 @@ async fn perform(task: Task) -> Result<u8> {
             Session { command: vec![shell], shell: true, keep_logs }.run().await
         }
         Task::Demo => demo().await,
+        Task::Image { binary, tag, output } => {
+            let image = image::operator_image(&binary, &tag)?;
+            std::fs::write(&output, image.archive()?)
+                .with_context(|| output.display().to_string())?;
+            println!("{} is in {}", image.name(), output.display());
+            Ok(0)
+        }
         Task::Init { arguments } => init::run(arguments).await,
         Task::Inside { run_dir, shell, command } => inside::run(run_dir, shell, command).await,
     }

@@ -132,6 +132,7 @@ fn check(status: &Status, path: &str, says: &[String]) -> Result<()> {
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster"]
 async fn wrong_pools_are_refused_with_a_sentence() -> Result<()> {
     let place = Place::prepare().await?;
     let cases: Vec<Case> = serde_yaml_ng::from_str(include_str!("objects/wrong.yaml"))?;
@@ -149,6 +150,7 @@ async fn wrong_pools_are_refused_with_a_sentence() -> Result<()> {
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster"]
 async fn right_pools_are_taken() -> Result<()> {
     let place = Place::prepare().await?;
     let cases: Vec<Case> = serde_yaml_ng::from_str(include_str!("objects/right.yaml"))?;
@@ -166,6 +168,7 @@ async fn right_pools_are_taken() -> Result<()> {
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster"]
 async fn amounts_are_taken_if_the_controller_can_read_them() -> Result<()> {
     let place = Place::prepare().await?;
     let amounts: Vec<String> = serde_yaml_ng::from_str(include_str!("objects/amounts.yaml"))?;
@@ -194,6 +197,7 @@ async fn amounts_are_taken_if_the_controller_can_read_them() -> Result<()> {
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster"]
 async fn there_are_at_most_256_members() -> Result<()> {
     let place = Place::prepare().await?;
     let spec = |count: usize| {
@@ -234,6 +238,7 @@ async fn there_are_at_most_256_members() -> Result<()> {
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster"]
 async fn misspelt_fields_are_named() -> Result<()> {
     let place = Place::prepare().await?;
     for (spec, field) in [
@@ -256,6 +261,7 @@ async fn misspelt_fields_are_named() -> Result<()> {
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster"]
 async fn what_is_left_out_has_defaults() -> Result<()> {
     let place = Place::prepare().await?;
     let spec = json!({
@@ -277,6 +283,7 @@ async fn what_is_left_out_has_defaults() -> Result<()> {
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster"]
 async fn two_managers_own_different_members() -> Result<()> {
     let place = Place::prepare().await?;
     let pool = |spec: Value| {
@@ -302,6 +309,7 @@ async fn two_managers_own_different_members() -> Result<()> {
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster"]
 async fn kubectl_shows_it_well() -> Result<()> {
     let place = Place::prepare().await?;
     if let Err(status) =
@@ -361,6 +369,7 @@ async fn kubectl_shows_it_well() -> Result<()> {
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster"]
 async fn a_status_is_checked_too() -> Result<()> {
     let place = Place::prepare().await?;
     if let Err(status) = place.create(&json!({"capacity": {"cpu": "6"}}), false).await? {

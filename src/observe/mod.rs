@@ -3,6 +3,8 @@
 mod pod;
 mod snapshot;
 mod strip;
+#[cfg(test)]
+mod tests;
 mod workload;
 mod world;
 

@@ -1,0 +1,145 @@
+//! What is sent, to the byte, and what becomes of the answers.
+
+use http::{Request, Response, header::CONTENT_TYPE};
+use kube::{Client, client::Body};
+use serde_json::{Value, json};
+
+use super::{ContainerResize, PodResize, Refusal, RefusalKind, send};
+use crate::{
+    observe::{Container, Pod},
+    share::{Held, PerResource, Resource},
+};
+
+fn resize() -> PodResize {
+    PodResize {
+        namespace: "shop".into(),
+        pod: "web-0".into(),
+        resource_version: "4711".into(),
+        resource: Resource::Cpu,
+        containers: vec![
+            ContainerResize { name: "main".into(), request: 1500, limit: Some(2000) },
+            ContainerResize { name: "side".into(), request: 25, limit: None },
+        ],
+        from: 300,
+        to: 1525,
+    }
+}
+
+/// Sends `resize` to an API server that answers with `status` and `answer`: what it was asked, and what we make of it.
+async fn ask(
+    resize: &PodResize,
+    status: u16,
+    answer: Value,
+) -> (http::request::Parts, Value, Result<String, Refusal>) {
+    let (service, mut server) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+    let client = Client::new(service, "default");
+    let serve = async {
+        let (request, respond) = server.next_request().await.unwrap();
+        let (head, body) = request.into_parts();
+        let body = body.collect_bytes().await.unwrap();
+        let answer = Body::from(serde_json::to_vec(&answer).unwrap());
+        respond.send_response(Response::builder().status(status).body(answer).unwrap());
+        (head, serde_json::from_slice(&body).unwrap())
+    };
+    let (answer, (head, body)) = tokio::join!(send(&client, resize), serve);
+    (head, body, answer.map(|pod| pod.metadata.resource_version.unwrap_or_default()))
+}
+
+async fn refused(code: u16, message: &str) -> Refusal {
+    let status = json!({
+        "apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "message": message, "reason": "",
+    });
+    ask(&resize(), code, status).await.2.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_resize_is_a_strategic_merge_patch_of_the_subresource() {
+    let pod = json!({"metadata": {"name": "web-0", "resourceVersion": "4712"}});
+    let (head, body, answer) = ask(&resize(), 200, pod).await;
+    assert_eq!(head.method, "PATCH");
+    assert_eq!(head.uri.path(), "/api/v1/namespaces/shop/pods/web-0/resize");
+    let query: Vec<&str> =
+        head.uri.query().unwrap().split('&').filter(|it| !it.is_empty()).collect();
+    assert_eq!(query, ["fieldManager=weightedshare"]);
+    assert_eq!(head.headers[CONTENT_TYPE], "application/strategic-merge-patch+json");
+    assert_eq!(
+        body,
+        json!({
+            "metadata": {"resourceVersion": "4711"},
+            "spec": {"containers": [
+                {"name": "main", "resources": {"requests": {"cpu": "1500m"}, "limits": {"cpu": "2"}}},
+                {"name": "side", "resources": {"requests": {"cpu": "25m"}}},
+            ]},
+        })
+    );
+    assert_eq!(answer.as_deref(), Ok("4712"));
+}
+
+#[tokio::test]
+async fn memory_is_written_in_its_own_unit() {
+    let container = ContainerResize { name: "main".into(), request: 3 << 29, limit: None };
+    let memory = PodResize { resource: Resource::Memory, containers: vec![container], ..resize() };
+    let (_, body, _) = ask(&memory, 200, json!({"metadata": {}})).await;
+    assert_eq!(
+        body["spec"]["containers"],
+        json!([{"name": "main", "resources": {"requests": {"memory": "1536Mi"}}}])
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_by_what_follows_from_it() {
+    let quota = "pods \"web-0\" is forbidden: exceeded quota: compute, requested: cpu=1";
+    for (code, message, kind) in [
+        (404, "not found", RefusalKind::Outdated),
+        (409, "the object has been modified", RefusalKind::Outdated),
+        (403, quota, RefusalKind::QuotaExceeded),
+        (403, "Node didn't have enough capacity", RefusalKind::Refused),
+        (422, "Pod QOS Class may not change as a result of resizing", RefusalKind::Refused),
+        (429, "too many requests", RefusalKind::Unreachable),
+        (500, "etcdserver: leader changed", RefusalKind::Unreachable),
+        (503, "shutting down", RefusalKind::Unreachable),
+    ] {
+        let refusal = refused(code, message).await;
+        assert_eq!((refusal.kind, &*refusal.pod), (kind, "web-0"), "{code} {message}");
+        assert!(refusal.message.starts_with(message), "{}", refusal.message);
+    }
+    assert!(refused(403, quota).await.message.contains("raise the ResourceQuota"));
+}
+
+#[tokio::test]
+async fn an_api_server_that_is_gone_is_unreachable() {
+    let (service, server) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+    drop(server);
+    let refusal = send(&Client::new(service, "default"), &resize()).await.unwrap_err();
+    assert_eq!(refusal.kind, RefusalKind::Unreachable);
+}
+
+#[test]
+fn only_the_containers_that_change_are_named() {
+    let container = |name: &str, cpu, limit| Container {
+        name: name.into(),
+        held: PerResource { cpu: Held { requested: cpu, admitted: cpu }, ..Default::default() },
+        limit: PerResource { cpu: limit, memory: None },
+        ..Container::default()
+    };
+    let pod = Pod {
+        name: "web-0".into(),
+        containers: vec![container("main", 100, Some(100)), container("side", 200, None)],
+        ..Pod::default()
+    };
+    let to = |requests: &[u64], limit| PodResize::to(&pod, Resource::Cpu, requests, |_| limit);
+
+    assert_eq!(to(&[100, 200], None), None);
+    let resize = to(&[100, 300], None).unwrap();
+    assert_eq!((resize.from, resize.to), (300, 400));
+    assert_eq!(
+        resize.containers,
+        [ContainerResize { name: "side".into(), request: 300, limit: None }]
+    );
+    // A limit that is there already is not sent; one that differs is, with the request beside it.
+    let resize = to(&[100, 200], Some(100)).unwrap();
+    assert_eq!(
+        resize.containers,
+        [ContainerResize { name: "side".into(), request: 200, limit: Some(100) }]
+    );
+}

@@ -1,0 +1,397 @@
+//! Pods as an API server shows them, and what is read of them.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::{apps::v1 as apps, core::v1 as core};
+use serde_json::{Value, json};
+
+use super::{snapshot::free, *};
+use crate::{
+    api::WeightedShare,
+    share::{Held, InitContainer, PerResource, Resource},
+};
+
+/// Reads a pod. Whatever is read of it must be left in the caches, so that goes for every pod of these tests.
+fn read(pod: Value) -> Pod {
+    let mut pod: core::Pod = serde_json::from_value(pod).unwrap();
+    let read = Pod::read(&pod);
+    strip::pod(&mut pod);
+    assert_eq!(Pod::read(&pod), read, "what the caches keep of a pod");
+    read
+}
+
+/// A running pod, as the API server of Kubernetes 1.35 shows it, with `changes` merged into it.
+fn running(changes: Value) -> Value {
+    let mut pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "web-5c9f-x7k2p",
+            "namespace": "shop",
+            "uid": "9a6f",
+            "resourceVersion": "4711",
+            "generation": 1,
+            "labels": {"app": "web", "pod-template-hash": "5c9f"},
+            "annotations": {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"},
+            "ownerReferences": [
+                {"apiVersion": "v1", "kind": "ConfigMap", "name": "notes", "uid": "1"},
+                {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5c9f", "uid": "2", "controller": true},
+            ],
+            "managedFields": [managed("kube-controller-manager", null_subresource(), "f:cpu")],
+        },
+        "spec": {
+            "nodeName": "n1",
+            "serviceAccountName": "default",
+            "containers": [{
+                "name": "main",
+                "image": "web:1",
+                "resources": {"requests": {"cpu": "300m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
+                "resizePolicy": [
+                    {"resourceName": "cpu", "restartPolicy": "NotRequired"},
+                    {"resourceName": "memory", "restartPolicy": "RestartContainer"},
+                ],
+            }],
+        },
+        "status": {
+            "phase": "Running",
+            "qosClass": "Burstable",
+            "observedGeneration": 1,
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "containerStatuses": [{
+                "name": "main",
+                "image": "web:1",
+                "imageID": "web@sha256:0",
+                "ready": true,
+                "restartCount": 0,
+                "allocatedResources": {"cpu": "300m", "memory": "64Mi"},
+                "resources": {"requests": {"cpu": "300m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
+            }],
+        },
+    });
+    merge(&mut pod, changes);
+    pod
+}
+
+fn merge(into: &mut Value, changes: Value) {
+    match (into, changes) {
+        (Value::Object(into), Value::Object(changes)) => {
+            for (key, value) in changes {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, changes) => *into = changes,
+    }
+}
+
+fn null_subresource() -> Value {
+    Value::Null
+}
+
+fn managed(manager: &str, subresource: Value, field: &str) -> Value {
+    json!({
+        "manager": manager,
+        "operation": "Update",
+        "subresource": subresource,
+        "fieldsType": "FieldsV1",
+        "fieldsV1": {"f:spec": {"f:containers": {"k:{\"name\":\"main\"}": {"f:resources": {"f:requests": {field: {}}}}}}},
+    })
+}
+
+fn held(requested: u64, admitted: u64) -> Held {
+    Held { requested, admitted }
+}
+
+const MI: u64 = 1 << 20;
+
+#[test]
+fn a_running_pod_is_read_whole() {
+    let labels = [("app", "web"), ("pod-template-hash", "5c9f")];
+    assert_eq!(
+        read(running(json!({}))),
+        Pod {
+            namespace: "shop".into(),
+            name: "web-5c9f-x7k2p".into(),
+            uid: "9a6f".into(),
+            resource_version: "4711".into(),
+            generation: 1,
+            labels: labels.map(|(key, value)| (key.into(), value.into())).into(),
+            owner: Some(Owner { kind: "ReplicaSet".into(), name: "web-5c9f".into() }),
+            node: Some("n1".into()),
+            containers: vec![Container {
+                name: "main".into(),
+                held: PerResource { cpu: held(300, 300), memory: held(64 * MI, 64 * MI) },
+                limit: PerResource { cpu: None, memory: Some(128 * MI) },
+                restarts: PerResource { cpu: false, memory: true },
+            }],
+            ..Pod::default()
+        }
+    );
+}
+
+#[test]
+fn a_pod_without_spec_and_status_is_read_too() {
+    let pod = read(json!({"metadata": {"name": "bare", "namespace": "shop"}}));
+    assert_eq!((pod.node, pod.qos, pod.resize), (None, Qos::Burstable, Resize::Done));
+    let unscheduled = running(json!({"spec": {"nodeName": ""}, "status": {"phase": "Pending"}}));
+    assert_eq!(read(unscheduled).node, None);
+}
+
+#[test]
+fn the_class_the_end_and_the_deletion_of_a_pod_are_read() {
+    let class = |class: &str| read(running(json!({"status": {"qosClass": class}}))).qos;
+    assert_eq!(
+        ["Guaranteed", "Burstable", "BestEffort"].map(class),
+        [Qos::Guaranteed, Qos::Burstable, Qos::BestEffort]
+    );
+    let finished = |phase: &str| read(running(json!({"status": {"phase": phase}}))).finished;
+    assert_eq!(
+        ["Pending", "Running", "Succeeded", "Failed"].map(finished),
+        [false, false, true, true]
+    );
+    assert!(!read(running(json!({}))).terminating);
+    let deleted = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}});
+    assert!(read(running(deleted)).terminating);
+}
+
+#[test]
+fn a_container_holds_the_most_of_what_is_allocated_and_enforced() {
+    let cpu = |allocated: Value, actual: Value| {
+        let status = json!([{
+            "name": "main", "image": "", "imageID": "", "ready": true, "restartCount": 0,
+            "allocatedResources": allocated,
+            "resources": {"requests": actual},
+        }]);
+        read(running(json!({"status": {"containerStatuses": status}}))).containers[0].held.cpu
+    };
+    assert_eq!(cpu(json!({"cpu": "200m"}), json!({"cpu": "250m"})), held(300, 250));
+    assert_eq!(cpu(json!({"cpu": "500m"}), json!({"cpu": "250m"})), held(300, 500));
+    assert_eq!(cpu(json!({"cpu": "200m"}), json!({})), held(300, 200));
+    // No kubelet has spoken of it yet.
+    assert_eq!(cpu(json!({}), json!({})), held(300, 300));
+    let unknown = read(running(json!({"status": {"containerStatuses": null}})));
+    assert_eq!(unknown.containers[0].held.cpu, held(300, 300));
+}
+
+#[test]
+fn amounts_are_rounded_up_as_kubernetes_does() {
+    let pod = read(running(json!({
+        "spec": {"overhead": {"cpu": "100500u", "memory": "1500m"}},
+    })));
+    assert_eq!(pod.overhead, PerResource { cpu: 101, memory: 2 });
+}
+
+#[test]
+fn init_containers_sidecars_and_overhead_are_charged() {
+    let request =
+        |cpu: &str| json!({"requests": {"cpu": cpu, "memory": "1Mi"}, "limits": {"cpu": "1"}});
+    let status = json!({
+        "name": "proxy", "image": "", "imageID": "", "ready": true, "restartCount": 0,
+        "allocatedResources": {"cpu": "70m"},
+    });
+    let pod = read(running(json!({
+        "spec": {
+            "overhead": {"cpu": "5m"},
+            "initContainers": [
+                {"name": "proxy", "restartPolicy": "Always", "resources": request("50m")},
+                {"name": "migrate", "resources": request("500m")},
+            ],
+        },
+        "status": {"initContainerStatuses": [status]},
+    })));
+    assert_eq!(
+        pod.init.cpu,
+        [
+            InitContainer { held: held(50, 70), sidecar: true },
+            InitContainer { held: held(500, 500), sidecar: false },
+        ]
+    );
+    // The init container beside its sidecar (570) outweighs what runs (370).
+    assert_eq!(pod.charge(Resource::Cpu), 575);
+    assert_eq!(pod.charge(Resource::Memory), 65 * MI);
+}
+
+#[test]
+fn a_pod_is_limited_when_every_container_has_both_limits() {
+    let both = json!({"limits": {"cpu": "1", "memory": "128Mi"}});
+    let with = |main: &Value, init: &Value| {
+        read(running(json!({"spec": {
+            "containers": [{"name": "main", "resources": main}],
+            "initContainers": [{"name": "init", "resources": init}],
+        }})))
+        .limited
+    };
+    assert!(with(&both, &both));
+    assert!(!with(&both, &json!({"limits": {"cpu": "1"}})));
+    assert!(!with(&json!({"limits": {"memory": "128Mi"}}), &both));
+}
+
+#[test]
+fn conditions_say_how_far_a_resize_has_come() {
+    let resize = |type_: &str, status: &str, reason: &str| {
+        let condition =
+            json!({"type": type_, "status": status, "reason": reason, "message": "because"});
+        read(running(json!({"status": {"conditions": [condition]}}))).resize
+    };
+    let why = || "because".to_owned();
+    assert_eq!(resize("PodResizePending", "True", "Deferred"), Resize::Deferred(why()));
+    assert_eq!(resize("PodResizePending", "True", "Infeasible"), Resize::Infeasible(why()));
+    assert_eq!(resize("PodResizeInProgress", "True", ""), Resize::InProgress);
+    assert_eq!(resize("PodResizeInProgress", "True", "Error"), Resize::Failing(why()));
+    assert_eq!(resize("PodResizeInProgress", "False", ""), Resize::Done);
+    assert_eq!(resize("PodResizePending", "False", "Deferred"), Resize::Done);
+    // What is pending counts for more than what is in progress.
+    let both = json!({"status": {"conditions": [
+        {"type": "PodResizeInProgress", "status": "True", "reason": "Error"},
+        {"type": "PodResizePending", "status": "True", "reason": "Deferred", "message": "because"},
+    ]}});
+    assert_eq!(read(running(both)).resize, Resize::Deferred(why()));
+}
+
+#[test]
+fn a_kubelet_that_has_not_seen_the_spec_yet_is_still_at_it() {
+    let behind = |phase: &str| {
+        let changes = json!({"metadata": {"generation": 2}, "status": {"phase": phase}});
+        read(running(changes)).resize
+    };
+    assert_eq!(behind("Running"), Resize::InProgress);
+    assert_eq!(behind("Pending"), Resize::Done);
+}
+
+#[test]
+fn what_the_node_can_never_give_is_not_charged() {
+    let pod = |reason: &str| {
+        read(running(json!({
+            "spec": {"containers": [{"name": "main", "resources": {"requests": {"cpu": "64"}}}]},
+            "status": {"conditions": [{"type": "PodResizePending", "status": "True", "reason": reason}]},
+        })))
+    };
+    assert_eq!(pod("Deferred").charge(Resource::Cpu), 64_000);
+    assert_eq!(pod("Infeasible").charge(Resource::Cpu), 300);
+}
+
+#[test]
+fn managed_fields_say_what_we_resized() {
+    let resized = |manager: &str, subresource: Value, field: &str| {
+        let entries = json!([
+            managed("kubectl", json!("resize"), "f:memory"),
+            managed(manager, subresource, field)
+        ]);
+        read(running(json!({"metadata": {"managedFields": entries}}))).resized_by_us
+    };
+    let (none, cpu) = (PerResource::default(), PerResource { cpu: true, memory: false });
+    assert_eq!(resized(FIELD_MANAGER, json!("resize"), "f:cpu"), cpu);
+    assert_eq!(resized(FIELD_MANAGER, json!("resize"), "f:example.com/cpu"), none);
+    assert_eq!(resized(FIELD_MANAGER, json!("status"), "f:cpu"), none);
+    assert_eq!(resized(FIELD_MANAGER, null_subresource(), "f:cpu"), none);
+    assert_eq!(resized("kubectl", json!("resize"), "f:cpu"), none);
+}
+
+#[test]
+fn obstacles_are_seen() {
+    let obstacle = |changes: Value| read(running(changes)).obstacle;
+    assert_eq!(obstacle(json!({})), None);
+    let cases = [
+        (
+            json!({"metadata": {"annotations": {"kubernetes.io/config.mirror": "1"}}}),
+            Obstacle::StaticPod,
+        ),
+        (
+            json!({"metadata": {"labels": {"kubevirt.io": "virt-launcher"}}}),
+            Obstacle::VirtualMachine,
+        ),
+        (json!({"spec": {"os": {"name": "windows"}}}), Obstacle::Windows),
+        (json!({"spec": {"resources": {"requests": {"cpu": "1"}}}}), Obstacle::PodLevelResources),
+        (json!({"status": {"qosClass": "BestEffort"}}), Obstacle::BestEffort),
+    ];
+    for (changes, expected) in cases {
+        assert_eq!(obstacle(changes), Some(expected));
+    }
+    assert_eq!(obstacle(json!({"spec": {"os": {"name": "linux"}}})), None);
+}
+
+#[test]
+fn the_caches_drop_what_nobody_reads() {
+    let mut pod: core::Pod = serde_json::from_value(running(json!({
+        "metadata": {"managedFields": [managed("kubelet", json!("status"), "f:cpu")]},
+        "spec": {"volumes": [{"name": "data", "emptyDir": {}}]},
+    })))
+    .unwrap();
+    strip::pod(&mut pod);
+    assert_eq!(pod.metadata.managed_fields, Some(vec![]));
+    assert_eq!(pod.metadata.annotations, Some(BTreeMap::new()));
+    let spec = pod.spec.unwrap();
+    assert_eq!((spec.volumes, spec.containers[0].image.as_deref()), (None, None));
+    assert_eq!(pod.status.unwrap().conditions, Some(vec![]));
+}
+
+#[test]
+fn the_oldest_pool_comes_first_and_one_being_deleted_not_at_all() {
+    let pool = |name: &str, created: &str, deleted: Value| -> WeightedShare {
+        serde_json::from_value(json!({
+            "apiVersion": "weightedshare.dev/v1alpha1",
+            "kind": "WeightedShare",
+            "metadata": {"name": name, "creationTimestamp": created, "deletionTimestamp": deleted},
+            "spec": {"capacity": {"cpu": "1"}},
+        }))
+        .unwrap()
+    };
+    let (early, late) = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z");
+    let pools = Snapshot::by_age(vec![
+        pool("a", late, Value::Null),
+        pool("c", early, Value::Null),
+        pool("b", early, Value::Null),
+        pool("going", early, json!(late)),
+    ]);
+    let names: Vec<_> = pools.iter().filter_map(|pool| pool.metadata.name.as_deref()).collect();
+    assert_eq!(names, ["b", "c", "a"]);
+}
+
+#[test]
+fn a_pod_belongs_to_its_controller_and_to_that_of_its_replica_set() {
+    let set: apps::ReplicaSet = serde_json::from_value(json!({
+        "metadata": {
+            "name": "web-5c9f",
+            "ownerReferences": [
+                {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "1", "controller": true},
+            ],
+        },
+        "spec": {"selector": {}, "template": {"spec": {"containers": [
+            {"name": "main", "resources": {"requests": {"cpu": "100m"}, "limits": {"cpu": "1", "memory": "64Mi"}}},
+        ]}}},
+    }))
+    .unwrap();
+    let mut stripped = set.clone();
+    strip::replica_set(&mut stripped);
+    assert_eq!(Workload::of_replica_set(&stripped), Workload::of_replica_set(&set));
+
+    let owner = |kind: &str, name: &str| Owner { kind: kind.into(), name: name.into() };
+    let pod = read(running(json!({})));
+    let snapshot = Snapshot {
+        workloads: [(owner("ReplicaSet", "web-5c9f"), Workload::of_replica_set(&stripped))].into(),
+        pods: vec![pod.clone()],
+        ..Snapshot::default()
+    };
+    let owns = |kind, name| snapshot.is_owned_by(&pod, &owner(kind, name));
+    assert!(owns("ReplicaSet", "web-5c9f") && owns("Deployment", "web"));
+    assert!(owns("Pod", "web-5c9f-x7k2p"));
+    assert!(!owns("Deployment", "web-5c9f") && !owns("StatefulSet", "web") && !owns("Pod", "web"));
+    assert!(snapshot.has(&owner("Pod", "web-5c9f-x7k2p")));
+    assert!(!snapshot.has(&owner("Deployment", "web")));
+
+    // A limit alone is a request too.
+    let main = TemplateContainer {
+        request: PerResource { cpu: 100, memory: 64 * MI },
+        limit: PerResource { cpu: Some(1000), memory: Some(64 * MI) },
+    };
+    assert_eq!(snapshot.template(&pod), Some(&[("main".to_owned(), main)].into()));
+}
+
+#[test]
+fn what_is_free_on_a_node_is_what_no_pod_is_charged() {
+    let room = |cpu| PerResource { cpu, memory: 100 * MI };
+    let pods = [read(running(json!({}))), read(running(json!({"spec": {"nodeName": "n2"}})))];
+    let allocatable = [("n1", 1000), ("n2", 200), ("n3", 500)];
+    let free = free(allocatable.map(|(name, cpu)| (name.to_owned(), room(cpu))).into(), &pods);
+    let cpu: Vec<u64> = free.values().map(|free| free.cpu).collect();
+    assert_eq!((cpu, free["n1"].memory), (vec![700, 0, 500], 36 * MI));
+}
