@@ -7,6 +7,8 @@ mod moves;
 mod reconcile;
 mod report;
 mod standing;
+#[cfg(test)]
+mod tests;
 mod weigh;
 
 use std::{
