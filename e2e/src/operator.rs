@@ -97,6 +97,21 @@ pub async fn apply_example(cluster: &Cluster, name: &str) -> Result<String> {
     Ok(manifests)
 }
 
+/// The names of all examples, in order.
+///
+/// # Errors
+/// When their folder cannot be read.
+pub fn examples() -> Result<Vec<String>> {
+    let folder = root().join("examples");
+    let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
+    let mut names = Vec::new();
+    for entry in entries {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
 /// The root of the repository.
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))

@@ -50,6 +50,17 @@ impl Divided<'_> {
     pub fn charged(&self) -> u64 {
         self.members.iter().flatten().map(|pod| pod.holding.charge()).sum::<u64>() + self.leaving
     }
+
+    /// Whether some pod still holds more than it is granted, or holds on to what it has been told to give: room
+    /// for the others is on its way.
+    #[must_use]
+    pub fn frees_room(&self) -> bool {
+        let gives = |pod: &PodShare| {
+            let asked = pod.holding.requested();
+            pod.granted() < pod.holding.charge() || asked < pod.holding.charge()
+        };
+        self.leaving > 0 || self.members.iter().flatten().any(gives)
+    }
 }
 
 /// Divides each resource that the pool names. `template` finds what a pod was made from.

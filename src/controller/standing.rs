@@ -191,6 +191,15 @@ fn of_pod(
             }
             Some(share) if share > charge => {
                 let (now, then) = (resource.quantity(charge), resource.quantity(share));
+                if pod.node.is_some() && divided.frees_room() {
+                    return Standing::new(
+                        MemberState::Resizing,
+                        "AwaitingRoom",
+                        format!(
+                            "{resource} goes from {now} to {then} as soon as others have given back what they hold"
+                        ),
+                    );
+                }
                 let (reason, why) = match &pod.node {
                     None => ("Unscheduled", "it has no node yet".to_owned()),
                     Some(node) => {

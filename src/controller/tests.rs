@@ -1,6 +1,6 @@
 //! The pure stages of a turn, from a snapshot to resizes, status and events.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, slice::from_ref};
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use serde_json::{Value, json};
@@ -164,18 +164,27 @@ fn a_target_is_found_by_its_owners() {
 #[test]
 fn shrinks_are_sent_first_and_grows_follow_into_the_room_that_they_left() {
     let pool = pool("pool", 0, 800, json!([member("a", 100), member("b", 300)]));
-    let full = snapshot(&[pool.clone()], &[pod("a", "a", 600), pod("b", "b", 200)], 5000);
+    let full = snapshot(from_ref(&pool), &[pod("a", "a", 600), pod("b", "b", 200)], 5000);
     assert_eq!(resizes(&full), [("a".to_owned(), 600, 200)]);
     // The kubelet has not carried it out: nothing is free yet.
     let mut shrinking = pod("a", "a", 200);
     shrinking.containers[0].held.cpu.admitted = 600;
-    let waiting = snapshot(&[pool.clone()], &[shrinking, pod("b", "b", 200)], 5000);
+    let waiting = snapshot(from_ref(&pool), &[shrinking, pod("b", "b", 200)], 5000);
     assert_eq!(resizes(&waiting), []);
-    let freed = snapshot(&[pool.clone()], &[pod("a", "a", 200), pod("b", "b", 200)], 5000);
+    let standing = |snapshot: &Snapshot, member: usize| {
+        let status = status(snapshot, &Outcome::default());
+        (status.members[member].state.unwrap(), status.members[member].reason.clone())
+    };
+    assert_eq!(standing(&full, 1), (MemberState::Resizing, "AwaitingRoom".into()));
+    assert_eq!(standing(&waiting, 1), (MemberState::Resizing, "AwaitingRoom".into()));
+    let freed = snapshot(from_ref(&pool), &[pod("a", "a", 200), pod("b", "b", 200)], 5000);
     assert_eq!(resizes(&freed), [("b".to_owned(), 200, 600)]);
     // As far as the node goes.
-    let small = snapshot(&[pool.clone()], &[pod("a", "a", 200), pod("b", "b", 200)], 150);
+    let small = snapshot(from_ref(&pool), &[pod("a", "a", 200), pod("b", "b", 200)], 150);
     assert_eq!(resizes(&small), [("b".to_owned(), 200, 350)]);
+    let stuck = snapshot(from_ref(&pool), &[pod("a", "a", 200), pod("b", "b", 350)], 0);
+    assert_eq!(resizes(&stuck), []);
+    assert_eq!(standing(&stuck, 1), (MemberState::Deferred, "NoRoom".into()));
     let settled = snapshot(&[pool], &[pod("a", "a", 200), pod("b", "b", 600)], 0);
     assert_eq!(resizes(&settled), []);
     assert_eq!(true_conditions(&status(&settled, &Outcome::default())), [("Ready", "Divided")]);
@@ -209,7 +218,7 @@ fn a_burstable_pod_with_all_limits_never_reaches_them_all() {
     let pool = pool("pool", 0, 900, json!([member("a", 100)]));
     let mut bounded = pod("a", "a", 50);
     bounded.containers[0].limit.cpu = Some(400);
-    let open = snapshot(&[pool.clone()], &[bounded.clone()], 1000);
+    let open = snapshot(from_ref(&pool), &[bounded.clone()], 1000);
     assert_eq!(resizes(&open), [("a".to_owned(), 50, 400)]);
     bounded.limited = true;
     let tight = snapshot(&[pool], &[bounded], 1000);
@@ -222,9 +231,10 @@ fn a_pod_that_cannot_be_resized_leaves_with_what_it_holds() {
     let with = |change: fn(&mut Pod)| {
         let mut odd = pod("a", "a", 100);
         change(&mut odd);
-        snapshot(&[pool.clone()], &[odd, pod("b", "b", 50)], 1000)
+        snapshot(from_ref(&pool), &[odd, pod("b", "b", 50)], 1000)
     };
-    let cases: [(fn(&mut Pod), MemberState, &str); 3] = [
+    type Case = (fn(&mut Pod), MemberState, &'static str);
+    let cases: [Case; 3] = [
         (|pod| pod.obstacle = Some(Obstacle::BestEffort), MemberState::Skipped, "BestEffort"),
         (|pod| pod.resize = Resize::Infeasible("no".into()), MemberState::Infeasible, "Infeasible"),
         (|pod| pod.containers[0].restarts.cpu = true, MemberState::Skipped, "RestartOnResize"),

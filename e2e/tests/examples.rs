@@ -1,0 +1,53 @@
+//! Every example does what its comments say.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use e2e::{kubectl, operator};
+use kube::{Api, ResourceExt, api::ListParams};
+use support::{Bench, MINUTE, eventually};
+use weightedshare::api::WeightedShare;
+
+/// The shares of CPU, in millicores, that each example ends with.
+const EXAMPLES: &[(&str, &[(&str, u64)])] = &[
+    ("demo.yaml", &[("bronze", 150), ("silver", 300), ("gold", 750)]),
+    ("memory.yaml", &[("database", 150), ("cache", 50)]),
+    ("observe.yaml", &[("day", 750), ("night", 250)]),
+    ("replicas.yaml", &[("web", 300), ("api", 100)]),
+    ("statefulset.yaml", &[("database", 200), ("web", 100)]),
+    ("weights.yaml", &[("frontend", 160), ("backend", 200), ("batch", 120)]),
+];
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn each_example_divides_as_it_says() -> Result<()> {
+    let bench = Bench::new("examples").await?;
+    let listed: Vec<&str> = EXAMPLES.iter().map(|(name, _)| *name).collect();
+    ensure!(operator::examples()? == listed, "{:?} and {listed:?}", operator::examples()?);
+    let pools: Api<WeightedShare> = Api::all(bench.client.clone());
+    for (name, expected) in EXAMPLES {
+        let manifests = operator::apply_example(&bench.cluster, name).await?;
+        let expected: BTreeMap<String, u64> =
+            expected.iter().map(|(member, milli)| ((*member).to_owned(), *milli)).collect();
+        eventually(MINUTE, || async {
+            let pool = pools.list(&ListParams::default()).await?.items.pop().context("a pool")?;
+            let status = pool.status.clone().unwrap_or_default();
+            let shares: BTreeMap<String, u64> = status
+                .members
+                .iter()
+                .filter_map(|member| Some((member.name.clone(), member.share.cpu?.0)))
+                .collect();
+            ensure!(
+                shares == expected && support::holds(&status, "Ready"),
+                "{name}: {} says {status:?}",
+                pool.name_any()
+            );
+            Ok(())
+        })
+        .await?;
+        kubectl::run("kubectl", &["delete", "-f", "-", "--timeout=60s"], &manifests).await?;
+    }
+    bench.end().await
+}
