@@ -6,7 +6,7 @@ use std::{collections::HashMap, str::FromStr, time::Instant};
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Client, ResourceExt, core::request::Request};
+use kube::{Client, ResourceExt};
 use serde_json::Value;
 
 use crate::{
@@ -29,6 +29,36 @@ impl Reading {
         let elapsed = u128::try_from(self.at - before.at).ok().filter(|&elapsed| elapsed > 0)?;
         let used = u128::from(self.used.saturating_sub(before.used));
         u64::try_from(used * 1000 / elapsed).ok()
+    }
+}
+
+/// How much CPU each pod uses, from one reading to the next.
+#[derive(Debug, Default)]
+pub struct Meter {
+    last: HashMap<String, Reading>,
+    rates: HashMap<String, u64>,
+}
+
+impl Meter {
+    /// Takes readings in, by UID. Where the kubelet tells only now and then, the last rate stays until there is a new
+    /// one.
+    pub fn take(&mut self, readings: HashMap<String, Reading>) {
+        self.last.retain(|uid, _| readings.contains_key(uid));
+        self.rates.retain(|uid, _| readings.contains_key(uid));
+        for (uid, reading) in readings {
+            let rate = self.last.get(&uid).map(|last| reading.millicores_since(last));
+            if let Some(Some(rate)) = rate {
+                self.rates.insert(uid.clone(), rate);
+            }
+            if rate != Some(None) {
+                self.last.insert(uid, reading);
+            }
+        }
+    }
+
+    /// The millicores that a pod uses, once there are two readings of it.
+    pub fn rate(&self, uid: &str) -> Option<u64> {
+        self.rates.get(uid).copied()
     }
 }
 
@@ -68,7 +98,11 @@ fn of_cgroups(pods: &[Pod]) -> Result<HashMap<String, Reading>> {
 
 static BEGAN: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
 
-async fn of_kubelets(client: &Client, pods: &[Pod]) -> Result<HashMap<String, Reading>> {
+/// Reads the CPU time of each pod from the kubelets of their nodes.
+///
+/// # Errors
+/// When a kubelet does not answer.
+pub async fn of_kubelets(client: &Client, pods: &[Pod]) -> Result<HashMap<String, Reading>> {
     let mut nodes: Vec<&str> =
         pods.iter().filter_map(|pod| pod.spec.as_ref()?.node_name.as_deref()).collect();
     nodes.sort_unstable();
@@ -76,7 +110,7 @@ async fn of_kubelets(client: &Client, pods: &[Pod]) -> Result<HashMap<String, Re
     let mut readings = HashMap::new();
     for node in nodes {
         let path = format!("/api/v1/nodes/{node}/proxy/stats/summary");
-        let request = Request::new(path).get("", &kube::api::GetParams::default())?;
+        let request = http::Request::get(path).body(Vec::new())?;
         let summary: Value =
             client.request(request).await.with_context(|| format!("ask the kubelet of {node}"))?;
         for pod in summary["pods"].as_array().into_iter().flatten() {
@@ -90,4 +124,26 @@ async fn of_kubelets(client: &Client, pods: &[Pod]) -> Result<HashMap<String, Re
         }
     }
     Ok(readings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_stays_until_there_is_a_new_one() {
+        let second = 1_000_000_000;
+        let mut meter = Meter::default();
+        let mut take = |used: u64, at: i128| {
+            meter.take([("a".to_owned(), Reading { used, at })].into());
+            meter.rate("a")
+        };
+        assert_eq!(take(500, 0), None);
+        assert_eq!(take(500, 0), None);
+        assert_eq!(take(second as u64 + 500, 2 * second), Some(500));
+        assert_eq!(take(second as u64 + 500, 2 * second), Some(500));
+        assert_eq!(take(2 * second as u64 + 500, 3 * second), Some(1000));
+        meter.take(HashMap::new());
+        assert_eq!(meter.rate("a"), None);
+    }
 }

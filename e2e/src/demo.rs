@@ -1,12 +1,12 @@
 //! The main job, before your eyes: three Deployments that spin, one pool, and the kernel's account of who got what.
 
-use std::{collections::HashMap, io::IsTerminal, time::Duration};
+use std::{io::IsTerminal, time::Duration};
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt, api::ListParams};
 use tokio::{
-    process::Child,
+    signal::unix::{SignalKind, signal},
     time::{Instant, interval},
 };
 use weightedshare::api::WeightedShare;
@@ -14,8 +14,9 @@ use weightedshare::api::WeightedShare;
 use crate::{
     Cluster,
     cgroups::CpuWeight,
-    cpu_time::{self, Reading},
-    kubectl, operator,
+    cpu_time::{self, Meter},
+    kubectl,
+    operator::{self, Beside},
 };
 
 const NAMESPACE: &str = "shop";
@@ -29,44 +30,47 @@ const PERIOD: Duration = Duration::from_secs(2);
 /// # Errors
 /// When the cluster, the operator or the pods do not come up.
 pub async fn run() -> Result<()> {
-    let demo = Demo::set_up().await?;
+    // From here on, Ctrl-C does not end us before all is cleared away.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut demo = Demo::new().await?;
     let result = tokio::select! {
-        result = demo.show() => result,
-        _ = tokio::signal::ctrl_c() => Ok(()),
+        result = demo.perform() => result,
+        _ = interrupt.recv() => Ok(()),
     };
-    demo.clear_away().await?;
-    result
+    result.and(demo.clear_away().await)
 }
 
 struct Demo {
     cluster: Cluster,
     client: Client,
     /// A controller of our own, on a cluster that has none.
-    controller: Option<Child>,
+    beside: Option<Beside>,
+    meter: Meter,
 }
 
 impl Demo {
-    async fn set_up() -> Result<Self> {
+    async fn new() -> Result<Self> {
         let cluster = Cluster::from_env();
         let client = cluster.client().await?;
-        let controller = if cluster.run_dir().is_some() {
+        let beside = if cluster.run_dir().is_none() { Beside::start().await? } else { None };
+        Ok(Self { cluster, client, beside, meter: Meter::default() })
+    }
+
+    async fn perform(&mut self) -> Result<()> {
+        if self.cluster.run_dir().is_some() {
             println!("Installing the operator with its charts ...");
-            operator::install(&cluster).await?;
-            None
-        } else {
-            operator::run_beside().await?
-        };
+            operator::install(&self.cluster).await?;
+        }
         println!(
             "Applying examples/demo.yaml: three Deployments that use all the CPU they get, and this pool:\n"
         );
-        let demo = Self { cluster, client, controller };
-        let manifests = operator::apply_example(&demo.cluster, "demo.yaml").await?;
+        let manifests = operator::apply_example(&self.cluster, "demo.yaml").await?;
         let pool = manifests.split("---").find(|manifest| manifest.contains("kind: WeightedShare"));
         println!("{}\n", pool.unwrap_or_default().trim());
-        Ok(demo)
+        self.show().await
     }
 
-    async fn show(&self) -> Result<()> {
+    async fn show(&mut self) -> Result<()> {
         println!(
             "Before anything else, each holds what its template asks for; then the pool is divided 1:2:5."
         );
@@ -101,16 +105,13 @@ impl Demo {
     }
 
     /// Draws the table for a while.
-    async fn watch(&self, time: Duration) -> Result<()> {
+    async fn watch(&mut self, time: Duration) -> Result<()> {
         let end = Instant::now() + time;
         let mut tick = interval(PERIOD);
-        let mut before = HashMap::new();
         let mut drawn = 0;
         while Instant::now() < end {
             tick.tick().await;
-            let (lines, readings) = self.table(&before).await?;
-            // Where the kubelet tells only now and then, the last difference stays until there is a new one.
-            before = readings;
+            let lines = self.table().await?;
             if std::io::stdout().is_terminal() && drawn > 0 {
                 print!("\x1b[{drawn}A\x1b[J");
             }
@@ -120,20 +121,14 @@ impl Demo {
         Ok(())
     }
 
-    async fn table(
-        &self,
-        before: &HashMap<String, Reading>,
-    ) -> Result<(Vec<String>, HashMap<String, Reading>)> {
+    async fn table(&mut self) -> Result<Vec<String>> {
         let pools: Api<WeightedShare> = Api::namespaced(self.client.clone(), NAMESPACE);
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), NAMESPACE);
         let pool = pools.get_opt(POOL).await?;
         let pods = pods.list(&ListParams::default()).await?.items;
-        let readings = cpu_time::read(&self.cluster, &self.client, &pods).await?;
+        self.meter.take(cpu_time::read(&self.cluster, &self.client, &pods).await?);
 
-        let used = |pod: &Pod| {
-            let uid = pod.uid()?;
-            readings.get(&uid)?.millicores_since(before.get(&uid)?)
-        };
+        let used = |pod: &Pod| self.meter.rate(&pod.uid()?);
         let all: u64 = pods.iter().filter_map(used).sum();
         let mut lines = vec![format!(
             "{:<8} {:>6} {:>7} {:>10} {:>8} {:>9}  CPU time by the kernel",
@@ -164,7 +159,7 @@ impl Demo {
             ));
         }
         lines.push(String::new());
-        Ok((lines, readings))
+        Ok(lines)
     }
 
     /// What the kernel weighs the pod with; known only where its cgroup is on this machine.
@@ -177,7 +172,7 @@ impl Demo {
     }
 
     /// A cluster of our own goes as a whole; elsewhere, what we made is deleted.
-    async fn clear_away(mut self) -> Result<()> {
+    async fn clear_away(self) -> Result<()> {
         if self.cluster.run_dir().is_some() {
             return Ok(());
         }
@@ -185,10 +180,10 @@ impl Demo {
         self.on_pool(&["delete", "--ignore-not-found"]).await?;
         kubectl::run("kubectl", &["delete", "namespace", NAMESPACE, "--ignore-not-found"], "")
             .await?;
-        if let Some(controller) = &mut self.controller {
-            controller.kill().await.context("end the controller")?;
+        match self.beside {
+            Some(beside) => beside.end().await,
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

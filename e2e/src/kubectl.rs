@@ -16,6 +16,8 @@ pub async fn run(program: &str, arguments: &[&str], input: &str) -> Result<Strin
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        // A Ctrl-C at the terminal is for us: what clears away must not die of it.
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("{}: it cannot be run", what()))?;

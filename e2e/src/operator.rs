@@ -11,6 +11,8 @@ use crate::{Cluster, image, kubectl};
 pub const NAMESPACE: &str = "weighted-share-system";
 /// Who it is to the API server.
 pub const USER: &str = "system:serviceaccount:weighted-share-system:weighted-share";
+/// The CRD's name.
+const CRD: &str = "weightedshares.weightedshare.dev";
 /// The tag of the image under test.
 const TAG: &str = "e2e";
 /// The path of the static binary that the image is made of.
@@ -37,26 +39,55 @@ pub async fn install(cluster: &Cluster) -> Result<()> {
     helm("weighted-share", &chart, &arguments).await
 }
 
-/// On a cluster that is not ours: runs the controller as a process beside it, unless an operator is installed there.
-///
-/// # Errors
-/// When kubectl fails, or the controller is not built.
-pub async fn run_beside() -> Result<Option<Child>> {
-    let deployments =
-        ["get", "deployments", "-A", "-l", "app.kubernetes.io/name=weighted-share", "-o", "name"];
-    if !kubectl::run("kubectl", &deployments, "").await?.trim().is_empty() {
-        return Ok(None);
+/// A controller that runs as a process beside a cluster that is not ours, where no operator is installed.
+#[derive(Debug)]
+pub struct Beside {
+    controller: Child,
+    /// The CRD was not there: it goes with us.
+    brought_crd: bool,
+}
+
+impl Beside {
+    /// Starts it, unless an operator is installed.
+    ///
+    /// # Errors
+    /// When kubectl fails, or the controller is not built.
+    pub async fn start() -> Result<Option<Self>> {
+        let names = ["-o", "name", "--ignore-not-found"];
+        let operator = [
+            &["get", "deployments", "-A", "-l", "app.kubernetes.io/name=weighted-share"],
+            &names[..],
+        ];
+        if !kubectl::run("kubectl", &operator.concat(), "").await?.trim().is_empty() {
+            return Ok(None);
+        }
+        let crd = [&["get", "crd", CRD], &names[..]].concat();
+        let brought_crd = kubectl::run("kubectl", &crd, "").await?.trim().is_empty();
+        let crds = root().join("crds").display().to_string();
+        kubectl::run("kubectl", &["apply", "--server-side", "-f", &crds], "").await?;
+        let binary = binary();
+        let controller = Command::new(&binary)
+            .arg("controller")
+            .env("LOG", "warn")
+            // It outlives a Ctrl-C, to put the pods back.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("run {}", binary.display()))?;
+        Ok(Some(Self { controller, brought_crd }))
     }
-    let crds = root().join("crds").display().to_string();
-    kubectl::run("kubectl", &["apply", "--server-side", "-f", &crds], "").await?;
-    let binary = binary();
-    let controller = Command::new(&binary)
-        .arg("controller")
-        .env("LOG", "warn")
-        .kill_on_drop(true)
-        .spawn()
-        .with_context(|| format!("run {}", binary.display()))?;
-    Ok(Some(controller))
+
+    /// Ends it. The pools must be gone by then: nobody else puts their pods back.
+    ///
+    /// # Errors
+    /// When it cannot be ended, or kubectl fails.
+    pub async fn end(mut self) -> Result<()> {
+        self.controller.kill().await.context("end the controller")?;
+        if self.brought_crd {
+            kubectl::run("kubectl", &["delete", "crd", CRD, "--ignore-not-found"], "").await?;
+        }
+        Ok(())
+    }
 }
 
 async fn helm(release: &str, chart: &str, more: &[&str]) -> Result<()> {

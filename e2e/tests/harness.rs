@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use e2e::{
     Cluster, audit, binaries,
     cgroups::{Cgroup, Cgroups, CpuWeight, QosClass},
+    cpu_time,
     image::{self, Image, Layer},
     kwok::{self, FakeNodes},
 };
@@ -74,6 +75,16 @@ async fn the_kernel_weighs_a_pod_by_its_request_before_and_after_a_resize() -> R
     let ours: Vec<_> = ours.collect();
     ensure!(ours.len() == 1 && ours[0].took_effect() && ours[0].user == "admin", "{ours:?}");
     ensure!(ours[0].verb == "patch", "{ours:?}");
+
+    // On a cluster that is not ours the kubelet is asked, which reads the same account now and then.
+    let client = cluster.client().await?;
+    let told = retry(MINUTE, async || {
+        let told = cpu_time::of_kubelets(&client, std::slice::from_ref(&resized)).await?;
+        told.into_values().next().filter(|told| told.used > 0).context("no CPU time yet")
+    })
+    .await?;
+    let read = cgroup.cpu_time()?;
+    ensure!(told.used <= read, "the kubelet tells {} ns, the kernel {read} ns", told.used);
 
     let log = kubectl("exec spins -- cat /etc/passwd")?;
     ensure!(log.starts_with("root:"), "{log}");
