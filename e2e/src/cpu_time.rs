@@ -46,13 +46,11 @@ impl Meter {
         self.last.retain(|uid, _| readings.contains_key(uid));
         self.rates.retain(|uid, _| readings.contains_key(uid));
         for (uid, reading) in readings {
-            let rate = self.last.get(&uid).map(|last| reading.millicores_since(last));
-            if let Some(Some(rate)) = rate {
+            if let Some(last) = self.last.get(&uid) {
+                let Some(rate) = reading.millicores_since(last) else { continue };
                 self.rates.insert(uid.clone(), rate);
             }
-            if rate != Some(None) {
-                self.last.insert(uid, reading);
-            }
+            self.last.insert(uid, reading);
         }
     }
 

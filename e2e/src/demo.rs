@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt, api::ListParams};
 use tokio::{
@@ -52,7 +52,17 @@ impl Demo {
     async fn new() -> Result<Self> {
         let cluster = Cluster::from_env();
         let client = cluster.client().await?;
-        let beside = if cluster.run_dir().is_none() { Beside::start().await? } else { None };
+        let mut beside = None;
+        if cluster.run_dir().is_none() {
+            // It is deleted at the end, so it must be ours.
+            let namespace = ["get", "namespace", NAMESPACE, "-o", "name", "--ignore-not-found"];
+            ensure!(
+                kubectl::run("kubectl", &namespace, "").await?.is_empty(),
+                "the demo makes and deletes the namespace {NAMESPACE}, and this cluster has one already: \
+                 use another cluster, or delete it if it is left from a demo"
+            );
+            beside = Beside::start().await?;
+        }
         Ok(Self { cluster, client, beside, meter: Meter::default() })
     }
 

@@ -77,13 +77,15 @@ impl Beside {
         Ok(Some(Self { controller, brought_crd }))
     }
 
-    /// Ends it. The pools must be gone by then: nobody else puts their pods back.
+    /// Ends it. The demo's pool must be gone by then: nobody else puts its pods back. A CRD that others use by now
+    /// stays.
     ///
     /// # Errors
     /// When it cannot be ended, or kubectl fails.
     pub async fn end(mut self) -> Result<()> {
+        let others = kubectl::run("kubectl", &["get", CRD, "-A", "-o", "name"], "").await?;
         self.controller.kill().await.context("end the controller")?;
-        if self.brought_crd {
+        if self.brought_crd && others.trim().is_empty() {
             kubectl::run("kubectl", &["delete", "crd", CRD, "--ignore-not-found"], "").await?;
         }
         Ok(())
