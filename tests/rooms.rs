@@ -8,16 +8,16 @@ const PURE: [&str; 2] = ["src/api", "src/share"];
 const PURE_STAGES: [&str; 5] = ["weigh", "divide", "moves", "standing", "report"];
 
 fn sources(folder: &Path) -> Result<Vec<(String, String)>, Box<dyn Error>> {
-    let mut sources = Vec::new();
+    let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            sources.extend(self::sources(&path)?);
+            found.extend(sources(&path)?);
         } else {
-            sources.push((path.display().to_string(), fs::read_to_string(&path)?));
+            found.push((path.display().to_string(), fs::read_to_string(&path)?));
         }
     }
-    Ok(sources)
+    Ok(found)
 }
 
 #[test]

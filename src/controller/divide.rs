@@ -23,6 +23,8 @@ pub struct Divided<'a> {
     pub too_small: Option<u128>,
     /// What the pods that are being deleted still hold.
     pub leaving: u64,
+    /// Some pod is being deleted, or still holds more than it is granted: room for the others is on its way.
+    pub frees_room: bool,
 }
 
 /// One resource of one pod.
@@ -49,17 +51,6 @@ impl Divided<'_> {
     #[must_use]
     pub fn charged(&self) -> u64 {
         self.members.iter().flatten().map(|pod| pod.holding.charge()).sum::<u64>() + self.leaving
-    }
-
-    /// Whether some pod still holds more than it is granted, or holds on to what it has been told to give: room
-    /// for the others is on its way.
-    #[must_use]
-    pub fn frees_room(&self) -> bool {
-        let gives = |pod: &PodShare| {
-            let asked = pod.holding.requested();
-            pod.granted() < pod.holding.charge() || asked < pod.holding.charge()
-        };
-        self.leaving > 0 || self.members.iter().flatten().any(gives)
     }
 }
 
@@ -108,6 +99,7 @@ fn divide_one<'a>(
         overcommitted: false,
         too_small: None,
         leaving: weighed.leaving.iter().map(|pod| pod.charge(resource)).sum(),
+        frees_room: false,
     };
     match share::divide(capacity.saturating_sub(aside), &claims) {
         Ok(division) => {
@@ -121,6 +113,8 @@ fn divide_one<'a>(
         }
         Err(PoolTooSmall { needed }) => divided.too_small = Some(needed + u128::from(aside)),
     }
+    let gives = |pod: &PodShare| pod.granted() < pod.holding.charge();
+    divided.frees_room = divided.leaving > 0 || members.iter().flatten().any(gives);
     divided.members = members;
     divided
 }

@@ -191,7 +191,7 @@ fn of_pod(
             }
             Some(share) if share > charge => {
                 let (now, then) = (resource.quantity(charge), resource.quantity(share));
-                if pod.node.is_some() && divided.frees_room() {
+                if pod.node.is_some() && divided.frees_room {
                     return Standing::new(
                         MemberState::Resizing,
                         "AwaitingRoom",

@@ -64,11 +64,6 @@ impl Holding {
         self.total(|container| container.held.charged(), Held::charged)
     }
 
-    /// The charge once the kubelet has admitted all that the spec asks for, and no more.
-    pub fn requested(&self) -> u64 {
-        self.total(|container| container.held.requested, |held| held.requested)
-    }
-
     /// The charge without what the spec asks for beyond what the kubelet admitted.
     pub fn admitted(&self) -> u64 {
         self.total(|container| container.held.admitted, |held| held.admitted)
