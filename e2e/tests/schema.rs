@@ -276,6 +276,13 @@ async fn what_is_left_out_has_defaults() -> Result<()> {
     let stored = json!({
         "mode": "Auto",
         "capacity": {"cpu": 6},
+        "sharing": {
+            "strategy": "Weighted",
+            "lendPercent": 75,
+            "surplus": "Release",
+            "headroomPercent": 20,
+            "nodeReservePercent": 10,
+        },
         "members": [{"name": "a", "weight": 100, "weightPer": "Member", "selector": {}}],
     });
     ensure!(created["spec"] == stored, "{}", created["spec"]);

@@ -10,5 +10,8 @@ mod status;
 mod tests;
 
 pub use crd::{crd, crd_yaml};
-pub use spec::{Member, Mode, Resources, TargetRef, WeightPer, WeightedShare, WeightedShareSpec};
+pub use spec::{
+    Member, Mode, Resources, Sharing, Strategy, Surplus, TargetRef, WeightPer, WeightedShare,
+    WeightedShareSpec,
+};
 pub use status::{MemberState, MemberStatus, WeightedShareStatus};

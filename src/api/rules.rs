@@ -65,10 +65,11 @@ pub fn bounds_in_capacity(resource: &str) -> Rule {
     stated(
         format!(
             "has(self.capacity.{resource}) || !has(self.members) || !self.members.exists(m, \
-             (has(m.min) && has(m.min.{resource})) || (has(m.max) && has(m.max.{resource})))"
+             (has(m.min) && has(m.min.{resource})) || (has(m.max) && has(m.max.{resource})) \
+             || (has(m.minPerPod) && has(m.minPerPod.{resource})))"
         ),
         format!(
-            "a member has a min or max for {resource}, which the pool does not divide: add \
+            "a member has a min, max or minPerPod for {resource}, which the pool does not divide: add \
              {resource} to spec.capacity, or take it out of the member"
         ),
     )
@@ -89,6 +90,16 @@ pub fn weight_range() -> Rule {
     stated(
         "1 <= self && self <= 10000",
         "a weight is a whole number from 1 to 10000: write one of these, or leave weight out for 100",
+    )
+}
+
+/// A percentage from 0 to `most`.
+pub fn percent(field: &str, most: u8) -> Rule {
+    stated(
+        format!("0 <= self && self <= {most}"),
+        format!(
+            "{field} is a whole number from 0 to {most}, in percent: write one of these, or leave it out"
+        ),
     )
 }
 

@@ -72,6 +72,11 @@ pub struct WeightedShareSpec {
     #[x_kube(validation = rules::capacity_positive("memory"))]
     pub capacity: Resources,
 
+    /// What becomes of the part of a share that its owner leaves idle, and how much of a node the
+    /// pool leaves free.
+    #[serde(default)]
+    pub sharing: Sharing,
+
     /// Who shares the pool: at most 256 members, each with its own name. Two managers may own
     /// different members of one list with server-side apply.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -88,6 +93,89 @@ pub enum Mode {
     Auto,
     /// Work everything out, change nothing.
     Observe,
+}
+
+/// What becomes of the part of a share that its owner leaves idle, and how much of a node the pool
+/// leaves free.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sharing {
+    /// Whether idle capacity moves. `Weighted`: what a member leaves idle is lent to those on the
+    /// same node that have a use for it, and comes back when its owner wants it. `Isolated`: every
+    /// member holds what it owns, used or not.
+    #[serde(default)]
+    pub strategy: Strategy,
+
+    /// How much of what a member leaves idle above its min others may have, in percent. The rest
+    /// stays with the member, so that it does not wake up with nothing. From 0 to 100.
+    #[serde(default = "default_lend_percent")]
+    #[schemars(schema_with = "schema::integer")]
+    #[x_kube(validation = rules::percent("lendPercent", 100))]
+    pub lend_percent: u8,
+
+    /// What becomes of capacity that nobody has a use for. `Release`: the pods do not ask for it, so
+    /// that the scheduler and the cluster autoscaler see that it is free. `Spread`: the members hold
+    /// it in proportion to their weights; for pools that have their nodes to themselves.
+    #[serde(default)]
+    pub surplus: Surplus,
+
+    /// How much more than it uses a pod has a use for, in percent of what it uses. From 0 to 200.
+    #[serde(default = "default_headroom_percent")]
+    #[schemars(schema_with = "schema::integer")]
+    #[x_kube(validation = rules::percent("headroomPercent", 200))]
+    pub headroom_percent: u8,
+
+    /// How much of what a node can allocate the pool leaves free there, in percent: room for new
+    /// pods, and for those that grow. From 0 to 90.
+    #[serde(default = "default_node_reserve_percent")]
+    #[schemars(schema_with = "schema::integer")]
+    #[x_kube(validation = rules::percent("nodeReservePercent", 90))]
+    pub node_reserve_percent: u8,
+}
+
+impl Default for Sharing {
+    fn default() -> Self {
+        Self {
+            strategy: Strategy::default(),
+            lend_percent: default_lend_percent(),
+            surplus: Surplus::default(),
+            headroom_percent: default_headroom_percent(),
+            node_reserve_percent: default_node_reserve_percent(),
+        }
+    }
+}
+
+/// The idle tax that VMware ESX takes.
+fn default_lend_percent() -> u8 {
+    75
+}
+
+fn default_headroom_percent() -> u8 {
+    20
+}
+
+fn default_node_reserve_percent() -> u8 {
+    10
+}
+
+/// Whether idle capacity moves.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum Strategy {
+    /// It is lent to those on the same node that have a use for it.
+    #[default]
+    Weighted,
+    /// It stays with its owner.
+    Isolated,
+}
+
+/// What becomes of capacity that nobody has a use for.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum Surplus {
+    /// The pods do not ask for it.
+    #[default]
+    Release,
+    /// The members hold it in proportion to their weights.
+    Spread,
 }
 
 /// An amount of CPU, of memory, or of both.
@@ -146,6 +234,7 @@ pub struct Member {
 
     /// What the weight counts for. `Member`: all pods of the member together, so that scaling out
     /// buys no share. `Replica`: each pod by itself, so that the member's weight grows with its pods.
+    /// `VCPU`: each virtual CPU of its virtual machines (a pod without one counts as one).
     #[serde(default)]
     pub weight_per: WeightPer,
 
@@ -158,6 +247,18 @@ pub struct Member {
     #[x_kube(validation = rules::max_positive("cpu"))]
     #[x_kube(validation = rules::max_positive("memory"))]
     pub max: Resources,
+
+    /// What each pod of the member holds at least. Without it: 10m of CPU and 16Mi of memory.
+    /// Example: `{cpu: 50m}`.
+    #[serde(default, skip_serializing_if = "Resources::is_empty")]
+    pub min_per_pod: Resources,
+
+    /// How much of what this member leaves idle above its min others may have, in percent. Without
+    /// it: `sharing.lendPercent` of the pool. From 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::integer")]
+    #[x_kube(validation = rules::percent("lendPercent", 100))]
+    pub lend_percent: Option<u8>,
 
     /// The member's pods, by label, in the namespace of the pool. Either this or `targetRef`.
     /// Example: `{matchLabels: {app: checkout}}`.
@@ -180,6 +281,8 @@ impl Default for Member {
             weight_per: WeightPer::default(),
             min: Resources::default(),
             max: Resources::default(),
+            min_per_pod: Resources::default(),
+            lend_percent: None,
             selector: None,
             target_ref: None,
         }
@@ -199,6 +302,9 @@ pub enum WeightPer {
     Member,
     /// Each pod of the member.
     Replica,
+    /// Each virtual CPU of the member's virtual machines.
+    #[serde(rename = "VCPU")]
+    Vcpu,
 }
 
 /// One workload by name, as in a HorizontalPodAutoscaler.

@@ -29,6 +29,11 @@ pub struct WeightedShareStatus {
     #[schemars(schema_with = "schema::amounts")]
     pub allocated: Resources,
 
+    /// How much of what its owners leave idle others hold.
+    #[serde(default, skip_serializing_if = "Resources::is_empty")]
+    #[schemars(schema_with = "schema::amounts")]
+    pub lent: Resources,
+
     /// Each member of the spec: what it owns and what it holds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), extend(
@@ -45,15 +50,33 @@ pub struct MemberStatus {
     /// The member's name, as in the spec.
     pub name: String,
 
-    /// The weight that the member was given in the division.
+    /// The weight of the member, as in the spec.
     #[schemars(with = "i64")]
     pub weight: u32,
+
+    /// The weight that the member has beside the others: its weight, counted once, for each pod or for
+    /// each virtual CPU, as `weightPer` says.
+    #[serde(default)]
+    #[schemars(with = "i64")]
+    pub effective_weight: u64,
 
     /// How many pods the member has, without those that are finished or terminating.
     #[schemars(with = "i64")]
     pub pods: u32,
 
-    /// What the member is granted, all its pods together.
+    /// What the member's pods have a use for, all together, as the last decision took it. Nothing where
+    /// nobody has measured it.
+    #[serde(default, skip_serializing_if = "Resources::is_empty")]
+    #[schemars(schema_with = "schema::amounts")]
+    pub demand: Resources,
+
+    /// What the member owns by its weight, min and max, as far as its nodes have room.
+    #[serde(default, skip_serializing_if = "Resources::is_empty")]
+    #[schemars(schema_with = "schema::amounts")]
+    pub fair: Resources,
+
+    /// What the member is granted, all its pods together: its fair share, less what it lends or with
+    /// what it borrows.
     #[serde(default, skip_serializing_if = "Resources::is_empty")]
     #[schemars(schema_with = "schema::amounts")]
     pub share: Resources,
@@ -62,6 +85,12 @@ pub struct MemberStatus {
     #[serde(default, skip_serializing_if = "Resources::is_empty")]
     #[schemars(schema_with = "schema::amounts")]
     pub applied: Resources,
+
+    /// What the member would own besides, if its nodes had room for it. The message names a node that
+    /// would have to be freed.
+    #[serde(default, skip_serializing_if = "Resources::is_empty")]
+    #[schemars(schema_with = "schema::amounts")]
+    pub unplaceable: Resources,
 
     /// The `cpu.shares` (cgroup v1) of the member's pods together: 1024 for each core.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -37,12 +37,21 @@ fn a_full_pool_is_written_as_it_was_read() {
     let spec = json!({
         "mode": "Observe",
         "capacity": {"cpu": "5500m", "memory": "12Gi"},
+        "sharing": {
+            "strategy": "Isolated",
+            "lendPercent": 50,
+            "surplus": "Spread",
+            "headroomPercent": 30,
+            "nodeReservePercent": 0,
+        },
         "members": [{
             "name": "checkout",
             "weight": 400,
-            "weightPer": "Replica",
+            "weightPer": "VCPU",
             "min": {"cpu": "500m"},
             "max": {"cpu": "4", "memory": "1536Mi"},
+            "minPerPod": {"cpu": "50m"},
+            "lendPercent": 10,
             "selector": {"matchLabels": {"app": "checkout"}},
         }],
     });
@@ -69,7 +78,7 @@ fn a_status_says_nothing_of_what_is_not_known() {
         "observedGeneration": 3,
         "allocated": {"cpu": "1500m"},
         "members": [
-            {"name": "checkout", "weight": 400, "pods": 0, "state": "Skipped", "reason": "NoPods"},
+            {"name": "checkout", "weight": 400, "effectiveWeight": 0, "pods": 0, "state": "Skipped", "reason": "NoPods"},
         ],
     });
     assert_eq!(serde_json::to_value(&status).unwrap(), written);

@@ -1,22 +1,19 @@
-//! From members and pods to shares: how far each container may move, and what the division gives. Pure.
+//! From pools and pods to shares. Pure.
 
-use super::weigh::{Weighed, WeighedMember};
+use super::{claim::Draft, nodes::Nodes, weigh::Weighed};
 use crate::{
-    api::Resources,
-    observe::{Container, Pod, Qos, Resize, Template},
-    share::{self, Holding, MemberClaim, PerResource, Play, PodClaim, PoolTooSmall, Resource},
+    api::Mode,
+    observe::{Pod, Snapshot},
+    share::{self, Demand, Divider, Holding, MemberClaim, PerResource, PodClaim, Pool, Resource},
 };
-
-/// The least that a pod is given, whatever its weight.
-const MIN_PER_POD: PerResource<u64> = PerResource { cpu: 10, memory: 16 << 20 };
 
 /// The division of one resource of a pool.
 #[derive(Debug)]
 pub struct Divided<'a> {
     /// What there is to divide, in units of the resource.
     pub capacity: u64,
-    /// For each member, in the order of the spec, its pods.
-    pub members: Vec<Vec<PodShare<'a>>>,
+    /// The members, in the order of the spec.
+    pub members: Vec<MemberShare<'a>>,
     /// The minima together exceed what can be divided.
     pub overcommitted: bool,
     /// Not even the least that each pod needs fits: nothing is changed. With what would be needed.
@@ -27,6 +24,19 @@ pub struct Divided<'a> {
     pub frees_room: bool,
 }
 
+/// One resource of one member.
+#[derive(Debug)]
+pub struct MemberShare<'a> {
+    /// What it claims: its weight beside the other members, and its bounds, without the pods that are left alone.
+    pub claim: MemberClaim,
+    /// What its nodes keep it from owning.
+    pub unplaceable: u64,
+    /// The full node that would have to be freed for that.
+    pub full_node: Option<&'a str>,
+    /// Its pods, by name.
+    pub pods: Vec<PodShare<'a>>,
+}
+
 /// One resource of one pod.
 #[derive(Debug)]
 pub struct PodShare<'a> {
@@ -34,170 +44,124 @@ pub struct PodShare<'a> {
     pub pod: &'a Pod,
     /// What it holds, and how that may move.
     pub holding: Holding,
-    /// What it is to be charged. None: it is left alone, at what it holds.
-    pub share: Option<u64>,
+    /// What it claims. None: it is left alone, at what it holds.
+    pub claim: Option<PodClaim>,
+    /// What it owns, and what it is to be charged. None: it stays at what it holds.
+    pub share: Option<share::PodShare>,
 }
 
 impl PodShare<'_> {
-    /// What it is granted: its share, or what it holds where it is left alone.
+    /// What it is to be charged: its share, or what it holds where it is left alone.
     #[must_use]
     pub fn granted(&self) -> u64 {
-        self.share.unwrap_or_else(|| self.holding.charge())
+        self.share.map_or_else(|| self.holding.charge(), |share| share.share)
+    }
+
+    /// What it was measured to have a use for. None: nobody knows.
+    #[must_use]
+    pub fn demand(&self) -> Option<u64> {
+        match self.claim?.demand {
+            Demand::Unknown => None,
+            known => Some(known.of(self.fair())),
+        }
+    }
+
+    /// What it owns: its fair share, or what it holds where it is left alone.
+    #[must_use]
+    pub fn fair(&self) -> u64 {
+        self.share.map_or_else(|| self.holding.charge(), |share| share.fair)
     }
 }
 
-impl Divided<'_> {
+impl MemberShare<'_> {
+    /// What `of` says of its pods, in all.
+    pub fn sum(&self, of: impl Fn(&PodShare) -> u64) -> u64 {
+        self.pods.iter().map(of).sum()
+    }
+
+    /// What it was measured to have a use for. None where that is unknown of some pod.
+    #[must_use]
+    pub fn demand(&self) -> Option<u64> {
+        let known = self.pods.iter().any(|pod| pod.demand().is_some());
+        // A pod of which nobody knows is taken to need what it owns.
+        known.then(|| self.sum(|pod| pod.demand().unwrap_or_else(|| pod.fair())))
+    }
+}
+
+impl<'a> Divided<'a> {
+    /// All its pods.
+    pub fn pods(&self) -> impl Iterator<Item = &PodShare<'a>> {
+        self.members.iter().flat_map(|member| &member.pods)
+    }
+
+    /// What `of` says of its pods, in all.
+    pub fn sum(&self, of: impl Fn(&PodShare) -> u64) -> u64 {
+        self.pods().map(of).sum()
+    }
+
     /// What all pods of the pool are charged, those that are being deleted too.
     #[must_use]
     pub fn charged(&self) -> u64 {
-        self.members.iter().flatten().map(|pod| pod.holding.charge()).sum::<u64>() + self.leaving
+        self.sum(|pod| pod.holding.charge()) + self.leaving
+    }
+
+    /// What pods hold less than they own, as others on their node have a use for it.
+    #[must_use]
+    pub fn lent(&self) -> u64 {
+        self.sum(|pod| pod.granted().saturating_sub(pod.fair()))
     }
 }
 
-/// Divides each resource that the pool names. `template` finds what a pod was made from.
+/// One pool, divided: each resource that it names.
+pub type Shares<'a> = PerResource<Option<Divided<'a>>>;
+
+/// Divides all pools, in the order of `weighed`, with the buffers of `divider`.
+///
+/// The pools that only observe are worked out as if they were carried out; the others take no notice of them.
 #[must_use]
 pub fn divide<'a>(
-    weighed: &Weighed<'a>,
-    capacity: &Resources,
-    template: impl Fn(&'a Pod) -> Option<&'a Template>,
-) -> PerResource<Option<Divided<'a>>> {
-    PerResource::from_fn(|resource| {
-        capacity.get(resource).map(|capacity| divide_one(weighed, resource, capacity, &template))
-    })
-}
-
-fn divide_one<'a>(
-    weighed: &Weighed<'a>,
-    resource: Resource,
-    capacity: u64,
-    template: &impl Fn(&'a Pod) -> Option<&'a Template>,
-) -> Divided<'a> {
-    let mut members: Vec<Vec<PodShare>> = weighed
-        .members
-        .iter()
-        .map(|member| {
-            let pod = |&pod| PodShare {
-                pod,
-                holding: holding(pod, template(pod), resource),
-                share: None,
-            };
-            member.pods.iter().map(pod).collect()
-        })
-        .collect();
-    // A pod that cannot be resized leaves the division, and what it is charged leaves the pool.
-    let aside: u64 = members.iter().flatten().map(fixed_charge).sum();
-    let claims: Vec<MemberClaim> = weighed
-        .members
-        .iter()
-        .zip(&members)
-        .map(|(member, pods)| claim(member, pods, resource))
-        .collect();
-
-    let mut divided = Divided {
-        capacity,
-        members: Vec::new(),
-        overcommitted: false,
-        too_small: None,
-        leaving: weighed.leaving.iter().map(|pod| pod.charge(resource)).sum(),
-        frees_room: false,
-    };
-    match share::divide(capacity.saturating_sub(aside), &claims) {
-        Ok(division) => {
-            divided.overcommitted = division.overcommitted;
-            for (pods, share) in members.iter_mut().zip(division.members) {
-                let movable = pods.iter_mut().filter(|pod| can_move(&pod.holding));
-                for (pod, share) in movable.zip(share.pods) {
-                    pod.share = Some(share);
+    snapshot: &'a Snapshot,
+    weighed: &[Weighed<'a>],
+    divider: &mut Divider,
+) -> Vec<Shares<'a>> {
+    let observes = |pool: &Weighed| pool.pool.spec.mode == Mode::Observe;
+    let mut shares: Vec<Shares> = weighed.iter().map(|_| Shares::default()).collect();
+    for resource in Resource::ALL {
+        let names = |i: &usize| weighed[*i].pool.spec.capacity.get(resource).is_some();
+        let all: Vec<usize> = (0..weighed.len()).filter(names).collect();
+        let acting: Vec<usize> = all.iter().copied().filter(|&i| !observes(&weighed[i])).collect();
+        let mut keep = |which: &[usize], kept: &dyn Fn(&Weighed) -> bool| {
+            let pools = which.iter().map(|&i| &weighed[i]).collect::<Vec<_>>();
+            for (&i, divided) in which.iter().zip(divide_all(snapshot, &pools, resource, divider)) {
+                if kept(&weighed[i]) {
+                    shares[i][resource] = Some(divided);
                 }
             }
+        };
+        keep(&acting, &|_| true);
+        if acting.len() < all.len() {
+            keep(&all, &observes);
         }
-        Err(PoolTooSmall { needed }) => divided.too_small = Some(needed + u128::from(aside)),
     }
-    let gives = |pod: &PodShare| pod.granted() < pod.holding.charge();
-    divided.frees_room = divided.leaving > 0 || members.iter().flatten().any(gives);
-    divided.members = members;
-    divided
+    shares
 }
 
-fn claim(member: &WeighedMember, pods: &[PodShare], resource: Resource) -> MemberClaim {
-    let aside: u64 = pods.iter().map(fixed_charge).sum();
-    let within = |bound: Option<u64>| bound.map(|bound| bound.saturating_sub(aside));
-    MemberClaim {
-        name: member.spec.name.clone(),
-        weight: member.weight,
-        min: within(member.spec.min.get(resource)).unwrap_or_default(),
-        max: within(member.spec.max.get(resource)),
-        pods: pods
-            .iter()
-            .filter(|pod| can_move(&pod.holding))
-            .map(|pod| {
-                let cap = pod.holding.most();
-                let floor = MIN_PER_POD[resource].min(cap.unwrap_or(u64::MAX));
-                PodClaim {
-                    name: pod.pod.name.clone(),
-                    weight: 1,
-                    floor: floor.max(pod.holding.fixed()),
-                    cap,
-                }
-            })
-            .collect(),
-    }
-}
-
-fn can_move(holding: &Holding) -> bool {
-    holding.containers.iter().any(|container| container.play.is_some())
-}
-
-fn fixed_charge(pod: &PodShare) -> u64 {
-    if can_move(&pod.holding) { 0 } else { pod.holding.charge() }
-}
-
-/// What the pod holds of the resource, and how each of its containers may move.
-fn holding(pod: &Pod, template: Option<&Template>, resource: Resource) -> Holding {
-    if pod.obstacle.is_some() || matches!(pod.resize, Resize::Infeasible(_)) {
-        return pod.holding(resource, |_| None);
-    }
-    // Were every request to reach its limit, a Burstable pod would become Guaranteed, which Kubernetes refuses.
-    let keeps_apart = (pod.qos == Qos::Burstable && pod.limited)
-        .then(|| pod.containers.iter().find(|container| !container.restarts[resource]))
-        .flatten()
-        .map(|container| container.name.as_str());
-    pod.holding(resource, |container| {
-        let apart = keeps_apart == Some(container.name.as_str());
-        play(pod.qos, container, template, resource, apart)
-    })
-}
-
-/// How the request of a container may move. None: it is left alone.
-fn play(
-    qos: Qos,
-    container: &Container,
-    template: Option<&Template>,
+/// Divides one resource of pools that all name it.
+fn divide_all<'a>(
+    snapshot: &'a Snapshot,
+    weighed: &[&Weighed<'a>],
     resource: Resource,
-    below_limit: bool,
-) -> Option<Play> {
-    if container.restarts[resource] {
-        return None;
-    }
-    let requested = container.held[resource].requested;
-    let weight = match template {
-        // A container that the template does not know was injected: it keeps its own.
-        Some(template) => template.get(&container.name)?.request[resource],
-        None => requested,
-    };
-    Some(match qos {
-        // Its limit moves along. A lower memory limit could end it, so memory only grows.
-        Qos::Guaranteed => Play {
-            weight,
-            least: if resource == Resource::Memory { requested } else { 1 },
-            most: None,
-        },
-        // A request that is there stays there: without any, the pod would be BestEffort.
-        _ => Play {
-            weight,
-            least: requested.min(1),
-            most: container.limit[resource]
-                .map(|limit| limit - u64::from(below_limit && limit > 0)),
-        },
-    })
+    divider: &mut Divider,
+) -> Vec<Divided<'a>> {
+    let nodes = Nodes::of(snapshot);
+    let (drafts, pools): (Vec<Draft>, Vec<Pool>) =
+        weighed.iter().map(|pool| Draft::new(snapshot, pool, resource, &nodes)).unzip();
+    // What moves, or is about to be gone, is in nobody's way.
+    let movable = drafts.iter().flat_map(Draft::movable);
+    let leaving = weighed.iter().flat_map(|pool| &pool.leaving);
+    let rooms = nodes.rooms(snapshot, resource, movable.chain(leaving.copied()));
+    let mut divisions = Vec::new();
+    divider.divide(&pools, &rooms, &mut divisions);
+    let done = drafts.into_iter().zip(pools).zip(divisions);
+    done.map(|((draft, pool), division)| draft.finish(&pool, &division, &nodes)).collect()
 }

@@ -66,7 +66,9 @@ pub fn notices(
         let told = known.is_some_and(|old| old.reason == member.reason);
         let trouble =
             !matches!(member.state, None | Some(MemberState::Settled | MemberState::Resizing));
-        if trouble && !told && member.reason != "ModeObserve" {
+        // Of the pool as a whole, its conditions tell.
+        let own = !["ModeObserve", "PoolTooSmall"].contains(&&*member.reason);
+        if trouble && !told && own {
             notices.push(Notice {
                 warning: true,
                 reason: member.reason.clone(),

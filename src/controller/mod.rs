@@ -1,9 +1,12 @@
 //! The loop: observe -> weigh -> divide -> actuate -> report.
 
+mod claim;
 mod divide;
 mod error;
 mod events;
 mod moves;
+mod nodes;
+mod play;
 mod reconcile;
 mod report;
 mod standing;
@@ -29,7 +32,10 @@ use kube::{
 };
 use tracing::warn;
 
+pub use divide::{Divided, MemberShare, PodShare, Shares, divide};
 pub use error::Error;
+pub use standing::{Outcome, Standing, of_member};
+pub use weigh::{Weighed, WeighedMember, weigh};
 
 use crate::{
     api::WeightedShare,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    divide::{Divided, PodShare},
+    divide::{Divided, PodShare, Shares},
     weigh,
 };
 use crate::{
@@ -17,7 +17,7 @@ type Free = BTreeMap<String, PerResource<u64>>;
 
 /// The resizes that bring the pods of a divided pool nearer to their shares.
 #[must_use]
-pub fn towards_shares(divided: &PerResource<Option<Divided>>, free: &Free) -> Vec<PodResize> {
+pub fn towards_shares(divided: &Shares, free: &Free) -> Vec<PodResize> {
     Resource::ALL
         .into_iter()
         .filter_map(|resource| Some((resource, divided[resource].as_ref()?)))
@@ -27,7 +27,7 @@ pub fn towards_shares(divided: &PerResource<Option<Divided>>, free: &Free) -> Ve
 
 fn moves(resource: Resource, divided: &Divided, free: &Free) -> Vec<PodResize> {
     let pods: Vec<(&PodShare, u64)> =
-        divided.members.iter().flatten().filter_map(|pod| Some((pod, pod.share?))).collect();
+        divided.pods().filter_map(|pod| Some((pod, pod.share?.share))).collect();
     let room = divided.capacity.saturating_sub(divided.charged());
     let standings = pods.iter().map(|(pod, target)| (pod.pod, &pod.holding, *target));
     let allowed = steps(standings, resource, room, free);
@@ -94,14 +94,14 @@ pub struct Release {
     pub stuck: Vec<(String, &'static str)>,
 }
 
-/// Puts the pods of the namespace that a resize of ours changed, and that no pool claims any more, back to what their
+/// Puts the pods of a namespace that a resize of ours changed, and that no pool claims any more, back to what their
 /// templates say: shrinks first, grows where the node has room for all of it.
 #[must_use]
-pub fn back_to_templates(snapshot: &Snapshot) -> Release {
-    let mut release = Release::default();
+pub fn back_to_templates(snapshot: &Snapshot, namespace: &str) -> Release {
+    let (mut release, free) = (Release::default(), snapshot.free());
     let ours = |pod: &&Pod| Resource::ALL.iter().any(|&resource| pod.resized_by_us[resource]);
     let pods: Vec<&Pod> =
-        weigh::unclaimed(snapshot).filter(|pod| !pod.terminating).filter(ours).collect();
+        weigh::unclaimed(snapshot, namespace).filter(|pod| !pod.terminating).filter(ours).collect();
     for &pod in &pods {
         if snapshot.template(pod).is_none() {
             release.stuck.push((
@@ -137,7 +137,7 @@ pub fn back_to_templates(snapshot: &Snapshot) -> Release {
             (*pod, holding, settled.charge())
         });
         let targets: Vec<u64> = standings.clone().map(|(_, _, target)| target).collect();
-        let allowed = steps(standings, resource, u64::MAX, &snapshot.free);
+        let allowed = steps(standings, resource, u64::MAX, &free);
         for ((pod, holding, requests), (target, allowed)) in
             returning.iter().zip(targets.into_iter().zip(allowed))
         {

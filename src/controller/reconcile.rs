@@ -26,6 +26,7 @@ use crate::{
     actuate::{self, PodResize, RefusalKind},
     api::{Mode, WeightedShare},
     observe::{FIELD_MANAGER, Guarded, World},
+    share::Divider,
 };
 
 /// What keeps a pool from vanishing before its pods are back at their templates.
@@ -53,23 +54,31 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
         set_finalizers(pool, &context.client, true).await?;
     }
 
-    let snapshot = context.world.snapshot(&pool.namespace().unwrap_or_default());
-    let weighed = weigh(&snapshot, pool);
-    let divided = divide(&weighed, &pool.spec.capacity, |pod| snapshot.template(pod));
+    let snapshot = context.world.snapshot();
+    let namespace = pool.namespace().unwrap_or_default();
+    let there = |other: &WeightedShare| other.namespace().as_ref() == Some(&namespace);
+    let same = |other: &WeightedShare| there(other) && other.name_any() == pool.name_any();
+    let Some(place) = snapshot.pools.iter().position(same) else {
+        // It was deleted meanwhile: the watch brings it again.
+        return Ok(Action::await_change());
+    };
+    let weighed = weigh(&snapshot);
+    let divided = divide(&snapshot, &weighed, &mut Divider::default());
+    let (pool, weighed, divided) = (&snapshot.pools[place], &weighed[place], &divided[place]);
     let mut outcome = Outcome::default();
     if pool.spec.mode == Mode::Auto {
-        let resizes = moves::towards_shares(&divided, &snapshot.free);
+        let resizes = moves::towards_shares(divided, &snapshot.free());
         outcome = actuate(&context, pool, resizes).await;
     }
-    // Pods that left all pools go back, at the hands of the oldest pool that is there.
-    if snapshot.pools.first().is_some_and(|first| first.name_any() == pool.name_any()) {
-        let returned = moves::back_to_templates(&snapshot).resizes;
+    // Pods that left all pools go back, at the hands of the oldest pool of their namespace.
+    if snapshot.pools.iter().position(there) == Some(place) {
+        let returned = moves::back_to_templates(&snapshot, &namespace).resizes;
         actuate(&context, pool, returned).await;
     }
 
-    let status = report::status(pool, &weighed, &divided, &outcome, Time(Timestamp::now()));
+    let status = report::status(weighed, divided, &outcome, Time(Timestamp::now()));
     if pool.status.as_ref() != Some(&status) {
-        let notices = events::notices(pool.status.as_ref(), &status, &weighed, &outcome);
+        let notices = events::notices(pool.status.as_ref(), &status, weighed, &outcome);
         let patch = json!({
             "apiVersion": "weightedshare.dev/v1alpha1",
             "kind": "WeightedShare",
@@ -156,8 +165,9 @@ async fn release(pool: &WeightedShare, context: &Context) -> Result<Action, Erro
     if !pool.finalizers().iter().any(|it| it == FINALIZER) {
         return Ok(Action::await_change());
     }
-    let snapshot = context.world.snapshot(&pool.namespace().unwrap_or_default());
-    let Release { resizes, waiting, stuck } = moves::back_to_templates(&snapshot);
+    let snapshot = context.world.snapshot();
+    let namespace = pool.namespace().unwrap_or_default();
+    let Release { resizes, waiting, stuck } = moves::back_to_templates(&snapshot, &namespace);
     actuate(context, pool, resizes).await;
 
     let deleted = pool.metadata.deletion_timestamp.as_ref().map_or(0, |time| time.0.as_second());

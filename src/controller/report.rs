@@ -3,14 +3,12 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
-    divide::{Divided, PodShare},
+    divide::{Divided, MemberShare, PodShare, Shares},
     standing::{self, Outcome, Standing},
     weigh::{Weighed, WeighedMember},
 };
 use crate::{
-    api::{
-        MemberState, MemberStatus, Mode, Resources, WeightedShare, WeightedShareStatus, condition,
-    },
+    api::{MemberState, MemberStatus, Mode, Resources, WeightedShareStatus, condition},
     share::{PerResource, Resource},
 };
 
@@ -18,12 +16,12 @@ use crate::{
 /// so that a turn that changes nothing gives an equal status.
 #[must_use]
 pub fn status(
-    pool: &WeightedShare,
     weighed: &Weighed,
-    divided: &PerResource<Option<Divided>>,
+    divided: &Shares,
     outcome: &Outcome,
     now: Time,
 ) -> WeightedShareStatus {
+    let pool = weighed.pool;
     let mode = pool.spec.mode;
     let standings: Vec<Standing> = weighed
         .members
@@ -63,6 +61,7 @@ pub fn status(
         conditions,
         capacity: pool.spec.capacity,
         allocated: amounts(divided, |divided| divided.charged()),
+        lent: amounts(divided, |divided| divided.lent()),
         members,
     }
 }
@@ -71,27 +70,38 @@ fn member_status(
     member: &WeighedMember,
     standing: &Standing,
     index: usize,
-    divided: &PerResource<Option<Divided>>,
+    divided: &Shares,
 ) -> MemberStatus {
     let charges: Vec<u64> = divided
         .cpu
         .iter()
-        .flat_map(|divided| &divided.members[index])
+        .flat_map(|divided| &divided.members[index].pods)
         .map(|pod| pod.holding.charge())
         .collect();
     let kernel = |of: fn(u64) -> u64| {
         (!charges.is_empty()).then(|| charges.iter().map(|&milli| of(milli)).sum())
     };
+    let of = |resource| divided[resource].as_ref().map(|divided| &divided.members[index]);
+    let sums = |amount: fn(&PodShare) -> u64| {
+        let sum = |member: &MemberShare| member.sum(amount);
+        PerResource::from_fn(|resource| of(resource).map(sum)).into()
+    };
     MemberStatus {
         name: member.spec.name.clone(),
-        weight: u32::try_from(member.weight).unwrap_or(u32::MAX),
+        weight: member.spec.weight,
+        effective_weight: Resource::ALL
+            .into_iter()
+            .find_map(|resource| Some(divided[resource].as_ref()?.members[index].claim.weight))
+            .unwrap_or_default(),
         pods: u32::try_from(member.pods.len()).unwrap_or(u32::MAX),
-        share: amounts(divided, |divided| {
-            divided.members[index].iter().map(PodShare::granted).sum()
-        }),
-        applied: amounts(divided, |divided| {
-            divided.members[index].iter().map(|pod| pod.holding.charge()).sum()
-        }),
+        demand: PerResource::from_fn(|resource| of(resource)?.demand()).into(),
+        fair: sums(|pod| pod.fair()),
+        share: sums(|pod| pod.granted()),
+        applied: sums(|pod| pod.holding.charge()),
+        unplaceable: PerResource::from_fn(|resource| {
+            of(resource).map(|member| member.unplaceable).filter(|&amount| amount > 0)
+        })
+        .into(),
         cpu_shares: kernel(cpu_shares),
         cpu_weight: kernel(|milli| cpu_weight(cpu_shares(milli))),
         state: Some(standing.state),
@@ -101,7 +111,7 @@ fn member_status(
 }
 
 /// What `of` says of each resource that is divided.
-fn amounts(divided: &PerResource<Option<Divided>>, of: impl Fn(&Divided) -> u64) -> Resources {
+fn amounts(divided: &Shares, of: impl Fn(&Divided) -> u64) -> Resources {
     PerResource::from_fn(|resource| divided[resource].as_ref().map(&of)).into()
 }
 
@@ -121,7 +131,7 @@ type Verdict = (&'static str, bool, &'static str, String);
 
 fn conditions(
     mode: Mode,
-    divided: &PerResource<Option<Divided>>,
+    divided: &Shares,
     weighed: &Weighed,
     standings: &[Standing],
 ) -> Vec<Verdict> {

@@ -1,11 +1,11 @@
 //! How far each pod and member is on the way to its share, and what stands in the way. Pure.
 
-use super::{divide::Divided, weigh::WeighedMember};
+use super::{divide::Shares, weigh::WeighedMember};
 use crate::{
     actuate::{PodResize, Refusal, RefusalKind},
     api::{MemberState, Mode},
     observe::{Pod, Resize},
-    share::{PerResource, Resource},
+    share::Resource,
 };
 
 /// A state with its reason and a sentence, as the status shows it.
@@ -51,7 +51,7 @@ pub fn of_member(
     mode: Mode,
     member: &WeighedMember,
     index: usize,
-    divided: &PerResource<Option<Divided>>,
+    divided: &Shares,
     outcome: &Outcome,
 ) -> Standing {
     if member.target_missing {
@@ -87,6 +87,15 @@ pub fn of_member(
         );
     }
 
+    if Resource::ALL.iter().any(|&it| divided[it].as_ref().is_some_and(|it| it.too_small.is_some()))
+    {
+        return Standing::new(
+            MemberState::Skipped,
+            "PoolTooSmall",
+            "The pool is too small for the least that its pods need, so nothing is changed.",
+        );
+    }
+
     let standings: Vec<(&Pod, Standing)> = member
         .pods
         .iter()
@@ -104,6 +113,11 @@ pub fn of_member(
         let more = alike.len() - 1;
         let others = if more > 0 { format!(" (and {more} more)") } else { String::new() };
         standing.message = format!("Pod {}{others}: {}.", pod.name, standing.message);
+    } else if let Some((what, node)) = unplaceable(index, divided) {
+        standing.reason = "NodeFull";
+        standing.message = format!(
+            "It owns {what} more than its nodes have room for: to give it that, free node {node}, or move pods elsewhere."
+        );
     } else if let Some((pod, pool)) = member.contested.first() {
         standing.message = format!(
             "{} matched by the younger pool {pool} as well, {} among them; this pool keeps them.",
@@ -119,12 +133,21 @@ pub fn of_member(
     standing
 }
 
+/// What a member's nodes keep it from owning, with the node that would have to be freed.
+fn unplaceable<'a>(member: usize, divided: &Shares<'a>) -> Option<(String, &'a str)> {
+    Resource::ALL.into_iter().find_map(|resource| {
+        let share = &divided[resource].as_ref()?.members[member];
+        let amount = resource.quantity(share.unplaceable);
+        Some((format!("{amount} of {resource}"), share.full_node?))
+    })
+}
+
 fn of_pod(
     mode: Mode,
     pod: &Pod,
     member: usize,
     index: usize,
-    divided: &PerResource<Option<Divided>>,
+    divided: &Shares,
     outcome: &Outcome,
 ) -> Standing {
     if let Some(obstacle) = pod.obstacle {
@@ -161,10 +184,9 @@ fn of_pod(
     }
     for resource in Resource::ALL {
         let Some(divided) = &divided[resource] else { continue };
-        let part = &divided.members[member][index];
+        let part = &divided.members[member].pods[index];
         let (charge, admitted) = (part.holding.charge(), part.holding.admitted());
-        match part.share {
-            None if divided.too_small.is_some() => {}
+        match part.share.map(|share| share.share) {
             None => {
                 return Standing::new(
                     MemberState::Skipped,

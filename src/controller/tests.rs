@@ -6,7 +6,7 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use serde_json::{Value, json};
 
 use super::{
-    divide::{Divided, divide},
+    divide::{Shares, divide},
     events::{self, Notice},
     moves,
     report::{self, cpu_shares, cpu_weight},
@@ -17,9 +17,9 @@ use crate::{
     actuate::{ContainerResize, PodResize, Refusal, RefusalKind},
     api::{MemberState, WeightedShare, WeightedShareStatus},
     observe::{
-        Container, Obstacle, Owner, Pod, Qos, Resize, Snapshot, TemplateContainer, Workload,
+        Container, Node, Obstacle, Owner, Pod, Qos, Resize, Snapshot, TemplateContainer, Workload,
     },
-    share::{Held, InitContainer, PerResource, Resource},
+    share::{Divider, Held, InitContainer, PerResource, Resource},
 };
 
 /// A pool of CPU, created `age` seconds after the first.
@@ -29,7 +29,11 @@ fn pool(name: &str, age: i64, milli: u64, members: Value) -> WeightedShare {
         "apiVersion": "weightedshare.dev/v1alpha1",
         "kind": "WeightedShare",
         "metadata": {"name": name, "namespace": "shop", "creationTimestamp": created.to_string(), "generation": 1},
-        "spec": {"capacity": {"cpu": format!("{milli}m")}, "members": members},
+        "spec": {
+            "capacity": {"cpu": format!("{milli}m")},
+            "sharing": {"nodeReservePercent": 0},
+            "members": members,
+        },
     }))
     .unwrap()
 }
@@ -45,7 +49,11 @@ fn pod(name: &str, app: &str, milli: u64) -> Pod {
         name: name.into(),
         uid: name.into(),
         labels: BTreeMap::from([("app".to_owned(), app.to_owned())]),
-        owner: Some(Owner { kind: "ReplicaSet".into(), name: app.into() }),
+        owner: Some(Owner {
+            namespace: "shop".into(),
+            kind: "ReplicaSet".into(),
+            name: app.into(),
+        }),
         node: Some("n1".into()),
         containers: vec![container("main", milli)],
         ..Pod::default()
@@ -68,39 +76,37 @@ fn snapshot(pools: &[WeightedShare], pods: &[Pod], free: u64) -> Snapshot {
         ..TemplateContainer::default()
     };
     let workload = Workload { owner: None, template: [("main".to_owned(), template)].into() };
+    let charged: u64 = pods.iter().map(|pod| pod.charge(Resource::Cpu)).sum();
+    let allocatable = PerResource { cpu: free + charged, memory: 0 };
     Snapshot {
         pools: Snapshot::by_age(pools.to_vec()),
-        pods: pods.to_vec(),
+        pods: Snapshot::in_order(pods.to_vec()),
         workloads: pods
             .iter()
             .filter_map(|pod| Some((pod.owner.clone()?, workload.clone())))
             .collect(),
-        free: [("n1".to_owned(), PerResource { cpu: free, memory: 0 })].into(),
+        nodes: [("n1".to_owned(), Node { allocatable, ..Node::default() })].into(),
+        ..Snapshot::default()
     }
 }
 
-fn divided<'a>(
-    snapshot: &'a Snapshot,
-    weighed: &Weighed<'a>,
-    pool: &'a WeightedShare,
-) -> PerResource<Option<Divided<'a>>> {
-    divide(weighed, &pool.spec.capacity, |pod| snapshot.template(pod))
+/// The first pool, weighed and divided.
+fn first(snapshot: &Snapshot) -> (Weighed<'_>, Shares<'_>) {
+    let mut weighed = weigh(snapshot);
+    let mut divided = divide(snapshot, &weighed, &mut Divider::default());
+    (weighed.swap_remove(0), divided.swap_remove(0))
 }
 
 /// The resizes of one turn of the first pool: pod, from, to.
 fn resizes(snapshot: &Snapshot) -> Vec<(String, u64, u64)> {
-    let pool = &snapshot.pools[0];
-    let weighed = weigh(snapshot, pool);
-    let resizes = moves::towards_shares(&divided(snapshot, &weighed, pool), &snapshot.free);
+    let resizes = moves::towards_shares(&first(snapshot).1, &snapshot.free());
     resizes.into_iter().map(|resize| (resize.pod, resize.from, resize.to)).collect()
 }
 
 /// The status after one turn of the first pool in which `outcome` happened.
 fn status(snapshot: &Snapshot, outcome: &Outcome) -> WeightedShareStatus {
-    let pool = &snapshot.pools[0];
-    let weighed = weigh(snapshot, pool);
-    let divided = divided(snapshot, &weighed, pool);
-    report::status(pool, &weighed, &divided, outcome, Time(Timestamp::UNIX_EPOCH))
+    let (weighed, divided) = first(snapshot);
+    report::status(&weighed, &divided, outcome, Time(Timestamp::UNIX_EPOCH))
 }
 
 fn member_says(snapshot: &Snapshot) -> (MemberState, String, String) {
@@ -120,16 +126,16 @@ fn a_pod_belongs_to_the_oldest_pool_and_there_to_the_first_member_by_name() {
     let old = pool("old", 0, 1000, two);
     let new = pool("new", 1, 1000, json!([member("web", 100), member("db", 100)]));
     let snapshot = snapshot(&[new, old], &[pod("db-0", "db", 50), pod("web-0", "web", 50)], 1000);
-    let [old, new] = &snapshot.pools[..] else { panic!("two pools") };
+    let [old, new] = &weigh(&snapshot)[..] else { panic!("two pools") };
 
-    let members = weigh(&snapshot, old).members;
+    let members = &old.members;
     assert_eq!((members[0].pods.len(), members[1].pods.len()), (0, 2));
     let rivals: Vec<&str> = members[1].contested.iter().map(|(_, pool)| pool.as_str()).collect();
     assert_eq!(rivals, ["new", "new"]);
-    let members = weigh(&snapshot, new).members;
+    let members = &new.members;
     assert!(members.iter().all(|member| member.pods.is_empty()));
     assert_eq!(members[0].lost[0].1, "old");
-    assert_eq!(moves::back_to_templates(&snapshot).resizes, []);
+    assert_eq!(moves::back_to_templates(&snapshot, "shop").resizes, []);
 }
 
 #[test]
@@ -141,8 +147,9 @@ fn a_weight_counts_once_or_for_each_replica() {
     going.terminating = true;
     let pods = [pod("db-0", "db", 50), pod("web-0", "web", 50), pod("web-1", "web", 50), going];
     let snapshot = snapshot(&[pool], &pods, 1000);
-    let weighed = weigh(&snapshot, &snapshot.pools[0]);
-    let weights: Vec<u64> = weighed.members.iter().map(|member| member.weight).collect();
+    let (weighed, divided) = first(&snapshot);
+    let members = &divided.cpu.as_ref().unwrap().members;
+    let weights: Vec<u64> = members.iter().map(|member| member.claim.weight).collect();
     assert_eq!((weights, weighed.leaving.len()), (vec![60, 30], 1));
 }
 
@@ -154,7 +161,7 @@ fn a_target_is_found_by_its_owners() {
     };
     let pods = [pod("web-0", "web", 50)];
     let there = snapshot(&[pool("pool", 0, 100, target("web"))], &pods, 1000);
-    assert_eq!(weigh(&there, &there.pools[0]).members[0].pods.len(), 1);
+    assert_eq!(weigh(&there)[0].members[0].pods.len(), 1);
     let gone = snapshot(&[pool("pool", 0, 100, target("shop"))], &pods, 1000);
     let (state, reason, message) = member_says(&gone);
     assert_eq!((state, &*reason), (MemberState::Skipped, "TargetNotFound"));
@@ -179,10 +186,13 @@ fn shrinks_are_sent_first_and_grows_follow_into_the_room_that_they_left() {
     assert_eq!(standing(&waiting, 1), (MemberState::Resizing, "AwaitingRoom".into()));
     let freed = snapshot(from_ref(&pool), &[pod("a", "a", 200), pod("b", "b", 200)], 5000);
     assert_eq!(resizes(&freed), [("b".to_owned(), 200, 600)]);
-    // As far as the node goes.
+    // Where the node has less room than the pool, they share what it has: 138m and 412m of 550m.
     let small = snapshot(from_ref(&pool), &[pod("a", "a", 200), pod("b", "b", 200)], 150);
-    assert_eq!(resizes(&small), [("b".to_owned(), 200, 350)]);
-    let stuck = snapshot(from_ref(&pool), &[pod("a", "a", 200), pod("b", "b", 350)], 0);
+    assert_eq!(resizes(&small), [("a".to_owned(), 200, 138)]);
+    // Of a node that is not known, nobody can say that it has room.
+    let mut lost = pod("b", "b", 350);
+    lost.node = Some("n2".into());
+    let stuck = snapshot(from_ref(&pool), &[pod("a", "a", 200), lost], 0);
     assert_eq!(resizes(&stuck), []);
     assert_eq!(standing(&stuck, 1), (MemberState::Deferred, "NoRoom".into()));
     let settled = snapshot(&[pool], &[pod("a", "a", 200), pod("b", "b", 600)], 0);
@@ -206,9 +216,7 @@ fn a_guaranteed_pod_moves_its_limit_along() {
     sure.qos = Qos::Guaranteed;
     sure.containers[0].limit.cpu = Some(50);
     let snapshot = snapshot(&[pool], &[sure], 1000);
-    let pool = &snapshot.pools[0];
-    let weighed = weigh(&snapshot, pool);
-    let resizes = moves::towards_shares(&divided(&snapshot, &weighed, pool), &snapshot.free);
+    let resizes = moves::towards_shares(&first(&snapshot).1, &snapshot.free());
     let both = ContainerResize { name: "main".into(), request: 300, limit: Some(300) };
     assert_eq!(resizes[0].containers, [both]);
 }
@@ -266,22 +274,22 @@ fn pods_of_no_pool_go_back_to_their_templates() {
         pod
     };
     let to = |snapshot: &Snapshot| -> Vec<(String, u64)> {
-        let release = moves::back_to_templates(snapshot);
+        let release = moves::back_to_templates(snapshot, "shop");
         release.resizes.into_iter().map(|resize| (resize.pod, resize.to)).collect()
     };
     // A shrink at once, a grow where all of it fits, what we never touched not at all.
     let pods = [resized("large", 500), resized("small", 10), pod("theirs", "theirs", 70)];
     let full = snapshot(&[], &pods, 30);
     assert_eq!(to(&full), [("large".to_owned(), 50)]);
-    assert_eq!(moves::back_to_templates(&full).waiting, ["large", "small"]);
+    assert_eq!(moves::back_to_templates(&full, "shop").waiting, ["large", "small"]);
     let roomy = snapshot(&[], &pods, 40);
     assert_eq!(to(&roomy), [("large".to_owned(), 50), ("small".to_owned(), 50)]);
     let done = snapshot(&[], &[resized("large", 50)], 0);
-    assert_eq!(moves::back_to_templates(&done).waiting, [""; 0]);
+    assert_eq!(moves::back_to_templates(&done, "shop").waiting, [""; 0]);
 
     let mut alone = resized("alone", 500);
     alone.owner = None;
-    let stuck = moves::back_to_templates(&snapshot(&[], &[alone], 0)).stuck;
+    let stuck = moves::back_to_templates(&snapshot(&[], &[alone], 0), "shop").stuck;
     assert_eq!(stuck[0].0, "alone");
 }
 
@@ -289,16 +297,14 @@ fn pods_of_no_pool_go_back_to_their_templates() {
 fn a_turn_that_changes_nothing_reports_the_same_and_tells_nothing() {
     let pool = pool("pool", 0, 200, json!([member("a", 100), member("none", 100)]));
     let mut snapshot = snapshot(&[pool], &[pod("a", "a", 200)], 0);
-    let first = status(&snapshot, &Outcome::default());
-    snapshot.pools[0].status = Some(first.clone());
+    let before = status(&snapshot, &Outcome::default());
+    snapshot.pools[0].status = Some(before.clone());
 
-    let pool = &snapshot.pools[0];
-    let weighed = weigh(&snapshot, pool);
-    let divided = divided(&snapshot, &weighed, pool);
+    let (weighed, divided) = first(&snapshot);
     let later = Time(Timestamp::UNIX_EPOCH + std::time::Duration::from_secs(60));
-    let second = report::status(pool, &weighed, &divided, &Outcome::default(), later);
-    assert_eq!(first, second);
-    assert_eq!(events::notices(Some(&first), &second, &weighed, &Outcome::default()), []);
+    let second = report::status(&weighed, &divided, &Outcome::default(), later);
+    assert_eq!(before, second);
+    assert_eq!(events::notices(Some(&before), &second, &weighed, &Outcome::default()), []);
 }
 
 #[test]
@@ -364,7 +370,7 @@ fn resizes_and_troubles_become_events_once() {
     };
     let outcome = Outcome { sent: vec![resize("a-0")], refused: vec![refusal] };
     let after = status(&snapshot, &outcome);
-    let weighed = weigh(&snapshot, &snapshot.pools[0]);
+    let (weighed, _) = first(&snapshot);
     let told = events::notices(None, &after, &weighed, &outcome);
     assert_eq!(
         told,
@@ -392,4 +398,56 @@ fn the_kernels_weights_are_those_of_the_kubelet() {
         [0, 1, 100, 1000, 1_000_000].map(weights),
         [(2, 1), (2, 1), (102, 4), (1024, 39), (262_144, 10_000)]
     );
+}
+
+#[test]
+fn what_finds_no_place_is_reported_with_the_node_to_free() {
+    let pool = pool("pool", 0, 800, json!([member("a", 100), member("b", 300)]));
+    let mut other = pod("other", "other", 300);
+    other.labels.clear();
+    // The node holds 500m for the pool.
+    let pods = [pod("a", "a", 125), pod("b", "b", 375), other];
+    let status = status(&snapshot(&[pool], &pods, 0), &Outcome::default());
+    let b = &status.members[1];
+    assert_eq!((b.state, &*b.reason), (Some(MemberState::Settled), "NodeFull"));
+    assert!(b.message.contains("225m of cpu more") && b.message.contains("free node n1"), "{b:?}");
+    let milli = |amount: crate::api::Resources| amount.cpu.map(|cpu| cpu.0);
+    assert_eq!(
+        (milli(b.fair), milli(b.share), milli(b.unplaceable)),
+        (Some(375), Some(375), Some(225))
+    );
+}
+
+#[test]
+fn idle_shares_are_lent_by_what_was_measured() {
+    let pool = pool("pool", 0, 1000, json!([member("a", 400), member("b", 100)]));
+    let mut snapshot = snapshot(&[pool], &[pod("a", "a", 800), pod("b", "b", 200)], 0);
+    let uses = |milli: u64| PerResource { cpu: milli * 1_000_000, memory: 0 };
+    snapshot.usage.insert(("shop".into(), "a".into()), uses(0));
+    snapshot.usage.insert(("shop".into(), "b".into()), uses(500));
+    let status = status(&snapshot, &Outcome::default());
+    let milli = |amount: crate::api::Resources| amount.cpu.map(|cpu| cpu.0);
+    // Of 800m, 75 % are lent: b has a use for 600m.
+    let of = |member: usize| {
+        let member = &status.members[member];
+        (milli(member.demand), milli(member.fair), milli(member.share))
+    };
+    assert_eq!(of(0), (Some(0), Some(800), Some(200)));
+    assert_eq!(of(1), (Some(600), Some(200), Some(600)));
+    assert_eq!(milli(status.lent), Some(400));
+    assert_eq!(resizes(&snapshot), [("a".to_owned(), 800, 200)]);
+}
+
+#[test]
+fn a_pool_that_observes_is_in_nobodys_way() {
+    let auto = pool("auto", 1, 400, json!([member("a", 100)]));
+    let mut observing = pool("observing", 0, 400, json!([member("b", 100)]));
+    observing.spec.mode = crate::api::Mode::Observe;
+    // The node has room for 500m: what b holds, and 450m.
+    let snapshot = snapshot(&[auto, observing], &[pod("a", "a", 50), pod("b", "b", 50)], 400);
+    let divided = divide(&snapshot, &weigh(&snapshot), &mut Divider::default());
+    let granted: Vec<u64> =
+        divided.iter().map(|pool| pool.cpu.as_ref().unwrap().sum(|pod| pod.granted())).collect();
+    // Were it Auto, the older pool and the other would have halves of the node.
+    assert_eq!(granted, [250, 400]);
 }

@@ -1,4 +1,6 @@
-//! Whose a pod is, and what each member weighs. Pure.
+//! Whose a pod is. Pure.
+
+use std::collections::BTreeMap;
 
 use kube::{
     ResourceExt,
@@ -6,26 +8,26 @@ use kube::{
 };
 
 use crate::{
-    api::{Member, TargetRef, WeightPer, WeightedShare},
+    api::{Member, TargetRef, WeightedShare},
     observe::{Owner, Pod, Snapshot},
 };
 
 /// A pool with the pods that are its own.
 #[derive(Debug)]
 pub struct Weighed<'a> {
+    /// The pool.
+    pub pool: &'a WeightedShare,
     /// The members, in the order of the spec.
     pub members: Vec<WeighedMember<'a>>,
     /// Pods of the members that are being deleted: they get no share, but hold theirs until they are gone.
     pub leaving: Vec<&'a Pod>,
 }
 
-/// A member with its pods and its weight.
+/// A member with its pods.
 #[derive(Debug)]
 pub struct WeighedMember<'a> {
     /// What the user wrote.
     pub spec: &'a Member,
-    /// Its weight in the division: that of the spec, once or for each pod.
-    pub weight: u64,
     /// Its pods, by name, without those that are finished or being deleted.
     pub pods: Vec<&'a Pod>,
     /// The workload that it names is not there.
@@ -36,77 +38,68 @@ pub struct WeighedMember<'a> {
     pub contested: Vec<(&'a Pod, String)>,
 }
 
-/// Finds the pods of `pool` and the weights of its members. A pod belongs to one member of one pool: of the pools
-/// that match it to the oldest (then by name), of that pool's members to the first by name.
+/// Finds the pods of all pools, in the order of the snapshot's pools. A pod belongs to one member of one pool: of the
+/// pools that match it to the oldest (then by name), of that pool's members to the first by name.
 #[must_use]
-pub fn weigh<'a>(snapshot: &'a Snapshot, pool: &'a WeightedShare) -> Weighed<'a> {
-    let mut members: Vec<WeighedMember> =
-        pool.spec.members.iter().map(WeighedMember::new).collect();
-    for member in &mut members {
-        let target = member.spec.target_ref.as_ref().map(Owner::from);
-        member.target_missing = target.is_some_and(|target| !snapshot.has(&target));
-    }
-
-    let mut leaving = Vec::new();
-    let ours = pool.name_any();
-    let rivals = Claims::of(&snapshot.pools);
+pub fn weigh(snapshot: &Snapshot) -> Vec<Weighed<'_>> {
+    let mut pools: Vec<Weighed> =
+        snapshot.pools.iter().map(|pool| Weighed::new(snapshot, pool)).collect();
+    let claims = Claims::of(snapshot);
     for pod in &snapshot.pods {
-        let matching = rivals.matching(snapshot, pod);
-        let Some(mine) = matching.iter().find(|(name, _)| *name == ours) else { continue };
-        let member = &mut members[mine.1];
-        match matching.first() {
-            Some((first, _)) if *first != ours => member.lost.push((pod, first.clone())),
-            _ if pod.terminating => leaving.push(pod),
-            _ => {
-                member.pods.push(pod);
-                let rivals = matching.iter().filter(|(name, _)| *name != ours);
-                member.contested.extend(rivals.map(|(name, _)| (pod, name.clone())));
+        let matching = claims.matching(snapshot, pod);
+        let Some((&(owner, member), others)) = matching.split_first() else { continue };
+        let rivals = others.iter().map(|&(rival, _)| (pod, snapshot.pools[rival].name_any()));
+        if pod.terminating {
+            pools[owner].leaving.push(pod);
+        } else {
+            pools[owner].members[member].pods.push(pod);
+            pools[owner].members[member].contested.extend(rivals);
+        }
+        for &(rival, member) in others {
+            let lost = (pod, snapshot.pools[owner].name_any());
+            pools[rival].members[member].lost.push(lost);
+        }
+    }
+    pools
+}
+
+/// The pods of a namespace that belong to no pool.
+pub fn unclaimed<'a>(snapshot: &'a Snapshot, namespace: &'a str) -> impl Iterator<Item = &'a Pod> {
+    let claims = Claims::of(snapshot);
+    let there = snapshot.pods.iter().filter(move |pod| pod.namespace == namespace);
+    there.filter(move |pod| claims.matching(snapshot, pod).is_empty())
+}
+
+impl<'a> Weighed<'a> {
+    fn new(snapshot: &Snapshot, pool: &'a WeightedShare) -> Self {
+        let member = |spec: &'a Member| {
+            let target = spec.target_ref.as_ref().map(|target| owner(target, pool));
+            WeighedMember {
+                spec,
+                pods: Vec::new(),
+                target_missing: target.is_some_and(|target| !snapshot.has(&target)),
+                lost: Vec::new(),
+                contested: Vec::new(),
             }
-        }
-    }
-    for member in &mut members {
-        let times = match member.spec.weight_per {
-            WeightPer::Member => 1,
-            WeightPer::Replica => member.pods.len() as u64,
         };
-        member.weight = u64::from(member.spec.weight) * times;
-    }
-    Weighed { members, leaving }
-}
-
-/// The pods that belong to no pool.
-pub fn unclaimed(snapshot: &Snapshot) -> impl Iterator<Item = &Pod> {
-    let claims = Claims::of(&snapshot.pools);
-    snapshot.pods.iter().filter(move |pod| claims.matching(snapshot, pod).is_empty())
-}
-
-impl<'a> WeighedMember<'a> {
-    fn new(spec: &'a Member) -> Self {
-        Self {
-            spec,
-            weight: 0,
-            pods: Vec::new(),
-            target_missing: false,
-            lost: Vec::new(),
-            contested: Vec::new(),
-        }
+        Self { pool, members: pool.spec.members.iter().map(member).collect(), leaving: Vec::new() }
     }
 }
 
-impl From<&TargetRef> for Owner {
-    fn from(target: &TargetRef) -> Self {
-        Self { kind: target.kind.clone(), name: target.name.clone() }
+/// The workload that a target of a pool is.
+fn owner(target: &TargetRef, pool: &WeightedShare) -> Owner {
+    Owner {
+        namespace: pool.namespace().unwrap_or_default(),
+        kind: target.kind.clone(),
+        name: target.name.clone(),
     }
 }
 
-/// What each pool of a namespace matches, in the order in which they may claim.
-struct Claims(Vec<PoolClaim>);
+/// What the pools match, by namespace: their places in the snapshot, in the order in which they may claim.
+struct Claims(BTreeMap<String, Vec<(usize, PoolClaim)>>);
 
-struct PoolClaim {
-    name: String,
-    /// By the name of the member, with its place in the spec.
-    members: Vec<(usize, Source)>,
-}
+/// The members of a pool by name, each with its place in the spec.
+struct PoolClaim(Vec<(usize, Source)>);
 
 enum Source {
     Selector(Selector),
@@ -116,31 +109,34 @@ enum Source {
 }
 
 impl Claims {
-    fn of(pools: &[WeightedShare]) -> Self {
-        let claim = |pool: &WeightedShare| {
-            let mut order: Vec<usize> = (0..pool.spec.members.len()).collect();
-            order.sort_by_key(|&i| &pool.spec.members[i].name);
-            let members =
-                order.into_iter().map(|i| (i, Source::of(&pool.spec.members[i]))).collect();
-            PoolClaim { name: pool.name_any(), members }
-        };
-        Self(pools.iter().map(claim).collect())
+    fn of(snapshot: &Snapshot) -> Self {
+        let mut claims: BTreeMap<String, Vec<(usize, PoolClaim)>> = BTreeMap::new();
+        for (i, pool) in snapshot.pools.iter().enumerate() {
+            let members = &pool.spec.members;
+            let mut order: Vec<usize> = (0..members.len()).collect();
+            order.sort_by_key(|&i| &members[i].name);
+            let sources = order.into_iter().map(|i| (i, Source::of(&members[i], pool))).collect();
+            let namespace = pool.namespace().unwrap_or_default();
+            claims.entry(namespace).or_default().push((i, PoolClaim(sources)));
+        }
+        Self(claims)
     }
 
-    /// The pools that match the pod, the one that it belongs to first, each with the place of its member.
-    fn matching(&self, snapshot: &Snapshot, pod: &Pod) -> Vec<(String, usize)> {
-        let member = |claim: &PoolClaim| {
-            let found = claim.members.iter().find(|(_, source)| source.matches(snapshot, pod));
-            found.map(|&(member, _)| (claim.name.clone(), member))
+    /// The pools that match the pod, the one that it belongs to first: their places and those of their members.
+    fn matching(&self, snapshot: &Snapshot, pod: &Pod) -> Vec<(usize, usize)> {
+        let pools = self.0.get(&pod.namespace).into_iter().flatten();
+        let member = |(pool, PoolClaim(members)): &(usize, PoolClaim)| {
+            let found = members.iter().find(|(_, source)| source.matches(snapshot, pod));
+            found.map(|&(member, _)| (*pool, member))
         };
-        self.0.iter().filter_map(member).collect()
+        pools.filter_map(member).collect()
     }
 }
 
 impl Source {
-    fn of(member: &Member) -> Self {
+    fn of(member: &Member, pool: &WeightedShare) -> Self {
         match (&member.selector, &member.target_ref) {
-            (_, Some(target)) => Self::Target(target.into()),
+            (_, Some(target)) => Self::Target(owner(target, pool)),
             (Some(selector), None) => {
                 selector.clone().try_into().map_or(Self::Nothing, Self::Selector)
             }

@@ -1,5 +1,10 @@
 //! The world as it is: pools, pods, nodes and workloads, from the API server's watches to one `Snapshot`.
 
+mod kubevirt;
+mod limit_range;
+mod look;
+mod metrics;
+mod objects;
 mod pod;
 mod snapshot;
 mod strip;
@@ -8,7 +13,15 @@ mod tests;
 mod workload;
 mod world;
 
+pub use kubevirt::{
+    Cpu, Domain, IoThreads, Machine, VirtualMachineInstance, VirtualMachineInstanceSpec,
+    VirtualMachineInstanceStatus,
+};
+pub use limit_range::{Limits, Range};
+pub use look::{LookError, look};
+pub use metrics::{ContainerMetrics, NodeMetrics, PodMetrics};
+pub use objects::Objects;
 pub use pod::{Container, FIELD_MANAGER, Obstacle, Owner, Pod, Qos, Resize};
-pub use snapshot::Snapshot;
+pub use snapshot::{Node, Snapshot};
 pub use workload::{Template, TemplateContainer, Workload};
 pub use world::{Changes, Guarded, World};

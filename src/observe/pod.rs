@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::core::v1 as core, apimachinery::pkg::api::resource::Quantity,
-    apimachinery::pkg::apis::meta::v1::OwnerReference,
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
 use crate::share::{
@@ -31,6 +31,8 @@ pub struct Pod {
     pub labels: BTreeMap<String, String>,
     /// What controls it, if anything.
     pub owner: Option<Owner>,
+    /// The UID of the virtual machine that it runs.
+    pub machine: Option<String>,
     /// The node it was placed on.
     pub node: Option<String>,
     /// It has run to its end and holds nothing.
@@ -58,6 +60,8 @@ pub struct Pod {
 /// The controller of a pod or workload.
 #[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Owner {
+    /// Its namespace.
+    pub namespace: String,
     /// Its kind, such as `ReplicaSet`.
     pub kind: String,
     /// Its name.
@@ -116,7 +120,7 @@ pub enum Obstacle {
     PodLevelResources,
     /// It runs on Windows.
     Windows,
-    /// It is the launcher of a virtual machine.
+    /// It runs a virtual machine of which nothing is known.
     VirtualMachine,
 }
 
@@ -178,15 +182,12 @@ impl Pod {
             resource_version: meta.resource_version.clone().unwrap_or_default(),
             generation: meta.generation.unwrap_or_default(),
             labels: meta.labels.clone().unwrap_or_default(),
-            owner: Owner::of(meta.owner_references.as_deref()),
+            owner: Owner::of(meta),
+            machine: machine(meta),
             node: spec.and_then(|spec| spec.node_name.clone()).filter(|name| !name.is_empty()),
             finished: matches!(phase(pod), "Succeeded" | "Failed"),
             terminating: meta.deletion_timestamp.is_some(),
-            qos: match status.and_then(|status| status.qos_class.as_deref()) {
-                Some("Guaranteed") => Qos::Guaranteed,
-                Some("BestEffort") => Qos::BestEffort,
-                _ => Qos::Burstable,
-            },
+            qos: qos(pod),
             containers: containers
                 .iter()
                 .map(|container| read_container(container, statuses))
@@ -258,13 +259,15 @@ impl Pod {
 }
 
 impl Owner {
-    /// The controller among the owners of an object.
+    /// The controller of an object.
     #[must_use]
-    pub fn of(owners: Option<&[OwnerReference]>) -> Option<Self> {
-        owners?
-            .iter()
-            .find(|owner| owner.controller == Some(true))
-            .map(|owner| Self { kind: owner.kind.clone(), name: owner.name.clone() })
+    pub fn of(object: &ObjectMeta) -> Option<Self> {
+        let owners = object.owner_references.as_deref()?;
+        owners.iter().find(|owner| owner.controller == Some(true)).map(|owner| Self {
+            namespace: object.namespace.clone().unwrap_or_default(),
+            kind: owner.kind.clone(),
+            name: owner.name.clone(),
+        })
     }
 }
 
@@ -272,12 +275,17 @@ fn phase(pod: &core::Pod) -> &str {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
 }
 
+/// The virtual machine whose launcher a pod is.
+fn machine(pod: &ObjectMeta) -> Option<String> {
+    let labels = pod.labels.as_ref()?;
+    labels.get("kubevirt.io/created-by").filter(|_| labels.contains_key("kubevirt.io")).cloned()
+}
+
 fn obstacle(pod: &core::Pod) -> Option<Obstacle> {
     let spec = pod.spec.as_ref()?;
     let has = |of: &Option<BTreeMap<String, String>>, key: &str| {
         of.as_ref().is_some_and(|map| map.contains_key(key))
     };
-    let class = pod.status.as_ref().and_then(|status| status.qos_class.as_deref());
     if has(&pod.metadata.annotations, "kubernetes.io/config.mirror") {
         Some(Obstacle::StaticPod)
     } else if has(&pod.metadata.labels, "kubevirt.io") {
@@ -286,10 +294,42 @@ fn obstacle(pod: &core::Pod) -> Option<Obstacle> {
         Some(Obstacle::Windows)
     } else if spec.resources.is_some() {
         Some(Obstacle::PodLevelResources)
-    } else if class == Some("BestEffort") {
+    } else if qos(pod) == Qos::BestEffort {
         Some(Obstacle::BestEffort)
     } else {
         None
+    }
+}
+
+/// The class that the status says; of a pod that no API server has seen, the class that it will have.
+fn qos(pod: &core::Pod) -> Qos {
+    match pod.status.as_ref().and_then(|status| status.qos_class.as_deref()) {
+        Some("Guaranteed") => return Qos::Guaranteed,
+        Some("BestEffort") => return Qos::BestEffort,
+        Some(_) => return Qos::Burstable,
+        None => {}
+    }
+    let Some(spec) = &pod.spec else { return Qos::Burstable };
+    let all: Vec<&core::Container> =
+        spec.containers.iter().chain(spec.init_containers.iter().flatten()).collect();
+    let request = |container: &core::Container, resource| {
+        let resources = container.resources.as_ref()?;
+        amount(resources.requests.as_ref(), resource)
+    };
+    let each = |holds: &dyn Fn(&core::Container, Resource) -> bool| {
+        all.iter().all(|container| Resource::ALL.iter().all(|&resource| holds(container, resource)))
+    };
+    if each(&|container, resource| {
+        request(container, resource).or(limit(container, resource)).unwrap_or_default() == 0
+    }) {
+        Qos::BestEffort
+    } else if each(&|container, resource| {
+        let limit = limit(container, resource);
+        limit.is_some_and(|limit| limit > 0) && request(container, resource).or(limit) == limit
+    }) {
+        Qos::Guaranteed
+    } else {
+        Qos::Burstable
     }
 }
 
@@ -316,6 +356,8 @@ fn held(
         .resources
         .as_ref()
         .and_then(|resources| amount(resources.requests.as_ref(), resource))
+        // As the API server fills it in.
+        .or_else(|| limit(container, resource))
         .unwrap_or_default();
     let status = statuses.iter().find(|status| status.name == container.name);
     let allocated = status.and_then(|status| amount(status.allocated_resources.as_ref(), resource));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::{apps::v1 as apps, core::v1 as core};
 use serde_json::{Value, json};
 
-use super::{snapshot::free, *};
+use super::*;
 use crate::{
     api::WeightedShare,
     share::{Held, InitContainer, PerResource, Resource},
@@ -115,7 +115,7 @@ fn a_running_pod_is_read_whole() {
             resource_version: "4711".into(),
             generation: 1,
             labels: labels.map(|(key, value)| (key.into(), value.into())).into(),
-            owner: Some(Owner { kind: "ReplicaSet".into(), name: "web-5c9f".into() }),
+            owner: Some(owner("ReplicaSet", "web-5c9f")),
             node: Some("n1".into()),
             containers: vec![Container {
                 name: "main".into(),
@@ -351,6 +351,7 @@ fn a_pod_belongs_to_its_controller_and_to_that_of_its_replica_set() {
     let set: apps::ReplicaSet = serde_json::from_value(json!({
         "metadata": {
             "name": "web-5c9f",
+            "namespace": "shop",
             "ownerReferences": [
                 {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "1", "controller": true},
             ],
@@ -364,10 +365,9 @@ fn a_pod_belongs_to_its_controller_and_to_that_of_its_replica_set() {
     strip::replica_set(&mut stripped);
     assert_eq!(Workload::of_replica_set(&stripped), Workload::of_replica_set(&set));
 
-    let owner = |kind: &str, name: &str| Owner { kind: kind.into(), name: name.into() };
     let pod = read(running(json!({})));
     let snapshot = Snapshot {
-        workloads: [(owner("ReplicaSet", "web-5c9f"), Workload::of_replica_set(&stripped))].into(),
+        workloads: [Workload::of_replica_set(&stripped)].into(),
         pods: vec![pod.clone()],
         ..Snapshot::default()
     };
@@ -388,10 +388,19 @@ fn a_pod_belongs_to_its_controller_and_to_that_of_its_replica_set() {
 
 #[test]
 fn what_is_free_on_a_node_is_what_no_pod_is_charged() {
-    let room = |cpu| PerResource { cpu, memory: 100 * MI };
-    let pods = [read(running(json!({}))), read(running(json!({"spec": {"nodeName": "n2"}})))];
-    let allocatable = [("n1", 1000), ("n2", 200), ("n3", 500)];
-    let free = free(allocatable.map(|(name, cpu)| (name.to_owned(), room(cpu))).into(), &pods);
+    let node = |cpu| Node { allocatable: PerResource { cpu, memory: 100 * MI }, ..Node::default() };
+    let nodes = [("n1", 1000), ("n2", 200), ("n3", 500)];
+    let free = Snapshot {
+        pods: vec![read(running(json!({}))), read(running(json!({"spec": {"nodeName": "n2"}})))],
+        nodes: nodes.map(|(name, cpu)| (name.to_owned(), node(cpu))).into(),
+        ..Snapshot::default()
+    }
+    .free();
     let cpu: Vec<u64> = free.values().map(|free| free.cpu).collect();
     assert_eq!((cpu, free["n1"].memory), (vec![700, 0, 500], 36 * MI));
+}
+
+/// The owner of that name in the namespace of these tests.
+fn owner(kind: &str, name: &str) -> Owner {
+    Owner { namespace: "shop".into(), kind: kind.into(), name: name.into() }
 }

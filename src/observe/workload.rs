@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
+use k8s_openapi::{
+    api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 
 use super::pod::{Owner, amount};
 use crate::share::{PerResource, Resource};
@@ -29,37 +32,50 @@ pub struct TemplateContainer {
 }
 
 impl Workload {
+    /// Reads a Deployment.
+    #[must_use]
+    pub fn of_deployment(meta: &ObjectMeta) -> (Owner, Self) {
+        named("Deployment", meta, None)
+    }
+
     /// Reads a ReplicaSet.
     #[must_use]
-    pub fn of_replica_set(set: &apps::ReplicaSet) -> Self {
+    pub fn of_replica_set(set: &apps::ReplicaSet) -> (Owner, Self) {
         let template = set.spec.as_ref().and_then(|spec| spec.template.as_ref());
-        Self {
-            owner: Owner::of(set.metadata.owner_references.as_deref()),
-            template: read(template),
-        }
+        named("ReplicaSet", &set.metadata, template)
     }
 
     /// Reads a StatefulSet.
     #[must_use]
-    pub fn of_stateful_set(set: &apps::StatefulSet) -> Self {
-        Self::with(set.spec.as_ref().map(|spec| &spec.template))
+    pub fn of_stateful_set(set: &apps::StatefulSet) -> (Owner, Self) {
+        named("StatefulSet", &set.metadata, set.spec.as_ref().map(|spec| &spec.template))
     }
 
     /// Reads a DaemonSet.
     #[must_use]
-    pub fn of_daemon_set(set: &apps::DaemonSet) -> Self {
-        Self::with(set.spec.as_ref().map(|spec| &spec.template))
+    pub fn of_daemon_set(set: &apps::DaemonSet) -> (Owner, Self) {
+        named("DaemonSet", &set.metadata, set.spec.as_ref().map(|spec| &spec.template))
     }
 
     /// Reads a Job.
     #[must_use]
-    pub fn of_job(job: &batch::Job) -> Self {
-        Self::with(job.spec.as_ref().map(|spec| &spec.template))
+    pub fn of_job(job: &batch::Job) -> (Owner, Self) {
+        named("Job", &job.metadata, job.spec.as_ref().map(|spec| &spec.template))
     }
+}
 
-    fn with(template: Option<&core::PodTemplateSpec>) -> Self {
-        Self { owner: None, template: read(template) }
-    }
+/// A workload with its name.
+fn named(
+    kind: &str,
+    meta: &ObjectMeta,
+    template: Option<&core::PodTemplateSpec>,
+) -> (Owner, Workload) {
+    let name = Owner {
+        namespace: meta.namespace.clone().unwrap_or_default(),
+        kind: kind.to_owned(),
+        name: meta.name.clone().unwrap_or_default(),
+    };
+    (name, Workload { owner: Owner::of(meta), template: read(template) })
 }
 
 fn read(template: Option<&core::PodTemplateSpec>) -> Template {

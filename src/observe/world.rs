@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt::Debug,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
 use futures::{Stream, StreamExt, future, stream};
@@ -21,12 +21,13 @@ use serde::de::DeserializeOwned;
 use tracing::warn;
 
 use super::{
-    pod::{Owner, Pod, amount},
-    snapshot::{Snapshot, free},
+    limit_range::Limits,
+    pod::{Owner, Pod},
+    snapshot::{Node, Snapshot},
     strip,
     workload::Workload,
 };
-use crate::{api::WeightedShare, share::PerResource};
+use crate::api::WeightedShare;
 
 /// A pool as it is watched: one that cannot be read does not stop the watch of the others.
 pub type Guarded = DeserializeGuard<WeightedShare>;
@@ -45,6 +46,7 @@ pub struct World {
     stateful_sets: Store<apps::StatefulSet>,
     daemon_sets: Store<apps::DaemonSet>,
     jobs: Store<batch::Job>,
+    limit_ranges: Store<core::LimitRange>,
     /// The answers to our own writes that the watch has not shown yet, by UID.
     written: Mutex<HashMap<String, core::Pod>>,
 }
@@ -63,6 +65,7 @@ impl World {
             stateful_sets: cache(watch(client), strip::stateful_set, &mut changes),
             daemon_sets: cache(watch(client), strip::daemon_set, &mut changes),
             jobs: cache(watch(client), strip::job, &mut changes),
+            limit_ranges: cache(watch(client), strip::metadata, &mut changes),
             written: Mutex::default(),
         };
         (world, stream::select_all(changes).boxed())
@@ -80,7 +83,8 @@ impl World {
         self.replica_sets.wait_until_ready().await?;
         self.stateful_sets.wait_until_ready().await?;
         self.daemon_sets.wait_until_ready().await?;
-        self.jobs.wait_until_ready().await
+        self.jobs.wait_until_ready().await?;
+        self.limit_ranges.wait_until_ready().await
     }
 
     /// Remembers the answer to a write of ours until the watch shows it, so that nobody decides on what was before.
@@ -88,35 +92,23 @@ impl World {
         self.lock().insert(pod.uid().unwrap_or_default(), pod);
     }
 
-    /// What there is in one namespace now, and what is free on the nodes.
+    /// What there is now.
     #[must_use]
-    pub fn snapshot(&self, namespace: &str) -> Snapshot {
-        let all: Vec<Pod> = self.pods().iter().map(Pod::read).filter(|pod| !pod.finished).collect();
-        let allocatable: BTreeMap<String, PerResource<u64>> = self
-            .nodes
-            .state()
-            .iter()
-            .map(|node| {
-                let status = node.status.as_ref();
-                let quantities = status.and_then(|status| status.allocatable.as_ref());
-                let room = |resource| amount(quantities, resource).unwrap_or_default();
-                (node.name_any(), PerResource::from_fn(room))
-            })
-            .collect();
-
-        let pools = within(self.pools.state(), namespace);
+    pub fn snapshot(&self) -> Snapshot {
+        let pools = self.pools.state();
+        let mut limits: BTreeMap<String, Limits> = BTreeMap::new();
+        for range in self.limit_ranges.state() {
+            limits.entry(range.namespace().unwrap_or_default()).or_default().add(&range);
+        }
         Snapshot {
             pools: Snapshot::by_age(
-                pools.filter_map(|pool| pool.0.as_ref().ok().cloned()).collect(),
+                pools.iter().filter_map(|pool| pool.0.as_ref().ok().cloned()).collect(),
             ),
-            workloads: self.workloads(namespace),
-            free: free(allocatable, &all),
-            pods: {
-                let mut pods: Vec<Pod> =
-                    all.into_iter().filter(|pod| pod.namespace == namespace).collect();
-                pods.sort_by(|a, b| a.name.cmp(&b.name));
-                pods
-            },
+            pods: Snapshot::in_order(self.pods().iter().map(Pod::read).collect()),
+            workloads: self.workloads(),
+            nodes: self.nodes.state().iter().map(|it| (it.name_any(), Node::read(it))).collect(),
+            limits,
+            ..Snapshot::default()
         }
     }
 
@@ -146,38 +138,23 @@ impl World {
         pods
     }
 
-    fn workloads(&self, namespace: &str) -> BTreeMap<Owner, Workload> {
-        let mut workloads = BTreeMap::new();
-        let mut add = |kind: &str, name: String, workload| {
-            workloads.insert(Owner { kind: kind.to_owned(), name }, workload);
-        };
-        for it in within(self.deployments.state(), namespace) {
-            add("Deployment", it.name_any(), Workload::default());
-        }
-        for it in within(self.replica_sets.state(), namespace) {
-            add("ReplicaSet", it.name_any(), Workload::of_replica_set(&it));
-        }
-        for it in within(self.stateful_sets.state(), namespace) {
-            add("StatefulSet", it.name_any(), Workload::of_stateful_set(&it));
-        }
-        for it in within(self.daemon_sets.state(), namespace) {
-            add("DaemonSet", it.name_any(), Workload::of_daemon_set(&it));
-        }
-        for it in within(self.jobs.state(), namespace) {
-            add("Job", it.name_any(), Workload::of_job(&it));
-        }
-        workloads
+    fn workloads(&self) -> BTreeMap<Owner, Workload> {
+        let deployments = self.deployments.state();
+        let sets = (self.replica_sets.state(), self.stateful_sets.state());
+        let (daemon_sets, jobs) = (self.daemon_sets.state(), self.jobs.state());
+        let deployments = deployments.iter().map(|it| Workload::of_deployment(&it.metadata));
+        deployments
+            .chain(sets.0.iter().map(|it| Workload::of_replica_set(it)))
+            .chain(sets.1.iter().map(|it| Workload::of_stateful_set(it)))
+            .chain(daemon_sets.iter().map(|it| Workload::of_daemon_set(it)))
+            .chain(jobs.iter().map(|it| Workload::of_job(it)))
+            .collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, core::Pod>> {
         // Nothing panics while it is held; a poisoned map would be whole all the same.
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Those of `objects` that are in `namespace`.
-fn within<K: KubeResource>(objects: Vec<Arc<K>>, namespace: &str) -> impl Iterator<Item = Arc<K>> {
-    objects.into_iter().filter(move |object| object.meta().namespace.as_deref() == Some(namespace))
 }
 
 fn watch<K>(

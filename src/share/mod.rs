@@ -1,16 +1,24 @@
 //! The mathematics: quantities, the division by weight, what a pod is charged, in what order it moves.
 //! Pure: no client, no clock, no floating point. All amounts are whole millicores or bytes.
 
+mod demand;
 mod division;
 mod fill;
 mod ledger;
+mod limits;
 mod pod;
 mod quantity;
 mod resource;
+#[cfg(test)]
+mod testing;
 
-pub use division::{Division, MemberClaim, MemberShare, PodClaim, PoolTooSmall, divide};
-pub use fill::{Claim, fill};
+pub use demand::{Demand, Sample};
+pub use division::{
+    Divider, Division, Idle, MemberClaim, MemberShare, Node, PodClaim, PodShare, Pool, Verdict,
+    divide,
+};
+pub use fill::{Claim, Filling, fill};
 pub use ledger::{Standing, steps};
 pub use pod::{Container, Held, Holding, InitContainer, Play};
-pub use quantity::{Bytes, MilliCpu, QuantityError};
+pub use quantity::{Bytes, MilliCpu, QuantityError, nanocores};
 pub use resource::{PerResource, Resource};

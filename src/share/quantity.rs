@@ -54,6 +54,14 @@ impl MilliCpu {
     }
 }
 
+/// Reads a quantity of CPU that was used, rounding up to a whole nanocore.
+///
+/// # Errors
+/// When the text is no quantity, negative, or beyond 2^63 - 1 nanocores.
+pub fn nanocores(text: &str) -> Result<u64, QuantityError> {
+    parse(text, 9, "a nanocore", Fraction::RoundUp)
+}
+
 impl Bytes {
     const UNIT: &str = "a byte";
 
@@ -304,6 +312,8 @@ mod tests {
     fn rounds_up_as_kubernetes_does_when_it_reads_a_pod() {
         assert_eq!(MilliCpu::rounded_up("100u"), Ok(MilliCpu(1)));
         assert_eq!(MilliCpu::rounded_up("0.0011"), Ok(MilliCpu(2)));
+        assert_eq!(nanocores("1234567n"), Ok(1_234_567));
+        assert_eq!(nanocores("0.25"), Ok(250_000_000));
         assert_eq!(Bytes::rounded_up("0.1Gi"), Ok(Bytes(107_374_183)));
         assert_eq!(Bytes::rounded_up("1e-30"), Ok(Bytes(1)));
     }

@@ -29,13 +29,37 @@ impl Resource {
         }
     }
 
-    /// An amount of it as a Kubernetes quantity.
+    /// An amount of it for people: memory to a hundredth of its unit, such as 1.33Gi.
+    #[must_use]
+    pub fn readable(self, amount: u64) -> String {
+        match self {
+            Self::Cpu => MilliCpu(amount).to_string(),
+            Self::Memory => hundredths(amount),
+        }
+    }
+
+    /// An amount of it as a Kubernetes quantity, exactly.
     #[must_use]
     pub fn quantity(self, amount: u64) -> String {
         match self {
             Self::Cpu => MilliCpu(amount).to_string(),
             Self::Memory => Bytes(amount).to_string(),
         }
+    }
+}
+
+/// Bytes with the largest binary suffix that leaves at least one, to a hundredth, rounded down.
+fn hundredths(bytes: u64) -> String {
+    let suffixes = ["Ei", "Pi", "Ti", "Gi", "Mi", "Ki"].into_iter().zip([60, 50, 40, 30, 20, 10]);
+    let Some((suffix, shift)) = suffixes.into_iter().find(|(_, shift)| bytes >> shift > 0) else {
+        return bytes.to_string();
+    };
+    let hundredths = (u128::from(bytes) * 100) >> shift;
+    let (whole, part) = (hundredths / 100, hundredths % 100);
+    match part {
+        0 => format!("{whole}{suffix}"),
+        part if part % 10 == 0 => format!("{whole}.{}{suffix}", part / 10),
+        part => format!("{whole}.{part:02}{suffix}"),
     }
 }
 
@@ -78,5 +102,20 @@ impl<T> IndexMut<Resource> for PerResource<T> {
             Resource::Cpu => &mut self.cpu,
             Resource::Memory => &mut self.memory,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_rounded_for_people() {
+        let memory = |bytes| Resource::Memory.readable(bytes);
+        assert_eq!([0, 1023, 1024, 1536].map(memory), ["0", "1023", "1Ki", "1.5Ki"]);
+        assert_eq!(memory(1_431_655_765), "1.33Gi");
+        assert_eq!(memory((5 << 20) + 60_000), "5.05Mi");
+        assert_eq!(memory(u64::MAX), "15.99Ei");
+        assert_eq!(Resource::Cpu.readable(1333), "1333m");
     }
 }

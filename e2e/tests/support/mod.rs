@@ -125,13 +125,13 @@ impl Bench {
     }
 }
 
-/// A WeightedShare.
+/// A WeightedShare that may fill its node.
 pub fn pool(name: &str, capacity: Value, members: Value) -> Value {
     json!({
         "apiVersion": "weightedshare.dev/v1alpha1",
         "kind": "WeightedShare",
         "metadata": {"name": name},
-        "spec": {"capacity": capacity, "members": members},
+        "spec": {"capacity": capacity, "sharing": {"nodeReservePercent": 0}, "members": members},
     })
 }
 

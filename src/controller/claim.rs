@@ -1,0 +1,196 @@
+//! From a pool and its pods to what the mathematics divides, and back. Pure.
+
+use super::{
+    divide::{Divided, MemberShare, PodShare},
+    nodes::Nodes,
+    play::{can_move, holding},
+    weigh::{Weighed, WeighedMember},
+};
+use crate::{
+    api::{Strategy, Surplus, WeightPer},
+    observe::{Pod, Snapshot},
+    share::{
+        Demand, Division, Idle, MemberClaim, PerResource, PodClaim, Pool, Resource, Sample, Verdict,
+    },
+};
+
+/// The least that a pod is given where its member says nothing else.
+const MIN_PER_POD: PerResource<u64> = PerResource { cpu: 10, memory: 16 << 20 };
+
+/// One resource of one pool on its way to its shares.
+pub struct Draft<'w, 'a> {
+    snapshot: &'a Snapshot,
+    weighed: &'w Weighed<'a>,
+    resource: Resource,
+    /// The members by name, as their places in the spec.
+    order: Vec<usize>,
+    /// The pods of each member, in the order of the spec.
+    members: Vec<Vec<PodShare<'a>>>,
+}
+
+impl<'w, 'a> Draft<'w, 'a> {
+    /// Lays out what is divided: a pod that cannot be resized is left out, and what it is charged leaves the pool.
+    #[must_use]
+    pub fn new(
+        snapshot: &'a Snapshot,
+        weighed: &'w Weighed<'a>,
+        resource: Resource,
+        nodes: &Nodes,
+    ) -> (Self, Pool) {
+        let pod = |&pod| PodShare {
+            pod,
+            holding: holding(snapshot, pod, resource),
+            claim: None,
+            share: None,
+        };
+        let members = weighed.members.iter().map(|member| member.pods.iter().map(pod).collect());
+        let mut order: Vec<usize> = (0..weighed.members.len()).collect();
+        order.sort_by_key(|&i| &weighed.members[i].spec.name);
+        let draft = Self { snapshot, weighed, resource, order, members: members.collect() };
+        let pool = draft.pool(nodes);
+        (draft, pool)
+    }
+
+    /// The pods that can be resized.
+    pub fn movable(&self) -> impl Iterator<Item = &'a Pod> {
+        self.members.iter().flat_map(|pods| movable(pods)).map(|pod| pod.pod)
+    }
+
+    fn pool(&self, nodes: &Nodes) -> Pool {
+        let sharing = self.weighed.pool.spec.sharing;
+        let idle = match (sharing.strategy, sharing.surplus) {
+            (Strategy::Isolated, _) => Idle::Kept,
+            (Strategy::Weighted, Surplus::Release) => Idle::Lent,
+            (Strategy::Weighted, Surplus::Spread) => Idle::Spread,
+        };
+        let (mut members, mut pods) = (Vec::new(), Vec::new());
+        for &i in &self.order {
+            let (member, before) = (&self.weighed.members[i], pods.len());
+            let claims = movable(&self.members[i]).map(|pod| self.claim(member, pod, nodes));
+            pods.extend(claims);
+            let aside = aside(&self.members[i]);
+            let within = |bound: u64| bound.saturating_sub(aside);
+            members.push(MemberClaim {
+                weight: self.weight(i),
+                min: member.spec.min.get(self.resource).map_or(0, within),
+                max: member.spec.max.get(self.resource).map(within),
+                lend: member.spec.lend_percent.unwrap_or(sharing.lend_percent),
+                pods: pods.len() - before,
+            });
+        }
+        let aside = self.members.iter().map(|pods| aside(pods)).sum();
+        Pool {
+            capacity: self.capacity().saturating_sub(aside),
+            idle,
+            node_reserve: sharing.node_reserve_percent,
+            members,
+            pods,
+        }
+    }
+
+    fn claim(&self, member: &WeighedMember, pod: &PodShare, nodes: &Nodes) -> PodClaim {
+        let limits = self.snapshot.limits.get(&pod.pod.namespace).copied().unwrap_or_default();
+        let range = limits.pod[self.resource];
+        let cap = pod.holding.most().into_iter().chain(range.max).min();
+        let min = member.spec.min_per_pod.get(self.resource);
+        let floor = min.unwrap_or(MIN_PER_POD[self.resource]).max(range.min);
+        PodClaim {
+            weight: self.beside_siblings(member, pod.pod),
+            floor: floor.min(cap.unwrap_or(u64::MAX)).max(pod.holding.fixed()),
+            cap,
+            node: nodes.place(pod.pod),
+            demand: self.demand(pod),
+            charge: pod.holding.charge(),
+        }
+    }
+
+    /// What the pod was measured to have a use for.
+    fn demand(&self, pod: &PodShare) -> Demand {
+        let name = (pod.pod.namespace.clone(), pod.pod.name.clone());
+        let Some(used) = self.snapshot.usage.get(&name) else { return Demand::Unknown };
+        let limits = pod.pod.containers.iter().map(|container| container.limit[self.resource]);
+        let node = pod.pod.node.as_ref().and_then(|node| self.snapshot.nodes.get(node));
+        let sample = Sample {
+            peak: used[self.resource],
+            limit: limits.sum::<Option<u64>>().filter(|&limit| limit > 0),
+            held: pod.holding.charge(),
+            node_busy: node.is_some_and(|node| node.busy[self.resource]),
+        };
+        sample.demand(self.resource, self.weighed.pool.spec.sharing.headroom_percent)
+    }
+
+    /// The weight of a member: its own, once, for each pod or for each virtual CPU.
+    fn weight(&self, i: usize) -> u64 {
+        let member = &self.weighed.members[i];
+        let times = match member.spec.weight_per {
+            WeightPer::Member => 1,
+            WeightPer::Replica | WeightPer::Vcpu => movable(&self.members[i])
+                .map(|pod| self.beside_siblings(member, pod.pod))
+                .fold(0, u64::saturating_add),
+        };
+        u64::from(member.spec.weight).saturating_mul(times)
+    }
+
+    /// The weight of a pod beside the others of its member.
+    fn beside_siblings(&self, member: &WeighedMember, pod: &Pod) -> u64 {
+        match member.spec.weight_per {
+            WeightPer::Member | WeightPer::Replica => 1,
+            WeightPer::Vcpu => self.snapshot.machine(pod).map_or(1, |machine| machine.vcpus),
+        }
+    }
+
+    /// What the spec says that there is to divide.
+    fn capacity(&self) -> u64 {
+        self.weighed.pool.spec.capacity.get(self.resource).unwrap_or_default()
+    }
+
+    /// Gives members and pods what the division of `pool` says.
+    #[must_use]
+    pub fn finish(mut self, pool: &Pool, division: &Division, nodes: &Nodes<'a>) -> Divided<'a> {
+        let (capacity, resource) = (self.capacity(), self.resource);
+        let aside: u64 = self.members.iter().map(|pods| aside(pods)).sum();
+        let (mut claims, mut shares) = (pool.pods.iter(), division.pods.iter());
+        let mut members: Vec<Option<MemberShare>> = self.members.iter().map(|_| None).collect();
+        for (&i, (claim, member)) in
+            self.order.iter().zip(pool.members.iter().zip(&division.members))
+        {
+            let mut pods = std::mem::take(&mut self.members[i]);
+            let moving = pods.iter_mut().filter(|pod| can_move(&pod.holding));
+            for (pod, claim) in moving.zip(claims.by_ref().take(claim.pods)) {
+                pod.claim = Some(*claim);
+                // There are none where the pool is too small.
+                pod.share = shares.next().copied();
+            }
+            members[i] = Some(MemberShare {
+                claim: *claim,
+                unplaceable: member.by_weight.saturating_sub(member.fair),
+                full_node: member.full_node.and_then(|node| nodes.name(node)),
+                pods,
+            });
+        }
+        let members: Vec<MemberShare> = members.into_iter().flatten().collect();
+        let leaving = self.weighed.leaving.iter().map(|pod| pod.charge(resource)).sum();
+        let gives = |pod: &PodShare| pod.granted() < pod.holding.charge();
+        Divided {
+            capacity,
+            overcommitted: division.verdict == Verdict::Overcommitted,
+            too_small: match division.verdict {
+                Verdict::TooSmall { needed } => Some(needed + u128::from(aside)),
+                _ => None,
+            },
+            leaving,
+            frees_room: leaving > 0 || members.iter().flat_map(|member| &member.pods).any(gives),
+            members,
+        }
+    }
+}
+
+fn movable<'p, 'a>(pods: &'p [PodShare<'a>]) -> impl Iterator<Item = &'p PodShare<'a>> {
+    pods.iter().filter(|pod| can_move(&pod.holding))
+}
+
+/// What those pods are charged that cannot be resized.
+fn aside(pods: &[PodShare]) -> u64 {
+    let fixed = pods.iter().filter(|pod| !can_move(&pod.holding));
+    fixed.map(|pod| pod.holding.charge()).sum()
+}

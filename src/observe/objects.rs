@@ -1,0 +1,86 @@
+//! Objects of the API as one snapshot, where they do not come from the watches.
+
+use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
+use kube::ResourceExt;
+
+use super::{
+    NodeMetrics, Pod, PodMetrics, Snapshot, VirtualMachineInstance, snapshot::Node,
+    workload::Workload,
+};
+use crate::api::WeightedShare;
+
+/// All objects that decisions can rest on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Objects {
+    /// The pools.
+    pub pools: Vec<WeightedShare>,
+    /// The pods.
+    pub pods: Vec<core::Pod>,
+    /// The nodes.
+    pub nodes: Vec<core::Node>,
+    /// The Deployments.
+    pub deployments: Vec<apps::Deployment>,
+    /// The ReplicaSets.
+    pub replica_sets: Vec<apps::ReplicaSet>,
+    /// The StatefulSets.
+    pub stateful_sets: Vec<apps::StatefulSet>,
+    /// The DaemonSets.
+    pub daemon_sets: Vec<apps::DaemonSet>,
+    /// The Jobs.
+    pub jobs: Vec<batch::Job>,
+    /// The ResourceQuotas.
+    pub quotas: Vec<core::ResourceQuota>,
+    /// The LimitRanges.
+    pub limit_ranges: Vec<core::LimitRange>,
+    /// KubeVirt's VirtualMachineInstances.
+    pub vmis: Vec<VirtualMachineInstance>,
+    /// What the pods use.
+    pub pod_metrics: Vec<PodMetrics>,
+    /// What the nodes use.
+    pub node_metrics: Vec<NodeMetrics>,
+}
+
+impl From<Objects> for Snapshot {
+    fn from(objects: Objects) -> Self {
+        let workloads = objects
+            .deployments
+            .iter()
+            .map(|it| Workload::of_deployment(&it.metadata))
+            .chain(objects.replica_sets.iter().map(Workload::of_replica_set))
+            .chain(objects.stateful_sets.iter().map(Workload::of_stateful_set))
+            .chain(objects.daemon_sets.iter().map(Workload::of_daemon_set))
+            .chain(objects.jobs.iter().map(Workload::of_job));
+        let name = |namespace: Option<String>, name| (namespace.unwrap_or_default(), name);
+        let mut snapshot = Self {
+            workloads: workloads.collect(),
+            nodes: objects.nodes.iter().map(|it| (it.name_any(), Node::read(it))).collect(),
+            machines: objects
+                .vmis
+                .iter()
+                .filter_map(|vmi| Some((vmi.metadata.uid.clone()?, vmi.machine())))
+                .collect(),
+            usage: objects
+                .pod_metrics
+                .iter()
+                .map(|it| (&it.metadata, it.used()))
+                .map(|(meta, used)| {
+                    (name(meta.namespace.clone(), meta.name.clone().unwrap_or_default()), used)
+                })
+                .collect(),
+            pods: Self::in_order(objects.pods.iter().map(Pod::read).collect()),
+            pools: Self::by_age(objects.pools),
+            ..Self::default()
+        };
+        for range in &objects.limit_ranges {
+            let namespace = range.namespace().unwrap_or_default();
+            snapshot.limits.entry(namespace).or_default().add(range);
+        }
+        for metrics in &objects.node_metrics {
+            let name = metrics.metadata.name.as_deref().unwrap_or_default();
+            if let Some(node) = snapshot.nodes.get_mut(name) {
+                node.uses(metrics.used());
+            }
+        }
+        snapshot
+    }
+}

@@ -1,0 +1,118 @@
+//! What a pod has a use for, from what it was seen to use.
+
+use super::Resource;
+
+/// What a pod has a use for, in units of the resource (millicores or bytes).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Demand {
+    /// Nobody has measured it: as much as it owns.
+    #[default]
+    Unknown,
+    /// So much.
+    Known(u64),
+    /// Something keeps it from using more: so much, and no less than it owns.
+    Limited(u64),
+}
+
+impl Demand {
+    /// The demand of a pod whose fair share is `fair`.
+    #[must_use]
+    pub fn of(self, fair: u64) -> u64 {
+        match self {
+            Self::Unknown => fair,
+            Self::Known(amount) => amount,
+            Self::Limited(amount) => amount.max(fair),
+        }
+    }
+}
+
+/// What one pod was seen to use of one resource, and what it could have used.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Sample {
+    /// The highest use of late, in nanocores or bytes.
+    pub peak: u64,
+    /// What limits it: the sum of its containers' limits, in millicores or bytes. None: nothing.
+    pub limit: Option<u64>,
+    /// What it holds: its requests, in millicores or bytes.
+    pub held: u64,
+    /// Its node uses nearly all that it can allocate.
+    pub node_busy: bool,
+}
+
+impl Sample {
+    /// The demand that the sample shows, `headroom` percent above the use.
+    ///
+    /// A pod that uses 95 % of its limit, or 90 % of what it holds on a busy node, would use more if it could: it is
+    /// given twice its use, and no less than its fair share. (Use above the request on a node with idle CPU is just
+    /// use.) Memory is used, not waited for: its demand is always the use and the headroom.
+    #[must_use]
+    pub fn demand(&self, resource: Resource, headroom: u8) -> Demand {
+        // In nanocores, or in bytes.
+        let unit: u128 = match resource {
+            Resource::Cpu => 1_000_000,
+            Resource::Memory => 1,
+        };
+        let peak = u128::from(self.peak);
+        let whole = |amount: u128| u64::try_from(amount).unwrap_or(u64::MAX);
+        let reaches =
+            |percent: u128, of: u64| peak > 0 && peak * 100 >= u128::from(of) * unit * percent;
+        let limited = self.limit.is_some_and(|limit| reaches(95, limit))
+            || (self.node_busy && reaches(90, self.held));
+        if resource == Resource::Cpu && limited {
+            Demand::Limited(whole((2 * peak).div_ceil(unit)))
+        } else {
+            Demand::Known(whole((peak * (100 + u128::from(headroom))).div_ceil(100 * unit)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDLE: Sample = Sample { peak: 0, limit: None, held: 500, node_busy: false };
+
+    fn cpu(milli: u64, sample: Sample) -> Demand {
+        Sample { peak: milli * 1_000_000, ..sample }.demand(Resource::Cpu, 20)
+    }
+
+    #[test]
+    fn demand_is_use_and_headroom_rounded_once() {
+        assert_eq!(cpu(0, IDLE), Demand::Known(0));
+        assert_eq!(cpu(0, Sample { held: 0, node_busy: true, ..IDLE }), Demand::Known(0));
+        assert_eq!(cpu(100, IDLE), Demand::Known(120));
+        let one_nanocore = Sample { peak: 1, ..IDLE };
+        assert_eq!(one_nanocore.demand(Resource::Cpu, 20), Demand::Known(1));
+        // 999.5m and 20 % are 1199.4m.
+        let between = Sample { peak: 999_500_000, ..IDLE };
+        assert_eq!(between.demand(Resource::Cpu, 20), Demand::Known(1200));
+        assert_eq!(between.demand(Resource::Cpu, 0), Demand::Known(1000));
+    }
+
+    #[test]
+    fn what_runs_into_a_limit_wants_more() {
+        let limited = Sample { limit: Some(200), ..IDLE };
+        assert_eq!(cpu(189, limited), Demand::Known(227));
+        assert_eq!(cpu(190, limited), Demand::Limited(380));
+        // More than it holds is just use, until the node is busy.
+        assert_eq!(cpu(600, IDLE), Demand::Known(720));
+        let busy = Sample { node_busy: true, ..IDLE };
+        assert_eq!(cpu(449, busy), Demand::Known(539));
+        assert_eq!(cpu(450, busy), Demand::Limited(900));
+    }
+
+    #[test]
+    fn memory_is_never_limited() {
+        let full = Sample { peak: 1000, limit: Some(1000), held: 1000, node_busy: true };
+        assert_eq!(full.demand(Resource::Memory, 20), Demand::Known(1200));
+        let huge = Sample { peak: u64::MAX, ..full };
+        assert_eq!(huge.demand(Resource::Memory, 20), Demand::Known(u64::MAX));
+    }
+
+    #[test]
+    fn a_limited_pod_demands_no_less_than_it_owns() {
+        let of_300 =
+            [Demand::Unknown, Demand::Known(200), Demand::Limited(200), Demand::Limited(400)];
+        assert_eq!(of_300.map(|demand| demand.of(300)), [300, 200, 300, 400]);
+    }
+}

@@ -1,0 +1,193 @@
+//! The division of one resource: who owns what, and who holds what while others leave it idle.
+
+mod fair;
+mod rooms;
+mod sharing;
+#[cfg(test)]
+mod tests;
+mod weights;
+
+use std::ops::Range;
+
+use super::{
+    Claim, Demand, Filling,
+    limits::{Bounds, Fitting, Wish},
+};
+use fair::Fair;
+use rooms::Rooms;
+use sharing::Sharing;
+
+/// A pool as the division sees it. All amounts are in units of the resource (millicores or bytes).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Pool {
+    /// What there is to divide.
+    pub capacity: u64,
+    /// What becomes of idle shares.
+    pub idle: Idle,
+    /// How much of what a node can allocate the pool leaves free there, in percent (100 at most).
+    pub node_reserve: u8,
+    /// The members, by name: ties go to the earlier.
+    pub members: Vec<MemberClaim>,
+    /// The pods of all members, those of the first member first, each member's by name: ties go to the earlier.
+    pub pods: Vec<PodClaim>,
+}
+
+/// What becomes of the part of a share that its owner has no use for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Idle {
+    /// It stays with its owner.
+    #[default]
+    Kept,
+    /// It is lent, as far as `MemberClaim::lend` goes; what nobody on the node has a use for is not asked for.
+    Lent,
+    /// It is lent; what nobody on the node has a use for is held by all in proportion to weight.
+    Spread,
+}
+
+/// A member of a pool as the division sees it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct MemberClaim {
+    /// Its weight beside the other members, all its pods together.
+    pub weight: u64,
+    /// What it is to have before weights count. It is never lent.
+    pub min: u64,
+    /// What it is not to exceed. None: no limit of its own.
+    pub max: Option<u64>,
+    /// How much of what it leaves idle above its min others may have, in percent (100 at most).
+    pub lend: u8,
+    /// How many of the pool's pods are its own. A member without pods takes no part.
+    pub pods: usize,
+}
+
+/// A pod of a member as the division sees it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct PodClaim {
+    /// Its weight beside the other pods of its member.
+    pub weight: u64,
+    /// The least that it can be given.
+    pub floor: u64,
+    /// The most that it can take. None: all there is.
+    pub cap: Option<u64>,
+    /// The node that it is on: its place among the nodes. None: it has none yet.
+    pub node: Option<u32>,
+    /// What it has a use for.
+    pub demand: Demand,
+    /// What it is charged now.
+    pub charge: u64,
+}
+
+/// A node as the division sees it, in units of the resource.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Node {
+    /// What it can allocate. None: nobody knows, and it sets no limit.
+    pub allocatable: Option<u64>,
+    /// What pods are charged there that are not divided.
+    pub others: u64,
+}
+
+/// How one pool was divided.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Division {
+    /// Whether there was enough.
+    pub verdict: Verdict,
+    /// For each member, in the order given.
+    pub members: Vec<MemberShare>,
+    /// For each pod, in the order given. Nothing where the pool is too small.
+    pub pods: Vec<PodShare>,
+}
+
+/// Whether there is enough for what the members are to have at least.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Verdict {
+    /// There is.
+    #[default]
+    Fits,
+    /// Minima (or floors) together exceed the pool: they are cut by weight, above the floors.
+    Overcommitted,
+    /// Not even the floors of the pods fit: nothing can be divided.
+    TooSmall {
+        /// The sum of the floors.
+        needed: u128,
+    },
+}
+
+/// What one member owns.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct MemberShare {
+    /// Its fair share.
+    pub fair: u64,
+    /// What its fair share would be if nodes set no limit.
+    pub by_weight: u64,
+    /// Where that is more: the full node that would have to be freed.
+    pub full_node: Option<u32>,
+}
+
+/// What one pod owns and holds.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct PodShare {
+    /// Its fair share; those of a member sum to the member's.
+    pub fair: u64,
+    /// What its fair share would be if nodes set no limit.
+    pub by_weight: u64,
+    /// The least that it holds, however much of it others could use.
+    pub least: u64,
+    /// The most that it has a use for and may hold.
+    pub most: u64,
+    /// What it is to hold.
+    pub share: u64,
+}
+
+/// Divides pools again and again, in buffers that are kept: no larger division than an earlier one allocates.
+#[derive(Debug, Default)]
+pub struct Divider {
+    filling: Filling,
+    fair: Fair,
+    rooms: Rooms,
+    sharing: Sharing,
+}
+
+impl Divider {
+    /// Divides one resource of the pools, whose pods are on `nodes`, and writes the results over `divisions`.
+    ///
+    /// The members' fair shares are what they own by weight, min and max, as far as the nodes have room; of nodes
+    /// that pools share, the first pool has the first choice. Then, on each node by itself, idle parts are lent. The
+    /// fair shares of a member's pods sum to its own, those of all to the capacity or to all that the members and
+    /// their nodes can take, exactly; and on a node a pool's pods never hold more together than they own there.
+    pub fn divide(&mut self, pools: &[Pool], nodes: &[Node], divisions: &mut Vec<Division>) {
+        divisions.resize_with(pools.len(), Division::default);
+        for (pool, division) in pools.iter().zip(&mut *divisions) {
+            self.fair.divide(&mut self.filling, pool, division);
+        }
+        self.rooms.fit(&mut self.filling, &mut self.fair, pools, nodes, divisions);
+        for (pool, division) in pools.iter().zip(divisions) {
+            self.sharing.share(&mut self.filling, pool, nodes.len(), division);
+        }
+    }
+}
+
+/// Divides pools, for one time only.
+#[must_use]
+pub fn divide(pools: &[Pool], nodes: &[Node]) -> Vec<Division> {
+    let mut divisions = Vec::with_capacity(pools.len());
+    Divider::default().divide(pools, nodes, &mut divisions);
+    divisions
+}
+
+impl Pool {
+    /// Each member with the places of its pods.
+    fn runs(&self) -> impl Iterator<Item = (&MemberClaim, Range<usize>)> {
+        let mut end = 0;
+        self.members.iter().map(move |member| {
+            let start = end;
+            end += member.pods;
+            (member, start..end)
+        })
+    }
+}
+
+impl PodClaim {
+    /// The most that it can take of a pool of `capacity`.
+    fn most(&self, capacity: u64) -> u64 {
+        self.cap.unwrap_or(capacity).max(self.floor)
+    }
+}

@@ -1,0 +1,170 @@
+//! Pools on nodes that are short of room.
+
+use super::{super::super::testing::at_least, *};
+
+fn node(allocatable: u64, others: u64) -> Node {
+    Node { allocatable: Some(allocatable), others }
+}
+
+/// The fair shares of the pods of each pool.
+fn fair_on(pools: &[Pool], nodes: &[Node]) -> Vec<Vec<u64>> {
+    let divisions = super::super::divide(pools, nodes);
+    divisions.iter().map(|division| division.pods.iter().map(|pod| pod.fair).collect()).collect()
+}
+
+fn place(pool: &mut Pool, nodes: &[u32]) {
+    pool.pods.iter_mut().zip(nodes).for_each(|(pod, &node)| pod.node = Some(node));
+}
+
+#[test]
+fn what_a_node_cannot_hold_goes_to_those_elsewhere() {
+    let mut pool = pool(1000, [member(1, 1), member(1, 1), member(2, 1)]);
+    place(&mut pool, &[0, 1, 1]);
+    let free = [node(500, 0), node(750, 0)];
+    assert_eq!(fair_on(std::slice::from_ref(&pool), &free), [[250, 250, 500]]);
+    // Node 1 holds 450 of the 750: by weight 150 and 300. The other is given the rest.
+    let tight = [node(500, 100), node(600, 150)];
+    let division = super::super::divide(std::slice::from_ref(&pool), &tight).remove(0);
+    let members: Vec<_> =
+        division.members.iter().map(|m| (m.fair, m.by_weight, m.full_node)).collect();
+    assert_eq!(members, [(400, 250, None), (150, 250, Some(1)), (300, 500, Some(1))]);
+    assert_eq!(division.pods.iter().map(|pod| pod.share).sum::<u64>(), 850);
+    // Of which the pool leaves a tenth of both nodes free.
+    pool.node_reserve = 10;
+    assert_eq!(fair_on(&[pool], &tight), [[350, 130, 260]]);
+}
+
+#[test]
+fn a_member_makes_up_for_a_full_node_where_it_has_room() {
+    let mut pool = pool(1200, [member(1, 2), member(1, 1)]);
+    place(&mut pool, &[0, 1, 0]);
+    assert_eq!(fair_on(&[pool], &[node(700, 0), node(900, 0)]), [[100, 500, 600]]);
+}
+
+#[test]
+fn a_full_node_is_split_by_what_the_pools_own_there() {
+    let mut a = pool(600, [member(1, 1)]);
+    let mut b = pool(300, [member(1, 1)]);
+    place(&mut a, &[0]);
+    place(&mut b, &[0]);
+    assert_eq!(fair_on(&[a.clone(), b.clone()], &[node(900, 0)]), [[600], [300]]);
+    assert_eq!(fair_on(&[a.clone(), b.clone()], &[node(600, 0)]), [[400], [200]]);
+    // Floors come first.
+    b.pods[0].floor = 290;
+    assert_eq!(fair_on(&[a, b], &[node(600, 0)]), [[310], [290]]);
+}
+
+#[test]
+fn what_others_leave_on_a_node_is_promised_once() {
+    // Both pools lose on node 0, and have pods on node 1, which has 300 to spare.
+    let short = || {
+        let mut pool = pool(1000, [member(1, 1), member(1, 1)]);
+        place(&mut pool, &[0, 1]);
+        pool
+    };
+    let fair = fair_on(&[short(), short()], &[node(600, 0), node(1300, 0)]);
+    assert_eq!(fair, [[300, 700], [300, 600]]);
+}
+
+#[test]
+fn on_a_node_that_is_over_nobody_grows_or_has_to_shrink() {
+    let mut pool = pool(1000, [member(1, 1), member(1, 1), member(2, 1)]);
+    place(&mut pool, &[0, 0, 1]);
+    for (pod, charge) in pool.pods.iter_mut().zip([300, 100, 500]) {
+        pod.charge = charge;
+    }
+    assert_eq!(
+        fair_on(std::slice::from_ref(&pool), &[node(300, 0), node(1000, 0)]),
+        [[200, 200, 600]]
+    );
+    pool.pods[1].charge = 0;
+    assert_eq!(fair_on(&[pool], &[node(100, 0), node(1000, 0)]), [[150, 150, 700]]);
+}
+
+/// Pools with rooms, of which some are short.
+fn on_nodes() -> impl Strategy<Value = (Vec<Pool>, Vec<Node>)> {
+    let node = (prop::option::weighted(0.9, 0..6000u64), 0..500u64)
+        .prop_map(|(allocatable, others)| Node { allocatable, others });
+    let reserve = prop_oneof![Just(0u8), Just(10)];
+    let pools =
+        (prop::collection::vec(viable(), 1..4), reserve).prop_map(|(mut pools, reserve)| {
+            pools.iter_mut().for_each(|pool| pool.node_reserve = reserve);
+            pools
+        });
+    (pools, prop::collection::vec(node, 3))
+}
+
+proptest! {
+    #![proptest_config(at_least(20_000))]
+
+    #[test]
+    fn nodes_hold_what_is_owned_there((pools, nodes) in on_nodes()) {
+        let divisions = super::super::divide(&pools, &nodes);
+        for (n, node) in nodes.iter().enumerate() {
+            let here = || pools.iter().zip(&divisions).flat_map(|(pool, division)| {
+                pool.pods.iter().zip(&division.pods).filter(|(pod, _)| pod.node == Some(n as u32))
+            });
+            let Some(allocatable) = node.allocatable else { continue };
+            let reserve = allocatable - allocatable * (100 - u64::from(pools[0].node_reserve)) / 100;
+            let room = (allocatable - reserve).saturating_sub(node.others);
+            let floors = sum(here().map(|(pod, _)| pod.floor));
+            prop_assert!(sum(here().map(|(_, share)| share.fair)) <= room.max(floors));
+            prop_assert!(here().all(|(pod, share)| share.fair >= pod.floor));
+        }
+        for (pool, division) in pools.iter().zip(&divisions) {
+            let owned = sum(division.members.iter().map(|member| member.by_weight));
+            prop_assert!(sum(division.members.iter().map(|member| member.fair)) <= owned);
+            for ((member, run), share) in pool.runs().zip(&division.members) {
+                prop_assert_eq!(sum(division.pods[run].iter().map(|pod| pod.fair)), share.fair);
+                prop_assert!(share.fair <= member.max.unwrap_or(u64::MAX).max(share.by_weight));
+                prop_assert!(share.full_node.is_some() <= (share.fair < share.by_weight));
+            }
+        }
+    }
+
+    /// The weights of one pool are no business of another that has pods on no full node with it.
+    #[test]
+    fn pools_meet_only_on_full_nodes(
+        (mut pools, nodes) in on_nodes(),
+        pick: prop::sample::Index,
+        weight in 1..10_000u64,
+    ) {
+        let before = super::super::divide(&pools, &nodes);
+        // The last pool keeps to node 2, where there is room for everyone.
+        let mut last = pools.pop().unwrap();
+        last.pods.iter_mut().for_each(|pod| pod.node = Some(2));
+        let mut nodes = nodes;
+        nodes[2].allocatable = None;
+        pools.push(last);
+        let i = pick.index(pools[0].members.len());
+        let first = super::super::divide(&pools, &nodes);
+        pools[0].members[i].weight = weight;
+        let second = super::super::divide(&pools, &nodes);
+        if pools.len() > 1 {
+            prop_assert_eq!(first.last(), second.last());
+        }
+        prop_assert_eq!(before.len(), first.len());
+    }
+
+    #[test]
+    fn room_that_nobody_lacks_changes_nothing((pools, _) in on_nodes()) {
+        let limited = super::super::divide(&pools, &[node(1 << 40, 0); 3]);
+        let unlimited = super::super::divide(&pools, &[Node::default(); 3]);
+        prop_assert_eq!(limited, unlimited);
+    }
+
+    #[test]
+    fn fair_shares_are_continuous_in_room(
+        (pools, mut nodes) in on_nodes(),
+        n in 0..3usize,
+        more in 0..20u64,
+    ) {
+        let pools = &pools[..1];
+        let before = super::super::divide(pools, &nodes).remove(0);
+        nodes[n].allocatable = nodes[n].allocatable.map(|room| room + more);
+        let after = super::super::divide(pools, &nodes).remove(0);
+        for (before, after) in before.members.iter().zip(&after.members) {
+            prop_assert!(near(before.fair, after.fair, more + 2), "{before:?} {after:?}");
+        }
+    }
+}
