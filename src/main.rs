@@ -1,6 +1,9 @@
 //! Arguments, wiring, shutdown: nothing else.
 
-use std::process::ExitCode;
+use std::{
+    io::{ErrorKind, Write},
+    process::ExitCode,
+};
 
 use clap::Parser;
 use kube::Client;
@@ -9,9 +12,16 @@ use tracing::info;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 use weightedshare::{
     api,
-    cli::{Arguments, Command},
+    cli::{
+        Arguments, Command, ExplainArguments, Output, PlanArguments, Source, explain, manifests,
+        plan::Plan, table::table,
+    },
     controller,
+    observe::{self, Snapshot},
 };
+
+/// What the program ends with on an error; 1 is the answer of `plan --exit-code`.
+const TROUBLE: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -20,22 +30,78 @@ async fn main() -> ExitCode {
             api::crd_yaml().map(|crd| print!("{crd}")).map_err(|error| error.to_string())
         }
         Command::Controller => run_controller().await,
+        Command::Plan(arguments) => match plan(arguments).await {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
+        Command::Explain(arguments) => explain(arguments).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("weightedshare: {error}");
-            ExitCode::FAILURE
+            ExitCode::from(TROUBLE)
         }
     }
+}
+
+async fn plan(arguments: PlanArguments) -> Result<ExitCode, String> {
+    let mut plan = Plan::of(&snapshot(&arguments.source).await?);
+    if let Some(namespace) = &arguments.namespace {
+        plan.keep(namespace);
+    }
+    let text = match arguments.output {
+        Output::Table => table(&plan),
+        Output::Json => serde_json::to_string(&plan).map_err(|error| error.to_string())? + "\n",
+        Output::Yaml => serde_yaml_ng::to_string(&plan).map_err(|error| error.to_string())?,
+    };
+    say(&text)?;
+    let changes = arguments.exit_code && plan.changes() > 0;
+    Ok(ExitCode::from(u8::from(changes)))
+}
+
+async fn explain(arguments: ExplainArguments) -> Result<(), String> {
+    let snapshot = snapshot(&arguments.source).await?;
+    let text = explain::explain(&snapshot, &arguments.namespace, &arguments.pod);
+    say(&text.map_err(|error| error.to_string())?)
+}
+
+/// Reads the files, or looks at the cluster where there are none.
+async fn snapshot(source: &Source) -> Result<Snapshot, String> {
+    if source.files.is_empty() {
+        let objects = observe::look(&client().await?, source.metrics).await;
+        return objects.map(Snapshot::from).map_err(|error| error.to_string());
+    }
+    let manifests = manifests::read(&source.files, std::io::stdin());
+    let manifests =
+        manifests.map_err(|errors| format!("these manifests cannot be used:\n{errors}"))?;
+    if !manifests.others.is_empty() {
+        let others = manifests.others.iter().map(|(kind, count)| format!("{count} {kind}"));
+        eprintln!("left out: {}", others.collect::<Vec<_>>().join(", "));
+    }
+    Ok(manifests.objects.into())
+}
+
+/// Prints a text; who stopped reading it has seen enough.
+fn say(text: &str) -> Result<(), String> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(format!("the output cannot be written: {error}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn client() -> Result<Client, String> {
+    Client::try_default().await.map_err(|error| {
+        format!("no cluster to work on: {error}: set KUBECONFIG, or run it in a pod with a ServiceAccount")
+    })
 }
 
 async fn run_controller() -> Result<(), String> {
     let filter = EnvFilter::try_from_env("LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::registry().with(filter).with(fmt::layer().with_ansi(false)).init();
-    let client = Client::try_default().await.map_err(|error| {
-        format!("no cluster to work on: {error}: set KUBECONFIG, or run it in a pod with a ServiceAccount")
-    })?;
+    let client = client().await?;
     let version = client.apiserver_version().await.map_err(|error| {
         format!("the API server does not answer: {error}: check the kubeconfig and the network")
     })?;

@@ -1,6 +1,16 @@
 //! The command line.
 
-use clap::{Parser, Subcommand};
+pub mod explain;
+mod loans;
+pub mod manifests;
+pub mod plan;
+pub mod table;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Resource pools for Kubernetes: CPU and memory, shared by weight, resized in place.
 #[derive(Debug, Parser)]
@@ -16,6 +26,66 @@ pub struct Arguments {
 pub enum Command {
     /// Run the controller, in a cluster or on the cluster of the current kubeconfig.
     Controller,
+    /// Show what the pools would become, and change nothing.
+    Plan(PlanArguments),
+    /// Say in words how the share of a pod comes about.
+    Explain(ExplainArguments),
     /// Print the CustomResourceDefinition.
     Crd,
+}
+
+/// What is planned for, and how it is shown.
+#[derive(Args, Debug)]
+pub struct PlanArguments {
+    /// Where to look.
+    #[command(flatten)]
+    pub source: Source,
+    /// Show only the pools of this namespace.
+    #[arg(short, long)]
+    pub namespace: Option<String>,
+    /// How to show it.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+    /// End with 1 if a pod would be resized (with 2 on errors, as always).
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// The pod to explain.
+#[derive(Args, Debug)]
+pub struct ExplainArguments {
+    /// The name of the pod.
+    pub pod: String,
+    /// Its namespace.
+    #[arg(short, long, default_value = "default")]
+    pub namespace: String,
+    /// Where to look.
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// Where the objects come from.
+#[derive(Args, Debug)]
+pub struct Source {
+    /// A file with manifests, a directory of such, or - for the standard input; may be given more than once. Pools,
+    /// pods, nodes, workloads, LimitRanges, VirtualMachineInstances, PodMetrics and NodeMetrics count, as YAML or JSON.
+    /// Without it: the cluster of the current kubeconfig.
+    #[arg(short, long = "file", value_name = "FILE", num_args = 1..)]
+    pub files: Vec<PathBuf>,
+    /// Of a cluster, read what metrics-server has measured too. (The controller does not yet, so every member holds
+    /// what it owns; files count as they are.)
+    #[arg(long, conflicts_with = "files")]
+    pub metrics: bool,
+}
+
+/// How a plan is shown.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Output {
+    /// A table for people.
+    #[default]
+    Table,
+    /// JSON, in whole millicores and bytes.
+    Json,
+    /// YAML, in whole millicores and bytes.
+    Yaml,
 }

@@ -1,0 +1,311 @@
+//! How the share of one pod came about, in words. Pure.
+
+use kube::ResourceExt;
+
+use super::loans::Market;
+use crate::{
+    api::{Mode, WeightPer},
+    controller::{Divided, MemberShare, PodShare, Shares, Weighed, divide, weigh},
+    observe::Snapshot,
+    share::{self, Divider, MemberClaim, PodClaim, Resource},
+};
+
+/// Why the share of a pod cannot be explained.
+#[derive(Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ExplainError {
+    /// There is no such pod.
+    #[error(
+        "there is no pod {name} in namespace {namespace}: check the name, or name its namespace with -n"
+    )]
+    NoPod {
+        /// The namespace looked in.
+        namespace: String,
+        /// The name.
+        name: String,
+    },
+    /// No pool has it.
+    #[error(
+        "pod {namespace}/{name} is in no pool: no member of a pool in its namespace matches it (or it is being deleted)"
+    )]
+    NoPool {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// Says in words how the share of a pod came about.
+///
+/// # Errors
+/// When there is no such pod, or no pool has it.
+pub fn explain(snapshot: &Snapshot, namespace: &str, name: &str) -> Result<String, ExplainError> {
+    let is_it = |pod: &&crate::observe::Pod| pod.namespace == namespace && pod.name == name;
+    if !snapshot.pods.iter().any(|pod| is_it(&pod)) {
+        return Err(ExplainError::NoPod { namespace: namespace.into(), name: name.into() });
+    }
+    let weighed = weigh(snapshot);
+    let shares = divide(snapshot, &weighed, &mut Divider::default());
+    for (pool, shares) in weighed.iter().zip(&shares) {
+        for (i, member) in pool.members.iter().enumerate() {
+            if let Some(k) = member.pods.iter().position(&is_it) {
+                return Ok(Story { pool, shares, member: i, pod: k }.tell());
+            }
+        }
+    }
+    Err(ExplainError::NoPool { namespace: namespace.into(), name: name.into() })
+}
+
+/// What is told: one pod of one member.
+struct Story<'s, 'a> {
+    pool: &'s Weighed<'a>,
+    shares: &'s Shares<'a>,
+    member: usize,
+    pod: usize,
+}
+
+impl Story<'_, '_> {
+    fn tell(&self) -> String {
+        let (pool, member) = (self.pool.pool, &self.pool.members[self.member]);
+        let pod = member.pods[self.pod];
+        let mut lines = vec![format!(
+            "Pod {}/{} belongs to member {} of pool {}.",
+            pod.namespace,
+            pod.name,
+            member.spec.name,
+            pool.name_any(),
+        )];
+        if let Some(obstacle) = pod.obstacle.filter(|_| self.is_left_alone()) {
+            lines.push(format!("It is left alone: {}.", obstacle.remedy()));
+        }
+        if pool.spec.mode == Mode::Observe {
+            lines.push("The pool only observes: nothing of this is carried out.".to_owned());
+        }
+        for resource in Resource::ALL {
+            if let Some(divided) = &self.shares[resource] {
+                lines.push(String::new());
+                lines.extend(self.tell_one(resource, divided));
+            }
+        }
+        lines.join("\n") + "\n"
+    }
+
+    /// Whether none of its resources is divided.
+    fn is_left_alone(&self) -> bool {
+        let share = |divided: &Divided| divided.members[self.member].pods[self.pod].share;
+        Resource::ALL
+            .iter()
+            .all(|&it| self.shares[it].as_ref().is_none_or(|it| share(it).is_none()))
+    }
+
+    fn tell_one(&self, resource: Resource, divided: &Divided) -> Vec<String> {
+        let amount = |amount| resource.readable(amount);
+        let member = &divided.members[self.member];
+        let pod = &member.pods[self.pod];
+        let (now, then) = (pod.holding.charge(), pod.granted());
+        let mut lines = vec![match now == then {
+            true => format!("{resource}: it holds {}, which is its share.", amount(now)),
+            false => {
+                format!("{resource}: it holds {}, and is to hold {}.", amount(now), amount(then))
+            }
+        }];
+        if let Some(needed) = divided.too_small {
+            let needed = amount(u64::try_from(needed).unwrap_or(u64::MAX));
+            lines.push(format!(
+                "  The pods need at least {needed}, but the pool has {}: nothing is changed.",
+                amount(divided.capacity)
+            ));
+            return lines;
+        }
+        let (Some(claim), Some(share)) = (pod.claim, pod.share) else {
+            lines.push("  It cannot be resized, so it keeps what it holds, and the pool has that much less to divide.".to_owned());
+            return lines;
+        };
+        lines.push(format!("  {}", self.capacity(resource, divided)));
+        lines.push(format!("  {}", self.fair_of_member(resource, divided, member)));
+        if let Some(node) = member.full_node {
+            lines.push(format!(
+                "  Its nodes have no room for {} more that it would own: node {node} is full.",
+                amount(member.unplaceable)
+            ));
+        }
+        if member.claim.pods > 1 {
+            lines.push(format!("  {}", self.fair_of_pod(resource, member, &claim, share)));
+        }
+        if share.fair != share.by_weight {
+            let by_weight = amount(share.by_weight);
+            let node = pod.pod.node.as_deref().unwrap_or_default();
+            lines.push(match share.fair < share.by_weight {
+                true => format!("  By weight it would own {by_weight}, but node {node} has no more room for the pool."),
+                false => format!("  By weight it would own {by_weight}: the rest is what full nodes cannot give to others."),
+            });
+        }
+        lines.extend(
+            self.sharing(resource, divided, pod, &claim)
+                .into_iter()
+                .map(|line| format!("  {line}")),
+        );
+        lines
+    }
+
+    fn capacity(&self, resource: Resource, divided: &Divided) -> String {
+        let aside = divided.sum(|pod| if pod.claim.is_none() { pod.holding.charge() } else { 0 });
+        let capacity = resource.readable(divided.capacity);
+        match aside {
+            0 => format!("The pool has {capacity} to divide."),
+            _ => format!(
+                "The pool has {capacity}, of which pods that cannot be resized hold {}: {} are divided.",
+                resource.readable(aside),
+                resource.readable(divided.capacity.saturating_sub(aside)),
+            ),
+        }
+    }
+
+    /// What the member owns, and which bound made it so.
+    fn fair_of_member(
+        &self,
+        resource: Resource,
+        divided: &Divided,
+        member: &MemberShare,
+    ) -> String {
+        let spec = self.pool.members[self.member].spec;
+        let weights = divided.members.iter().filter(|member| member.claim.pods > 0);
+        let weights: u64 = weights.map(|member| member.claim.weight).fold(0, u64::saturating_add);
+        let fair: u64 =
+            member.sum(|pod| pod.share.map_or(0, |share| share.fair)) + member.unplaceable;
+        let per = match spec.weight_per {
+            WeightPer::Member => String::new(),
+            WeightPer::Replica => format!(" ({} for each pod)", spec.weight),
+            WeightPer::Vcpu => format!(" ({} for each virtual CPU)", spec.weight),
+        };
+        let why = match bound(member, fair) {
+            Some(bound) if divided.overcommitted => {
+                format!(
+                    "{bound}, and the minima of all exceed the pool, so that each is cut by weight"
+                )
+            }
+            Some(bound) => bound.to_owned(),
+            None if divided.overcommitted => {
+                "the minima of all exceed the pool, so that each is cut by weight".to_owned()
+            }
+            None => "by weight, beside what bounds the others".to_owned(),
+        };
+        format!(
+            "Member {} weighs {}{per} of {weights} in all, and owns {}: {why}.",
+            spec.name,
+            member.claim.weight,
+            resource.readable(fair),
+        )
+    }
+
+    fn fair_of_pod(
+        &self,
+        resource: Resource,
+        member: &MemberShare,
+        claim: &PodClaim,
+        share::PodShare { fair, by_weight, .. }: share::PodShare,
+    ) -> String {
+        let fair_text = resource.readable(fair);
+        let pods = member.claim.pods;
+        let why = if fair != by_weight {
+            return format!("Of the member's {pods} pods, this one owns {fair_text}.");
+        } else if fair == claim.floor {
+            "the least that a pod of it holds".to_owned()
+        } else if claim.cap == Some(fair) {
+            "the most that it can take (its limit)".to_owned()
+        } else {
+            "its part by weight, beside what bounds the others".to_owned()
+        };
+        format!("Of the member's {pods} pods, this one owns {fair_text}: {why}.")
+    }
+
+    /// What it lends or borrows, and what bounds that.
+    fn sharing(
+        &self,
+        resource: Resource,
+        divided: &Divided,
+        pod: &PodShare,
+        claim: &PodClaim,
+    ) -> Vec<String> {
+        let amount = |amount| resource.readable(amount);
+        let (fair, granted) = (pod.fair(), pod.granted());
+        let Some(demand) = pod.demand() else {
+            return vec!["Nobody has measured what it uses, so it holds what it owns.".to_owned()];
+        };
+        let mut lines =
+            vec![format!("By what it was measured to use, it has a use for {}.", amount(demand))];
+        let market = Market::of(divided);
+        let names = |members: Vec<usize>| {
+            let names = members.into_iter().map(|i| self.pool.members[i].spec.name.as_str());
+            names.collect::<Vec<_>>().join(", ")
+        };
+        if granted < fair {
+            let lend = divided.members[self.member].claim.lend;
+            lines.push(format!(
+                "Of the {} that it owns and leaves idle, it keeps what is never lent: its part of the member's min, \
+                 and {} % of the rest.",
+                amount(fair.saturating_sub(demand)),
+                100 - u16::from(lend.min(100)),
+            ));
+            let (given, lent) = (fair - granted, market.lent(pod));
+            let borrowers = || names(market.borrowers(pod));
+            lines.push(match (lent, given - lent) {
+                (0, _) => format!(
+                    "Nobody on its node has a use for the other {}: it is released.",
+                    amount(given)
+                ),
+                (_, 0) => format!("The other {} are lent to {}.", amount(given), borrowers()),
+                (_, rest) => format!(
+                    "Of the other {}, {} are lent to {}, and {} are released.",
+                    amount(given),
+                    amount(lent),
+                    borrowers(),
+                    amount(rest),
+                ),
+            });
+        } else if granted > fair {
+            let lenders = names(market.lenders(pod));
+            lines.push(format!(
+                "It borrows {} of what lies idle on its node, from {lenders}.",
+                amount(granted - fair)
+            ));
+            if granted < demand {
+                let most = pod.share.map_or(granted, |share| share.most);
+                lines.push(match granted == most {
+                    true if claim.cap == Some(most) => {
+                        "More it cannot take: that is its limit.".to_owned()
+                    }
+                    true => {
+                        "More it may not hold: that is its part of the member's max.".to_owned()
+                    }
+                    false => "More is not lent on its node.".to_owned(),
+                });
+            }
+        } else if demand < fair {
+            lines
+                .push("It keeps all that it owns: none of what it leaves idle is lent.".to_owned());
+        } else {
+            lines.push("It holds all that it owns, and nothing that others own.".to_owned());
+        }
+        lines
+    }
+}
+
+/// Which bound of a member its fair share is at.
+fn bound(member: &MemberShare, fair: u64) -> Option<&'static str> {
+    let MemberClaim { min, max, .. } = member.claim;
+    let sum = |of: fn(&PodClaim) -> u64| {
+        member.pods.iter().filter_map(|pod| pod.claim.as_ref()).map(of).fold(0, u64::saturating_add)
+    };
+    if min > 0 && fair == min {
+        Some("its min")
+    } else if max == Some(fair) {
+        Some("its max")
+    } else if fair == sum(|pod| pod.cap.unwrap_or(u64::MAX)) {
+        Some("the most that its pods can take (their limits)")
+    } else if fair == sum(|pod| pod.floor) {
+        Some("the least that its pods need")
+    } else {
+        None
+    }
+}

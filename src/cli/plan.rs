@@ -1,0 +1,284 @@
+//! What the controller would make of a snapshot, for people and for programs. Pure.
+
+use kube::ResourceExt;
+use serde::Serialize;
+
+use super::loans::{Loan, Market};
+use crate::{
+    actuate::PodResize,
+    api::{MemberState, Mode},
+    controller::{
+        Divided, MemberShare, Outcome, PodShare, Shares, Weighed, divide, of_member, weigh,
+    },
+    observe::Snapshot,
+    share::{Divider, PerResource, Resource},
+};
+
+/// What the pools would become. All amounts are whole millicores or bytes.
+#[derive(Debug, Serialize)]
+pub struct Plan {
+    /// The pools, oldest first.
+    pub pools: Vec<PoolPlan>,
+}
+
+/// What one pool would become.
+#[derive(Debug, Serialize)]
+pub struct PoolPlan {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Whether its division would be carried out.
+    #[serde(skip)]
+    pub mode: Mode,
+    /// Each resource that it divides.
+    pub resources: Each<ResourcePlan>,
+    /// The members, in the order of the spec.
+    pub members: Vec<MemberPlan>,
+    /// All their pods, by member, then by name.
+    pub pods: Vec<PodPlan>,
+}
+
+/// A value for each resource that the pool divides.
+#[derive(Clone, Debug, Serialize)]
+pub struct Each<T> {
+    /// The value for CPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<T>,
+    /// The value for memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<T>,
+}
+
+/// One resource of a pool.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ResourcePlan {
+    /// What there is to divide.
+    pub capacity: u64,
+    /// What the pods would hold in all.
+    pub allocated: u64,
+    /// The minima together exceed the capacity: they are cut by weight.
+    pub overcommitted: bool,
+}
+
+/// One member of a pool.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberPlan {
+    /// Its name.
+    pub name: String,
+    /// Its weight in the spec.
+    pub weight: u32,
+    /// Its weight beside the other members.
+    pub effective_weight: u64,
+    /// How many pods it has.
+    pub pods: usize,
+    /// What it has a use for, owns and would hold.
+    #[serde(flatten)]
+    pub amounts: Each<MemberAmounts>,
+    /// How far it is from that.
+    pub state: MemberState,
+    /// Why, in one word.
+    pub reason: &'static str,
+    /// Why, in a sentence.
+    #[serde(skip)]
+    pub message: String,
+    /// What it lends, if anything.
+    #[serde(skip)]
+    pub lends: Each<Loan>,
+    /// What it borrows, if anything.
+    #[serde(skip)]
+    pub borrows: Each<Loan>,
+}
+
+/// One resource of a member.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct MemberAmounts {
+    /// What its pods have a use for. None: nobody has measured it.
+    pub demand: Option<u64>,
+    /// What it owns.
+    pub fair: u64,
+    /// What it would hold.
+    pub share: u64,
+}
+
+/// One pod of a pool.
+#[derive(Debug, Serialize)]
+pub struct PodPlan {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The member that it belongs to.
+    pub member: String,
+    /// The node that it is on.
+    pub node: Option<String>,
+    /// What it holds and would hold.
+    #[serde(flatten)]
+    pub amounts: Each<Step>,
+}
+
+/// One resource of a pod.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct Step {
+    /// What it is charged now.
+    pub from: u64,
+    /// Its share.
+    pub to: u64,
+}
+
+impl Plan {
+    /// What the controller would make of `snapshot`: the shares, without regard to the order in which it gets there.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let weighed = weigh(snapshot);
+        let divided = divide(snapshot, &weighed, &mut Divider::default());
+        Self { pools: weighed.iter().zip(&divided).map(|(w, d)| PoolPlan::of(w, d)).collect() }
+    }
+
+    /// Keeps only the pools of one namespace.
+    pub fn keep(&mut self, namespace: &str) {
+        self.pools.retain(|pool| pool.namespace == namespace);
+    }
+
+    /// How many pods would be resized.
+    #[must_use]
+    pub fn changes(&self) -> usize {
+        let acting = self.pools.iter().filter(|pool| pool.mode == Mode::Auto);
+        acting.flat_map(|pool| &pool.pods).filter(|pod| pod.changes()).count()
+    }
+}
+
+impl PodPlan {
+    /// Whether it would be resized.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        let moves = |step: Option<Step>| step.is_some_and(|step| step.from != step.to);
+        moves(self.amounts.cpu) || moves(self.amounts.memory)
+    }
+}
+
+impl PoolPlan {
+    fn of(weighed: &Weighed, shares: &Shares) -> Self {
+        let pool = weighed.pool;
+        let outcome = carried_out(weighed, shares);
+        let markets = PerResource::from_fn(|resource| shares[resource].as_ref().map(Market::of));
+        let loan = |i: usize, of: fn(&Market, &[PodShare]) -> Loan| {
+            Each::of(|resource| {
+                let pods = &shares[resource].as_ref()?.members[i].pods;
+                Some(of(markets[resource].as_ref()?, pods)).filter(|loan| loan.amount > 0)
+            })
+        };
+        let member = |(i, member): (usize, &crate::controller::WeighedMember)| {
+            let standing = of_member(pool.spec.mode, member, i, shares, &outcome);
+            MemberPlan {
+                name: member.spec.name.clone(),
+                weight: member.spec.weight,
+                effective_weight: effective_weight(shares, i),
+                pods: member.pods.len(),
+                amounts: Each::of(|resource| {
+                    Some(MemberAmounts::of(&shares[resource].as_ref()?.members[i]))
+                }),
+                state: standing.state,
+                reason: standing.reason,
+                message: standing.message,
+                lends: loan(i, |market, pods| market.lends(pods)),
+                borrows: loan(i, |market, pods| market.borrows(pods)),
+            }
+        };
+        Self {
+            namespace: pool.namespace().unwrap_or_default(),
+            name: pool.name_any(),
+            mode: pool.spec.mode,
+            resources: Each::of(|resource| shares[resource].as_ref().map(ResourcePlan::of)),
+            members: weighed.members.iter().enumerate().map(member).collect(),
+            pods: pods(weighed, shares).collect(),
+        }
+    }
+}
+
+/// The weight of a member beside the others, in the first resource that is divided.
+fn effective_weight(shares: &Shares, member: usize) -> u64 {
+    let divided = shares.cpu.as_ref().or(shares.memory.as_ref());
+    divided.map_or(0, |divided| divided.members[member].claim.weight)
+}
+
+fn pods<'p>(weighed: &'p Weighed, shares: &'p Shares) -> impl Iterator<Item = PodPlan> + use<'p> {
+    weighed.members.iter().enumerate().flat_map(move |(i, member)| {
+        member.pods.iter().enumerate().map(move |(k, pod)| PodPlan {
+            namespace: pod.namespace.clone(),
+            name: pod.name.clone(),
+            member: member.spec.name.clone(),
+            node: pod.node.clone(),
+            amounts: Each::of(|resource| {
+                Some(Step::of(&shares[resource].as_ref()?.members[i].pods[k]))
+            }),
+        })
+    })
+}
+
+/// What a turn would tell in which every resize was taken.
+fn carried_out(weighed: &Weighed, shares: &Shares) -> Outcome {
+    let mut outcome = Outcome::default();
+    if weighed.pool.spec.mode == Mode::Observe {
+        return outcome;
+    }
+    for resource in Resource::ALL {
+        let pods = shares[resource].iter().flat_map(Divided::pods);
+        outcome.sent.extend(
+            pods.map(|pod| (pod, Step::of(pod))).filter(|(_, step)| step.from != step.to).map(
+                |(pod, Step { from, to })| PodResize {
+                    namespace: pod.pod.namespace.clone(),
+                    pod: pod.pod.name.clone(),
+                    resource,
+                    from,
+                    to,
+                    resource_version: String::new(),
+                    containers: Vec::new(),
+                },
+            ),
+        );
+    }
+    outcome
+}
+
+impl<T> Each<T> {
+    fn of(mut value: impl FnMut(Resource) -> Option<T>) -> Self {
+        let PerResource { cpu, memory } = PerResource::from_fn(&mut value);
+        Self { cpu, memory }
+    }
+
+    /// The value for one resource.
+    pub fn get(&self, resource: Resource) -> Option<&T> {
+        match resource {
+            Resource::Cpu => self.cpu.as_ref(),
+            Resource::Memory => self.memory.as_ref(),
+        }
+    }
+}
+
+impl ResourcePlan {
+    fn of(divided: &Divided) -> Self {
+        Self {
+            capacity: divided.capacity,
+            allocated: divided.sum(|pod| pod.granted()),
+            overcommitted: divided.overcommitted,
+        }
+    }
+}
+
+impl MemberAmounts {
+    fn of(member: &MemberShare) -> Self {
+        Self {
+            demand: member.demand(),
+            fair: member.sum(|pod| pod.fair()),
+            share: member.sum(|pod| pod.granted()),
+        }
+    }
+}
+
+impl Step {
+    fn of(pod: &PodShare) -> Self {
+        Self { from: pod.holding.charge(), to: pod.granted() }
+    }
+}

@@ -1,0 +1,136 @@
+//! A plan as a table for people. Pure.
+
+use std::fmt::Write;
+
+use super::plan::{MemberPlan, Plan, PodPlan, PoolPlan};
+use crate::{
+    api::{MemberState, Mode},
+    share::Resource,
+};
+
+/// Columns that are aligned, by the widest cell of each.
+struct Table(Vec<Vec<String>>);
+
+/// The plan as text: for each pool its members, for each member its pods, with what they hold and would hold.
+#[must_use]
+pub fn table(plan: &Plan) -> String {
+    if plan.pools.is_empty() {
+        return "There are no pools.\n".to_owned();
+    }
+    plan.pools.iter().map(pool).collect::<Vec<_>>().join("\n")
+}
+
+fn pool(pool: &PoolPlan) -> String {
+    let resources: Vec<Resource> =
+        Resource::ALL.into_iter().filter(|&it| pool.resources.get(it).is_some()).collect();
+    let mut text = format!("Pool {}/{}", pool.namespace, pool.name);
+    for &resource in &resources {
+        let Some(plan) = pool.resources.get(resource) else { continue };
+        let amount = |amount| resource.readable(amount);
+        let over = if plan.overcommitted { ", overcommitted" } else { "" };
+        let (allocated, capacity) = (amount(plan.allocated), amount(plan.capacity));
+        let _ = write!(text, "  {resource} {allocated} of {capacity}{over}");
+    }
+    if pool.mode == Mode::Observe {
+        text += "  (mode Observe: nothing is changed)";
+    }
+    text += "\n\n";
+
+    let mut rows = Table(vec![head(&resources)]);
+    for member in &pool.members {
+        rows.0.push(member_row(pool, member, &resources));
+        let pods = pool.pods.iter().filter(|pod| pod.member == member.name);
+        rows.0.extend(pods.map(|pod| pod_row(pod, &resources)));
+    }
+    text + &rows.print()
+}
+
+fn head(resources: &[Resource]) -> Vec<String> {
+    let mut head = vec!["MEMBER / POD".to_owned(), "WEIGHT".to_owned()];
+    for resource in resources {
+        let name = resource.name().to_uppercase();
+        head.extend(["USE", "FAIR", "NOW", "PLAN"].map(|column| match column {
+            "USE" => format!("{name}: DEMAND"),
+            column => column.to_owned(),
+        }));
+    }
+    head.push("REMARK".to_owned());
+    head
+}
+
+fn member_row(pool: &PoolPlan, member: &MemberPlan, resources: &[Resource]) -> Vec<String> {
+    let mut row = vec![member.name.clone(), member.weight.to_string()];
+    for &resource in resources {
+        let quantity = |amount| resource.readable(amount);
+        let amounts = member.amounts.get(resource);
+        let pods = pool.pods.iter().filter(|pod| pod.member == member.name);
+        let now = pods.filter_map(|pod| pod.amounts.get(resource)).map(|step| step.from).sum();
+        row.push(amounts.and_then(|it| it.demand).map_or("-".to_owned(), quantity));
+        row.push(amounts.map_or("-".to_owned(), |it| quantity(it.fair)));
+        row.push(quantity(now));
+        row.push(amounts.map_or("-".to_owned(), |it| quantity(it.share)));
+    }
+    row.push(remark(pool, member, resources));
+    row
+}
+
+/// What is lent, to whom, and what stands in the way.
+fn remark(pool: &PoolPlan, member: &MemberPlan, resources: &[Resource]) -> String {
+    let mut remarks = Vec::new();
+    for &resource in resources {
+        for (verb, side, with) in
+            [("lends", "to", &member.lends), ("borrows", "from", &member.borrows)]
+        {
+            let Some(loan) = with.get(resource) else { continue };
+            let amount = resource.readable(loan.amount);
+            let names = loan.members.iter().map(|&i| pool.members[i].name.as_str());
+            let names = names.collect::<Vec<_>>().join(", ");
+            remarks.push(format!("{verb} {amount} of {resource} {side} {names}"));
+        }
+    }
+    let moves = member.state == MemberState::Resizing;
+    if !moves && !member.message.is_empty() {
+        remarks.push(format!("{}: {}", member.reason, member.message));
+    }
+    remarks.join("; ")
+}
+
+fn pod_row(pod: &PodPlan, resources: &[Resource]) -> Vec<String> {
+    let mut row = vec![format!("  {}", pod.name), String::new()];
+    for &resource in resources {
+        let Some(step) = pod.amounts.get(resource) else { continue };
+        let plan = match step.from == step.to {
+            true => "=".to_owned(),
+            false => resource.readable(step.to),
+        };
+        row.extend([String::new(), String::new(), resource.readable(step.from), plan]);
+    }
+    row.push(pod.node.as_ref().map_or("on no node yet".to_owned(), |node| format!("on {node}")));
+    row
+}
+
+impl Table {
+    fn print(&self) -> String {
+        let columns = self.0.iter().map(Vec::len).max().unwrap_or_default();
+        let width = |column: usize| {
+            self.0.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+        };
+        let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+        let mut text = String::new();
+        for row in &self.0 {
+            let mut line = String::new();
+            for (i, (cell, width)) in row.iter().zip(&widths).enumerate() {
+                let last = i + 1 == columns;
+                // Amounts stand to the right.
+                let _ = match i {
+                    0 => write!(line, "{cell:<width$}"),
+                    _ if last => write!(line, "  {cell}"),
+                    _ => write!(line, "  {cell:>width$}"),
+                };
+            }
+            text += line.trim_end();
+            text.push('\n');
+        }
+        text
+    }
+}

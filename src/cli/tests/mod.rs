@@ -1,0 +1,194 @@
+//! Plans of manifests, as a user gets them.
+
+use serde_json::{Value, json};
+
+use super::{
+    explain::{ExplainError, explain},
+    manifests::{self, Manifests},
+    plan::Plan,
+    table::table,
+};
+use crate::observe::Snapshot;
+
+/// What the manifests of a text show.
+fn snapshot(text: &str) -> Snapshot {
+    let objects = manifests::parse("shop.yaml", text).unwrap_or_else(|errors| panic!("{errors}"));
+    Manifests::sort(objects).unwrap().objects.into()
+}
+
+fn shop() -> Snapshot {
+    snapshot(include_str!("shop.yaml"))
+}
+
+/// A pool of one member, and pods of its own.
+fn one_member(spec: &Value, pods: &[Value]) -> Snapshot {
+    let pool = json!({
+        "apiVersion": "weightedshare.dev/v1alpha1",
+        "kind": "WeightedShare",
+        "metadata": {"name": "pool", "namespace": "shop"},
+        "spec": spec,
+    });
+    let items = [&[pool][..], pods].concat();
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    snapshot(&list.to_string())
+}
+
+fn pod(name: &str, resources: &Value) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "shop", "labels": {"app": "web"}},
+        "spec": {"nodeName": "n1", "containers": [{"name": "main", "resources": resources}]},
+    })
+}
+
+fn json_of(snapshot: &Snapshot) -> Value {
+    serde_json::to_value(Plan::of(snapshot)).unwrap()
+}
+
+#[test]
+fn the_table_says_who_holds_what_and_lends_to_whom() {
+    assert_eq!(table(&Plan::of(&shop())), include_str!("shop.txt"));
+    assert_eq!(table(&Plan::of(&Snapshot::default())), "There are no pools.\n");
+}
+
+#[test]
+fn the_json_is_for_programs() {
+    let plan = json_of(&shop());
+    let pool = &plan["pools"][0];
+    assert_eq!(
+        pool["resources"]["cpu"],
+        json!({"capacity": 2000, "allocated": 1805, "overcommitted": false})
+    );
+    assert_eq!(
+        pool["members"][0],
+        json!({
+            "name": "checkout", "weight": 400, "effectiveWeight": 400, "pods": 2,
+            "cpu": {"demand": 864, "fair": 1333, "share": 871},
+            "memory": {"demand": 503_316_480, "fair": 1_431_655_765, "share": 735_401_302},
+            "state": "Resizing", "reason": "Resizing",
+        })
+    );
+    assert_eq!(pool["members"][2]["cpu"], json!({"demand": null, "fair": 334, "share": 334}));
+    assert_eq!(pool["members"][3]["reason"], "TargetNotFound");
+    assert_eq!(
+        pool["pods"][3],
+        json!({
+            "namespace": "shop", "name": "batch-1", "member": "batch", "node": "n2",
+            "cpu": {"from": 200, "to": 334}, "memory": {"from": 268_435_456, "to": 357_913_942},
+        })
+    );
+}
+
+#[test]
+fn a_plan_that_was_carried_out_plans_nothing() {
+    let member = json!({"name": "web", "selector": {"matchLabels": {"app": "web"}}});
+    let mut spec = json!({"capacity": {"cpu": "1"}, "members": [member]});
+    let half = json!({"requests": {"cpu": "500m"}});
+    let plan = Plan::of(&one_member(&spec, &[pod("a", &half), pod("b", &half)]));
+    assert_eq!((plan.changes(), plan.pools[0].members[0].reason), (0, "Settled"));
+    let more = one_member(&spec, &[pod("a", &half)]);
+    assert_eq!(Plan::of(&more).changes(), 1);
+    // A pool that only observes changes nothing.
+    spec["mode"] = json!("Observe");
+    let plan = Plan::of(&one_member(&spec, &[pod("a", &half)]));
+    assert_eq!((plan.changes(), plan.pools[0].members[0].reason), (0, "ModeObserve"));
+    assert_eq!(plan.pools[0].pods[0].amounts.cpu.unwrap().to, 1000);
+}
+
+#[test]
+fn a_pool_that_is_too_small_keeps_what_there_is() {
+    let member = json!({"name": "web", "minPerPod": {"cpu": "600m"}, "selector": {}});
+    let spec = json!({"capacity": {"cpu": "1"}, "members": [member]});
+    let half = json!({"requests": {"cpu": "500m"}});
+    let plan = Plan::of(&one_member(&spec, &[pod("a", &half), pod("b", &half)]));
+    let pool = &plan.pools[0];
+    assert_eq!((plan.changes(), pool.members[0].reason), (0, "PoolTooSmall"));
+    assert_eq!(pool.resources.cpu.unwrap().allocated, 1000);
+}
+
+#[test]
+fn what_cannot_be_resized_is_in_the_plan_as_it_is() {
+    let spec = json!({"capacity": {"cpu": "1"}, "members": [{"name": "web", "selector": {}}]});
+    let none = one_member(
+        &spec,
+        &[pod("none", &json!({})), pod("some", &json!({"requests": {"cpu": 1}}))],
+    );
+    let plan = Plan::of(&none);
+    assert_eq!(plan.pools[0].members[0].reason, "BestEffort");
+    assert_eq!((plan.pools[0].pods.len(), plan.changes()), (2, 0));
+    let text = explain(&none, "shop", "none").unwrap();
+    assert!(text.contains("It is left alone: it has no requests"), "{text}");
+}
+
+#[test]
+fn limits_of_the_namespace_bound_a_pod() {
+    let range = |limits: Value| {
+        json!({
+            "apiVersion": "v1", "kind": "LimitRange",
+            "metadata": {"name": "range", "namespace": "shop"}, "spec": {"limits": [limits]},
+        })
+    };
+    let share = |limits: Value| {
+        let spec = json!({"capacity": {"cpu": "1"}, "members": [{"name": "web", "selector": {}}]});
+        let pods = [pod("a", &json!({"requests": {"cpu": "50m"}})), range(limits)];
+        json_of(&one_member(&spec, &pods))["pools"][0]["pods"][0]["cpu"]["to"].clone()
+    };
+    assert_eq!(share(json!({"type": "Container", "max": {"cpu": "300m"}})), 300);
+    assert_eq!(share(json!({"type": "Pod", "max": {"cpu": "400m"}})), 400);
+    assert_eq!(share(json!({"type": "PersistentVolumeClaim", "max": {"storage": "1Gi"}})), 1000);
+    let floor = json!({"type": "Container", "min": {"cpu": "100m"}});
+    let spec = json!({
+        "capacity": {"cpu": "1"},
+        "members": [{"name": "web", "max": {"cpu": "20m"}, "selector": {}}],
+    });
+    let pods = [pod("a", &json!({"requests": {"cpu": "50m"}})), range(floor)];
+    assert_eq!(json_of(&one_member(&spec, &pods))["pools"][0]["pods"][0]["cpu"]["to"], 100);
+}
+
+#[test]
+fn machines_weigh_by_their_virtual_cpus_and_take_no_more() {
+    let machine = |name: &str, cores: u64| {
+        json!({
+            "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance",
+            "metadata": {"name": name, "namespace": "shop", "uid": name},
+            "spec": {"domain": {"cpu": {"cores": cores}, "ioThreadsPolicy": "shared"}},
+        })
+    };
+    let launcher = |name: &str| {
+        let mut launcher = pod(name, &json!({"requests": {"cpu": "100m", "memory": "1Gi"}}));
+        launcher["metadata"]["labels"] =
+            json!({"kubevirt.io": "virt-launcher", "kubevirt.io/created-by": name});
+        launcher["spec"]["containers"][0]["name"] = json!("compute");
+        launcher
+    };
+    let plan = |capacity: &str, objects: &[Value]| {
+        let member = json!({"name": "vms", "weightPer": "VCPU", "selector": {}});
+        let spec = json!({"capacity": {"cpu": capacity, "memory": "8Gi"}, "members": [member]});
+        json_of(&one_member(&spec, objects))["pools"][0].clone()
+    };
+    let objects = [machine("small", 1), machine("large", 3), launcher("small"), launcher("large")];
+    let pool = plan("1", &objects);
+    assert_eq!(pool["members"][0]["effectiveWeight"], 400);
+    let cpu = |pool: &Value| [0, 1].map(|i| pool["pods"][i]["cpu"]["to"].as_u64().unwrap());
+    assert_eq!(cpu(&pool), [750, 250]);
+    // A guest's memory is left alone.
+    assert_eq!(pool["pods"][0]["memory"]["to"], 1 << 30);
+    // The virtual CPUs and one thread for the disks.
+    assert_eq!(cpu(&plan("20", &objects)), [4000, 2000]);
+    // Of a machine that is not known, nothing is moved.
+    assert_eq!(plan("1", &objects[2..])["members"][0]["reason"], "VirtualMachine");
+}
+
+#[test]
+fn a_share_is_explained_in_words() {
+    let told = ["checkout-1", "checkout-2", "search-1", "batch-1"]
+        .map(|pod| explain(&shop(), "shop", pod).unwrap());
+    assert_eq!(told.join("\n"), include_str!("shop-explained.txt"));
+    let unknown = explain(&shop(), "shop", "nobody").unwrap_err();
+    assert!(matches!(unknown, ExplainError::NoPod { .. }), "{unknown}");
+    let mut alone = shop();
+    alone.pools.clear();
+    let alone = explain(&alone, "shop", "batch-1").unwrap_err();
+    assert!(matches!(alone, ExplainError::NoPool { .. }), "{alone}");
+}
