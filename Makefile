@@ -9,9 +9,9 @@ BINARY := $(CURDIR)/target/$(TARGET)/release/weightedshare
 export WEIGHTEDSHARE_BINARY := $(BINARY)
 E2E := target/debug/e2e
 # Cluster tests share one node: one at a time, one file after the other.
-CLUSTER_TESTS := --test harness --test schema --test states --test examples --test changes --test division
+CLUSTER_TESTS := --test harness --test schema --test states --test examples --test changes --test plan --test division
 
-.PHONY: help demo test lint unit e2e cluster binary crds image clean
+.PHONY: help demo test lint unit e2e cluster binary bench crds image clean
 
 help: ## this list
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ binary: toolchain ## the static binary, for the image
 
 image: binary harness ## an OCI image of it, as an archive, made without an engine
 	@$(E2E) image --binary $(BINARY) --output target/weightedshare.tar
+
+bench: toolchain ## how long the division takes, against sorting as many keys
+	cargo bench -p weightedshare --locked --bench division
 
 crds: toolchain ## crds/, generated from the types
 	cargo run --locked --quiet -- crd > target/crds.yaml && mv target/crds.yaml crds/weightedshares.yaml

@@ -107,7 +107,7 @@ async fn helm(release: &str, chart: &str, more: &[&str]) -> Result<()> {
 }
 
 /// The static binary: what the environment names, or where cargo puts it.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     std::env::var_os(BINARY).map_or_else(
         || root().join("target/x86_64-unknown-linux-musl/release/weightedshare"),
         PathBuf::from,

@@ -169,7 +169,7 @@ impl Holding {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::testing::cases, *};
 
     fn held(amount: u64) -> Held {
         Held { requested: amount, admitted: amount }
@@ -265,7 +265,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(10_000))]
+        #![proptest_config(cases(1))]
 
         #[test]
         fn what_is_split_is_what_is_charged(pod in holdings(), more in 0..5000u64) {

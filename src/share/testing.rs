@@ -4,10 +4,14 @@ use proptest::prelude::ProptestConfig;
 
 use super::Claim;
 
-/// So many cases, or as many as `PROPTEST_CASES` says where that is more.
-pub fn at_least(cases: u32) -> ProptestConfig {
+/// 20,000 cases, or as many as `PROPTEST_CASES` says; of dear ones, one in so many.
+pub fn cases(one_in: u32) -> ProptestConfig {
     let config = ProptestConfig::default();
-    ProptestConfig { cases: config.cases.max(cases), ..config }
+    let wanted = match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => config.cases,
+        None => 20_000,
+    };
+    ProptestConfig { cases: wanted.div_ceil(one_in), ..config }
 }
 
 /// What `fill` gives where the lower bounds fit, by its definition: of all levels at which a claim turns, the highest

@@ -211,7 +211,7 @@ impl Network {
     /// Measures how far each vertex is from a member that lacks something, or back from one with something to
     /// spare.
     fn measure(&mut self, back: bool) {
-        self.clock += self.room.len() as u64 + 1;
+        self.clock += self.room.len() as u64;
         self.reached.clear();
         for source in 0..self.sources.len() {
             let member = self.sources[source];
@@ -229,6 +229,10 @@ impl Network {
         let mut head = 0;
         while let Some(&vertex) = self.reached.get(head) {
             head += 1;
+            if self.sources.len() == 1 && self.spare[vertex as usize] > 0 {
+                // The nearest will do for one.
+                break;
+            }
             let mark = self.mark[vertex as usize] + 1;
             for at in self.around(vertex) {
                 let Near { arc, to } = self.near[at];
@@ -328,10 +332,8 @@ impl Network {
                 }
                 let most = if vertex < self.members { self.caps[arc as usize] } else { 0 };
                 self.flow[arc as usize] = u128::from(most);
-                if most > 0 {
-                    self.room[vertex as usize] += most;
-                    self.room[to as usize] -= most;
-                }
+                self.room[vertex as usize] += most;
+                self.room[to as usize] -= most;
             }
         }
         for &vertex in &self.reached {

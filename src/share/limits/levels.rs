@@ -31,8 +31,7 @@ impl Fitting {
             }
         }
         self.order.clear();
-        let drawing = (0..).zip(&self.members).filter(|(_, member)| member.claim.weight > 0);
-        self.order.extend(drawing.map(|(i, _)| i));
+        self.order.extend(0..self.members.len() as u32);
         let whole = Part { members: 0..self.order.len(), budget: total };
         self.parts.clear();
         if secure {
@@ -73,10 +72,8 @@ impl Fitting {
         let middle = members.partition_point(|&i| self.network.is_reached(i));
         held += members[..middle].iter().map(|&i| self.members[i as usize].floor).sum::<u64>();
         let middle = part.members.start + middle;
-        if middle < part.members.end {
-            let budget = part.budget.saturating_sub(held);
-            self.parts.push(Part { members: middle..part.members.end, budget });
-        }
+        let budget = part.budget.saturating_sub(held);
+        self.parts.push(Part { members: middle..part.members.end, budget });
         self.parts.push(Part { members: part.members.start..middle, budget: held });
     }
 

