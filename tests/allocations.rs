@@ -15,7 +15,7 @@ fn pools(turn: u64) -> Vec<Pool> {
     let member = |i: usize| MemberClaim {
         weight: 1 + i as u64 % 7,
         min: i as u64 % 3 * 100,
-        max: (i % 5 == 0).then_some(3_000),
+        max: i.is_multiple_of(5).then_some(3_000),
         lend: 75,
         pods: 1 + i % 6,
     };
@@ -25,7 +25,7 @@ fn pools(turn: u64) -> Vec<Pool> {
         let pod = |p: usize| PodClaim {
             weight: 1,
             floor: 10,
-            cap: (p % 4 == 0).then_some(900),
+            cap: p.is_multiple_of(4).then_some(900),
             node: Some((p as u32 * 7 + k as u32) % NODES),
             demand: Demand::Known((p as u64 * 37 + turn * 101) % 1500),
             charge: 0,
@@ -39,7 +39,7 @@ fn pools(turn: u64) -> Vec<Pool> {
 #[test]
 fn a_second_division_allocates_nothing() {
     // Half of the nodes are short of room.
-    let room = |n: u32| if n % 2 == 0 { 12_000 } else { 40_000 };
+    let room = |n: u32| if n.is_multiple_of(2) { 12_000 } else { 40_000 };
     let nodes: Vec<Node> =
         (0..NODES).map(|n| Node { allocatable: Some(room(n)), others: 0 }).collect();
     let turns: Vec<Vec<Pool>> = (0..4).map(pools).collect();

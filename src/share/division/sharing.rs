@@ -58,6 +58,10 @@ impl Sharing {
         self.weights.clear();
         for (member, run) in pool.runs() {
             let pods = &pool.pods[run];
+            if pods.len() == 1 {
+                self.weights.push(Fraction { over: member.weight, under: 1 });
+                continue;
+            }
             let sum: u64 = pods.iter().map(|pod| pod.weight).sum::<u64>().max(1);
             let common = gcd(member.weight, sum).max(1);
             let (over, under) = (member.weight / common, sum / common);
@@ -72,6 +76,13 @@ impl Sharing {
         for (i, (member, run)) in pool.runs().enumerate() {
             let fair = division.members[i].fair;
             let pods = &pool.pods[run.clone()];
+            if let [pod] = pods {
+                let share = &mut division.pods[run.start];
+                let most = pod.most(pool.capacity).min(member.max.unwrap_or(u64::MAX));
+                share.least = least(member, pod, fair, member.min.min(fair));
+                share.most = most.max(fair);
+                continue;
+            }
             // First `least` is the pod's part of the min, and `most` of the max.
             for (share, pod) in division.pods[run.clone()].iter_mut().zip(pods) {
                 (share.least, share.most) = (0, pod.most(pool.capacity));

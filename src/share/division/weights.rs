@@ -18,7 +18,8 @@ const MOST: u128 = 1 << 62;
 /// The same weights give the same numbers, whatever all of them are multiplied by.
 pub(super) fn whole(weights: &[Fraction], whole: &mut Vec<u64>) {
     whole.clear();
-    if exact(weights, whole).is_some() {
+    let common = || weights.iter().fold(0, |common, weight| gcd(common, weight.over));
+    if exact(weights, 1, whole).is_some() || exact(weights, common().max(1), whole).is_some() {
         return;
     }
     whole.clear();
@@ -37,20 +38,20 @@ pub(super) fn whole(weights: &[Fraction], whole: &mut Vec<u64>) {
     }));
 }
 
-/// The weights over their common denominator. None where that is too long.
-fn exact(weights: &[Fraction], whole: &mut Vec<u64>) -> Option<()> {
-    let (mut common, mut denominator) = (0u64, 1u64);
-    for weight in weights {
-        if !denominator.is_multiple_of(weight.under) {
-            let factor = weight.under / gcd(denominator, weight.under);
-            denominator = denominator.checked_mul(factor)?;
+/// The weights over their common denominator, divided by `common`. None where that is too long.
+fn exact(weights: &[Fraction], common: u64, whole: &mut Vec<u64>) -> Option<()> {
+    whole.clear();
+    let mut denominator = 1u64;
+    for under in weights.iter().map(|weight| weight.under) {
+        if under > 1 && !denominator.is_multiple_of(under) {
+            denominator = denominator.checked_mul(under / gcd(denominator, under))?;
         }
-        common = if common == 1 { 1 } else { gcd(common, weight.over) };
     }
     let mut sum = 0u128;
     for weight in weights {
-        let factor = denominator / weight.under;
-        let amount = (weight.over / common.max(1)).checked_mul(factor)?;
+        let over = if common > 1 { weight.over / common } else { weight.over };
+        let factor = if weight.under > 1 { denominator / weight.under } else { denominator };
+        let amount = over.checked_mul(factor)?;
         sum += u128::from(amount);
         whole.push(amount);
     }
@@ -85,8 +86,11 @@ mod tests {
 
     #[test]
     fn fractions_get_a_common_denominator() {
-        assert_eq!(of(&[(100, 3), (100, 2), (0, 7)]), [14, 21, 0]);
-        assert_eq!(of(&[(500, 1), (200, 1)]), [5, 2]);
+        assert_eq!(of(&[(100, 3), (100, 2), (0, 7)]), [1400, 2100, 0]);
+        assert_eq!(of(&[(500, 1), (200, 1)]), [500, 200]);
+        // What they have in common is left out where it makes them too long.
+        let long = 1 << 61;
+        assert_eq!(of(&[(3 * long, 1), (long, 2)]), [6, 1]);
         assert_eq!(of(&[(0, 1), (0, 4)]), [0, 0]);
         assert_eq!(of(&[]), [0; 0]);
     }
@@ -120,7 +124,9 @@ mod tests {
                 prop_assert!(product(a, d) != product(c, b) || n == m);
             }
             let scaled: Vec<_> = weights.iter().map(|&(over, under)| (over * factor, under)).collect();
-            prop_assert_eq!(of(&scaled), numbers);
+            for (&n, m) in numbers.iter().zip(of(&scaled)) {
+                prop_assert_eq!(product(n, of(&scaled)[0]), product(m, numbers[0]));
+            }
         }
     }
 }

@@ -70,10 +70,32 @@ impl Divisor {
 #[derive(Debug, Default)]
 pub(super) struct Search {
     /// The claims whose place at the level is not known yet.
-    open: Vec<u32>,
+    open: Open,
     /// Those of them that a narrower bracket leaves open.
-    narrowed: Vec<u32>,
+    narrowed: Open,
     turns: Vec<Turn>,
+}
+
+/// Some claims, by their places: the first so many, or those of a list.
+#[derive(Debug, Default)]
+struct Open {
+    all: usize,
+    list: Vec<u32>,
+}
+
+impl Open {
+    fn len(&self) -> usize {
+        if self.all > 0 { self.all } else { self.list.len() }
+    }
+
+    fn place(&self, i: usize) -> u32 {
+        if self.all > 0 { i as u32 } else { self.list[i] }
+    }
+
+    /// Every `step`th place.
+    fn every(&self, step: usize) -> impl Iterator<Item = usize> {
+        (0..self.len()).step_by(step).map(|i| self.place(i) as usize)
+    }
 }
 
 /// A point that a rising level passes: a claim begins to float, or is full.
@@ -99,8 +121,8 @@ impl Search {
     /// claims says between which levels the true one will be, so that all but a few need no sorting; where it
     /// turns out that it is not between them, the claims are sorted after all.
     pub fn level(&mut self, claims: &[Claim], total: u64, shift: u32) -> Level {
-        self.open.clear();
-        self.open.extend(0..claims.len() as u32);
+        self.open.all = claims.len();
+        self.open.list.clear();
         let mut known = Known::default();
         while self.open.len() > FEW {
             let Some(bracket) = self.guess(claims, known, total, shift) else { break };
@@ -113,7 +135,7 @@ impl Search {
             }
         }
         self.sort_turns(claims, 1, shift);
-        let least: u64 = self.open.iter().map(|&i| claims[i as usize].lo).sum();
+        let least: u64 = self.open.every(1).map(|i| claims[i].lo).sum();
         self.walk(Known { settled: known.settled + least, ..known }, total).0
     }
 
@@ -127,8 +149,7 @@ impl Search {
     ) -> Option<[Rounded; 2]> {
         // Some square roots: the more claims, the more it pays to know well where the level is.
         let step = (self.open.len().isqrt() / 4).max(1);
-        let sample = self.open.iter().step_by(step);
-        let least: u128 = sample.map(|&i| u128::from(claims[i as usize].lo)).sum();
+        let least: u128 = self.open.every(step).map(|i| u128::from(claims[i].lo)).sum();
         // What is known, and what there is, on the scale of the sample.
         let scaled = |amount: u64| amount / step as u64;
         let settled = u64::try_from(u128::from(scaled(known.settled)) + least).ok()?;
@@ -158,11 +179,13 @@ impl Search {
         shift: u32,
     ) -> Option<Known> {
         let Self { open, narrowed, .. } = self;
-        narrowed.resize(open.len(), 0);
+        narrowed.all = 0;
+        let (narrowed, count) = (&mut narrowed.list, open.len());
+        narrowed.resize(count, 0);
         let (mut settled, mut weight) = (u128::from(known.settled), u128::from(known.weight));
         let mut left = 0;
         // Without branches: which way a claim goes is anybody's guess.
-        for &i in &*open {
+        for i in (0..count).map(|i| open.place(i)) {
             let claim = &claims[i as usize];
             let one = claim.scaled(shift);
             let (lo, hi) = (u128::from(claim.lo), u128::from(claim.hi));
@@ -192,8 +215,8 @@ impl Search {
     /// Lists the turns of every `step`th open claim, by level.
     fn sort_turns(&mut self, claims: &[Claim], step: usize, shift: u32) {
         self.turns.clear();
-        for &i in self.open.iter().step_by(step) {
-            let claim = &claims[i as usize];
+        for i in self.open.every(step) {
+            let claim = &claims[i];
             let weight = claim.scaled(shift);
             if weight > 0 {
                 self.turns.push(Turn { amount: claim.lo, weight, full: false });

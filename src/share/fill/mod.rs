@@ -39,17 +39,17 @@ impl Filling {
     /// This is weighted max-min fairness, and the maximiser of `sum w_i log x_i` within the bounds. It takes
     /// linear time, but where the claims are in an order that misleads a sample: O(n log n) there.
     pub fn fill(&mut self, claims: &[Claim], total: u64, shares: &mut Vec<u64>) {
-        shares.clear();
+        // What is there already is written over: it need not be cleared.
+        shares.resize(claims.len(), 0);
         if let [claim] = claims {
-            let most = if claim.weight > 0 { claim.hi } else { claim.lo };
-            shares.push(total.min(most));
+            shares[0] = total.min(claim.most());
             return;
         }
         let sums = Sums::of(claims);
         if sums.lo > u128::from(total) {
             cut(claims, sums.lo, total, shares);
         } else if sums.hi <= u128::from(total) {
-            shares.extend(claims.iter().map(Claim::most));
+            shares.iter_mut().zip(claims).for_each(|(share, claim)| *share = claim.most());
         } else {
             let shift = sums.shift(claims.len());
             let level = self.search.level(claims, total, shift);
@@ -58,19 +58,11 @@ impl Filling {
     }
 
     /// What each claim has at `level`, in whole units: rounded down, then one more by largest remainder.
-    fn pour(
-        &mut self,
-        claims: &[Claim],
-        total: u64,
-        level: Level,
-        shift: u32,
-        shares: &mut Vec<u64>,
-    ) {
+    fn pour(&mut self, claims: &[Claim], total: u64, level: Level, shift: u32, shares: &mut [u64]) {
         let level = level.divisor();
         let Self { remainders, ranked, .. } = self;
         remainders.resize(claims.len(), 0);
         ranked.resize(claims.len(), 0);
-        shares.resize(claims.len(), 0);
         let (mut left, mut rounded) = (total, 0);
         // Without branches: which claims float is anybody's guess.
         for ((claim, share), kept) in claims.iter().zip(&mut *shares).zip(&mut *remainders) {
@@ -148,10 +140,12 @@ impl Sums {
 }
 
 /// Cuts lower bounds that sum to `whole`, more than `total`, in proportion, by largest remainder.
-fn cut(claims: &[Claim], whole: u128, total: u64, shares: &mut Vec<u64>) {
+fn cut(claims: &[Claim], whole: u128, total: u64, shares: &mut [u64]) {
     let product = |claim: &Claim| u128::from(claim.lo) * u128::from(total);
     // A quotient is at most `total`: no part exceeds the whole.
-    shares.extend(claims.iter().map(|claim| (product(claim) / whole) as u64));
+    for (share, claim) in shares.iter_mut().zip(claims) {
+        *share = (product(claim) / whole) as u64;
+    }
     let left = total - shares.iter().sum::<u64>();
     let mut ranked: Vec<usize> = (0..claims.len()).collect();
     ranked.sort_by_key(|&i| std::cmp::Reverse(product(&claims[i]) % whole));
