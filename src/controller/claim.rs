@@ -1,9 +1,9 @@
 //! From a pool and its pods to what the mathematics divides, and back. Pure.
 
 use super::{
-    divide::{Divided, MemberShare, PodShare},
     nodes::Nodes,
     play::{can_move, holding},
+    shares::{Divided, MemberShare, PodShare},
     weigh::{Weighed, WeighedMember},
 };
 use crate::{

@@ -9,6 +9,7 @@ mod nodes;
 mod play;
 mod reconcile;
 mod report;
+mod shares;
 mod standing;
 #[cfg(test)]
 mod tests;
@@ -32,8 +33,9 @@ use kube::{
 };
 use tracing::warn;
 
-pub use divide::{Divided, MemberShare, PodShare, Shares, divide};
+pub use divide::divide;
 pub use error::Error;
+pub use shares::{Divided, MemberShare, PodShare, Shares};
 pub use standing::{Outcome, Standing, of_member};
 pub use weigh::{Weighed, WeighedMember, weigh};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    divide::{Divided, PodShare, Shares},
+    shares::{Divided, PodShare, Shares},
     weigh,
 };
 use crate::{

@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
-    divide::{Divided, MemberShare, PodShare, Shares},
+    shares::{Divided, MemberShare, PodShare, Shares},
     standing::{self, Outcome, Standing},
     weigh::{Weighed, WeighedMember},
 };

@@ -1,6 +1,6 @@
 //! How far each pod and member is on the way to its share, and what stands in the way. Pure.
 
-use super::{divide::Shares, weigh::WeighedMember};
+use super::{shares::Shares, weigh::WeighedMember};
 use crate::{
     actuate::{PodResize, Refusal, RefusalKind},
     api::{MemberState, Mode},

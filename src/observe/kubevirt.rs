@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::pod::amount;
+use super::amount::amount;
 use crate::share::Resource;
 use k8s_openapi::{
     api::core::v1::ResourceRequirements, apimachinery::pkg::apis::meta::v1::ObjectMeta,

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1 as core;
 
-use super::pod::amount;
+use super::amount::amount;
 use crate::share::{PerResource, Resource};
 
 /// Between which amounts the requests and limits of a container and of a pod must be.

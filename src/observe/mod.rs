@@ -1,11 +1,13 @@
 //! The world as it is: pools, pods, nodes and workloads, from the API server's watches to one `Snapshot`.
 
+mod amount;
 mod kubevirt;
 mod limit_range;
 mod look;
 mod metrics;
 mod objects;
 mod pod;
+mod qos;
 mod snapshot;
 mod strip;
 #[cfg(test)]
@@ -21,7 +23,8 @@ pub use limit_range::{Limits, Range};
 pub use look::{LookError, look};
 pub use metrics::{ContainerMetrics, NodeMetrics, PodMetrics};
 pub use objects::Objects;
-pub use pod::{Container, FIELD_MANAGER, Obstacle, Owner, Pod, Qos, Resize};
+pub use pod::{Container, FIELD_MANAGER, Obstacle, Owner, Pod, Resize};
+pub use qos::Qos;
 pub use snapshot::{Node, Snapshot};
 pub use workload::{Template, TemplateContainer, Workload};
 pub use world::{Changes, Guarded, World};

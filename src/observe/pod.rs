@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{
-    api::core::v1 as core, apimachinery::pkg::api::resource::Quantity,
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
+use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
-use crate::share::{
-    self, Bytes, Held, Holding, InitContainer, MilliCpu, PerResource, Play, Resource,
+use super::{
+    Qos,
+    amount::{amount, limit},
 };
+use crate::share::{self, Held, Holding, InitContainer, PerResource, Play, Resource};
 
 /// The field manager of everything that we write.
 pub const FIELD_MANAGER: &str = "weightedshare";
@@ -66,18 +65,6 @@ pub struct Owner {
     pub kind: String,
     /// Its name.
     pub name: String,
-}
-
-/// The quality of service class, which no resize may change.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Qos {
-    /// Requests equal limits, everywhere.
-    Guaranteed,
-    /// Some request or limit is set.
-    #[default]
-    Burstable,
-    /// No request and no limit is set.
-    BestEffort,
 }
 
 /// A regular container of a pod.
@@ -187,7 +174,7 @@ impl Pod {
             node: spec.and_then(|spec| spec.node_name.clone()).filter(|name| !name.is_empty()),
             finished: matches!(phase(pod), "Succeeded" | "Failed"),
             terminating: meta.deletion_timestamp.is_some(),
-            qos: qos(pod),
+            qos: Qos::of(pod),
             containers: containers
                 .iter()
                 .map(|container| read_container(container, statuses))
@@ -294,42 +281,10 @@ fn obstacle(pod: &core::Pod) -> Option<Obstacle> {
         Some(Obstacle::Windows)
     } else if spec.resources.is_some() {
         Some(Obstacle::PodLevelResources)
-    } else if qos(pod) == Qos::BestEffort {
+    } else if Qos::of(pod) == Qos::BestEffort {
         Some(Obstacle::BestEffort)
     } else {
         None
-    }
-}
-
-/// The class that the status says; of a pod that no API server has seen, the class that it will have.
-fn qos(pod: &core::Pod) -> Qos {
-    match pod.status.as_ref().and_then(|status| status.qos_class.as_deref()) {
-        Some("Guaranteed") => return Qos::Guaranteed,
-        Some("BestEffort") => return Qos::BestEffort,
-        Some(_) => return Qos::Burstable,
-        None => {}
-    }
-    let Some(spec) = &pod.spec else { return Qos::Burstable };
-    let all: Vec<&core::Container> =
-        spec.containers.iter().chain(spec.init_containers.iter().flatten()).collect();
-    let request = |container: &core::Container, resource| {
-        let resources = container.resources.as_ref()?;
-        amount(resources.requests.as_ref(), resource)
-    };
-    let each = |holds: &dyn Fn(&core::Container, Resource) -> bool| {
-        all.iter().all(|container| Resource::ALL.iter().all(|&resource| holds(container, resource)))
-    };
-    if each(&|container, resource| {
-        request(container, resource).or(limit(container, resource)).unwrap_or_default() == 0
-    }) {
-        Qos::BestEffort
-    } else if each(&|container, resource| {
-        let limit = limit(container, resource);
-        limit.is_some_and(|limit| limit > 0) && request(container, resource).or(limit) == limit
-    }) {
-        Qos::Guaranteed
-    } else {
-        Qos::Burstable
     }
 }
 
@@ -366,22 +321,6 @@ fn held(
         .and_then(|resources| amount(resources.requests.as_ref(), resource));
     // A container that no kubelet has spoken of yet holds what its spec says.
     Held { requested, admitted: allocated.max(actual).unwrap_or(requested) }
-}
-
-fn limit(container: &core::Container, resource: Resource) -> Option<u64> {
-    amount(container.resources.as_ref()?.limits.as_ref(), resource)
-}
-
-/// The amount of `resource` in `quantities`, rounded up as Kubernetes does. None where it is not named.
-pub(super) fn amount(
-    quantities: Option<&BTreeMap<String, Quantity>>,
-    resource: Resource,
-) -> Option<u64> {
-    let quantity = &quantities?.get(resource.name())?.0;
-    Some(match resource {
-        Resource::Cpu => MilliCpu::rounded_up(quantity).unwrap_or_default().0,
-        Resource::Memory => Bytes::rounded_up(quantity).unwrap_or_default().0,
-    })
 }
 
 fn read_resize(pod: &core::Pod) -> Resize {

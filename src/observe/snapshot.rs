@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1 as core;
 
 use super::{
+    amount::amount,
     kubevirt::Machine,
     limit_range::Limits,
-    pod::{Owner, Pod, amount},
+    pod::{Owner, Pod},
     workload::{Template, Workload},
 };
 use crate::{

@@ -7,7 +7,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::pod::{Owner, amount};
+use super::{amount::amount, pod::Owner};
 use crate::share::{PerResource, Resource};
 
 /// What is read of a ReplicaSet, StatefulSet, DaemonSet or Job.

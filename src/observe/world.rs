@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt::Debug,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use futures::{Stream, StreamExt, future, stream};
@@ -104,7 +104,7 @@ impl World {
             pools: Snapshot::by_age(
                 pools.iter().filter_map(|pool| pool.0.as_ref().ok().cloned()).collect(),
             ),
-            pods: Snapshot::in_order(self.pods().iter().map(Pod::read).collect()),
+            pods: Snapshot::in_order(self.pods()),
             workloads: self.workloads(),
             nodes: self.nodes.state().iter().map(|it| (it.name_any(), Node::read(it))).collect(),
             limits,
@@ -113,26 +113,21 @@ impl World {
     }
 
     /// The pods of the cache, each at least as new as the last answer to a write of ours.
-    fn pods(&self) -> Vec<core::Pod> {
-        let seen = self.pods.state();
+    fn pods(&self) -> Vec<Pod> {
         let mut written = self.lock();
-        if written.is_empty() {
-            return seen.iter().map(|pod| core::Pod::clone(pod)).collect();
-        }
         let mut ahead = HashMap::new();
-        let pods = seen
-            .iter()
-            .map(|pod| {
-                let uid = pod.uid().unwrap_or_default();
-                match written.remove(&uid) {
-                    Some(answer) if pod.metadata.generation < answer.metadata.generation => {
-                        ahead.insert(uid, answer.clone());
-                        answer
-                    }
-                    _ => core::Pod::clone(pod),
+        let read = |pod: &Arc<core::Pod>| {
+            let answer = pod.metadata.uid.as_ref().and_then(|uid| written.remove_entry(uid));
+            match answer {
+                Some((uid, answer)) if pod.metadata.generation < answer.metadata.generation => {
+                    let newer = Pod::read(&answer);
+                    ahead.insert(uid, answer);
+                    newer
                 }
-            })
-            .collect();
+                _ => Pod::read(pod),
+            }
+        };
+        let pods = self.pods.state().iter().map(read).collect();
         // What is left belongs to pods that are gone.
         *written = ahead;
         pods

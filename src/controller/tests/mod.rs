@@ -10,10 +10,11 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use serde_json::{Value, json};
 
 use super::{
-    divide::{Shares, divide},
+    divide::divide,
     events::{self, Notice},
     moves,
     report::{self, cpu_shares, cpu_weight},
+    shares::Shares,
     standing::Outcome,
     weigh::{Weighed, weigh},
 };

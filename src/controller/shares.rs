@@ -1,0 +1,114 @@
+//! What a division comes to: for each pool, member and pod.
+
+use crate::{
+    observe::Pod,
+    share::{self, Demand, Holding, MemberClaim, PerResource, PodClaim},
+};
+
+/// The division of one resource of a pool.
+#[derive(Debug)]
+pub struct Divided<'a> {
+    /// What there is to divide, in units of the resource.
+    pub capacity: u64,
+    /// The members, in the order of the spec.
+    pub members: Vec<MemberShare<'a>>,
+    /// The minima together exceed what can be divided.
+    pub overcommitted: bool,
+    /// Not even the least that each pod needs fits: nothing is changed. With what would be needed.
+    pub too_small: Option<u128>,
+    /// What the pods that are being deleted still hold.
+    pub leaving: u64,
+    /// Some pod is being deleted, or still holds more than it is granted: room for the others is on its way.
+    pub frees_room: bool,
+}
+
+/// One resource of one member.
+#[derive(Debug)]
+pub struct MemberShare<'a> {
+    /// What it claims: its weight beside the other members, and its bounds, without the pods that are left alone.
+    pub claim: MemberClaim,
+    /// What its nodes keep it from owning.
+    pub unplaceable: u64,
+    /// The full node that would have to be freed for that.
+    pub full_node: Option<&'a str>,
+    /// Its pods, by name.
+    pub pods: Vec<PodShare<'a>>,
+}
+
+/// One resource of one pod.
+#[derive(Debug)]
+pub struct PodShare<'a> {
+    /// The pod.
+    pub pod: &'a Pod,
+    /// What it holds, and how that may move.
+    pub holding: Holding,
+    /// What it claims. None: it is left alone, at what it holds.
+    pub claim: Option<PodClaim>,
+    /// What it owns, and what it is to be charged. None: it stays at what it holds.
+    pub share: Option<share::PodShare>,
+}
+
+impl PodShare<'_> {
+    /// What it is to be charged: its share, or what it holds where it is left alone.
+    #[must_use]
+    pub fn granted(&self) -> u64 {
+        self.share.map_or_else(|| self.holding.charge(), |share| share.share)
+    }
+
+    /// What it was measured to have a use for. None: nobody knows.
+    #[must_use]
+    pub fn demand(&self) -> Option<u64> {
+        match self.claim?.demand {
+            Demand::Unknown => None,
+            known => Some(known.of(self.fair())),
+        }
+    }
+
+    /// What it owns: its fair share, or what it holds where it is left alone.
+    #[must_use]
+    pub fn fair(&self) -> u64 {
+        self.share.map_or_else(|| self.holding.charge(), |share| share.fair)
+    }
+}
+
+impl MemberShare<'_> {
+    /// What `of` says of its pods, in all.
+    pub fn sum(&self, of: impl Fn(&PodShare) -> u64) -> u64 {
+        self.pods.iter().map(of).sum()
+    }
+
+    /// What it was measured to have a use for. None where that is unknown of some pod.
+    #[must_use]
+    pub fn demand(&self) -> Option<u64> {
+        let known = self.pods.iter().any(|pod| pod.demand().is_some());
+        // A pod of which nobody knows is taken to need what it owns.
+        known.then(|| self.sum(|pod| pod.demand().unwrap_or_else(|| pod.fair())))
+    }
+}
+
+impl<'a> Divided<'a> {
+    /// All its pods.
+    pub fn pods(&self) -> impl Iterator<Item = &PodShare<'a>> {
+        self.members.iter().flat_map(|member| &member.pods)
+    }
+
+    /// What `of` says of its pods, in all.
+    pub fn sum(&self, of: impl Fn(&PodShare) -> u64) -> u64 {
+        self.pods().map(of).sum()
+    }
+
+    /// What all pods of the pool are charged, those that are being deleted too.
+    #[must_use]
+    pub fn charged(&self) -> u64 {
+        self.sum(|pod| pod.holding.charge()) + self.leaving
+    }
+
+    /// What pods hold less than they own, as others on their node have a use for it.
+    #[must_use]
+    pub fn lent(&self) -> u64 {
+        self.sum(|pod| pod.granted().saturating_sub(pod.fair()))
+    }
+}
+
+/// One pool, divided: each resource that it names.
+pub type Shares<'a> = PerResource<Option<Divided<'a>>>;

@@ -1,0 +1,24 @@
+//! Quantities of the API as amounts.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::api::resource::Quantity};
+
+use crate::share::{Bytes, MilliCpu, Resource};
+
+/// The amount of `resource` in `quantities`, rounded up as Kubernetes does. None where it is not named.
+pub(super) fn amount(
+    quantities: Option<&BTreeMap<String, Quantity>>,
+    resource: Resource,
+) -> Option<u64> {
+    let quantity = &quantities?.get(resource.name())?.0;
+    Some(match resource {
+        Resource::Cpu => MilliCpu::rounded_up(quantity).unwrap_or_default().0,
+        Resource::Memory => Bytes::rounded_up(quantity).unwrap_or_default().0,
+    })
+}
+
+/// The limit of a container.
+pub(super) fn limit(container: &core::Container, resource: Resource) -> Option<u64> {
+    amount(container.resources.as_ref()?.limits.as_ref(), resource)
+}
