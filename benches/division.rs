@@ -10,6 +10,13 @@ use weightedshare::share::{
     Claim, Demand, Divider, Division, Filling, Idle, MemberClaim, Node, PodClaim, Pool,
 };
 
+/// Whether a row is wanted: all are, or those that contain an argument of `cargo bench -- ARGUMENT`.
+fn is_wanted(what: &str) -> bool {
+    let mut wanted =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).peekable();
+    wanted.peek().is_none() || wanted.any(|wanted| what.contains(&wanted))
+}
+
 /// How long a row is measured at least, sorting and dividing in turns.
 const TIME: Duration = Duration::from_secs(2);
 
@@ -51,6 +58,9 @@ struct Size {
 
 /// Divides a random pool of that size, on nodes of which `bind` percent are short of room, again and again.
 fn divide(random: &mut Random, what: &str, size: &Size, bind: u64, bar: Option<f64>) {
+    if !is_wanted(what) {
+        return;
+    }
     let pool = pool(random, size);
     let mut divisions: Vec<Division> = Vec::new();
     let mut divider = Divider::default();
@@ -102,6 +112,9 @@ fn claim(random: &mut Random) -> Claim {
 
 /// Measures `work` and the sorting of `keys` keys in turns, and prints the best of each.
 fn row(random: &mut Random, what: &str, keys: usize, bar: Option<f64>, mut work: impl FnMut()) {
+    if !is_wanted(what) {
+        return;
+    }
     let keys: Vec<u64> = (0..keys).map(|_| random.next()).collect();
     let (mut sorting, mut working) = (Duration::MAX, Duration::MAX);
     let began = Instant::now();

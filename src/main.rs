@@ -46,7 +46,7 @@ async fn main() -> ExitCode {
 }
 
 async fn plan(arguments: PlanArguments) -> Result<ExitCode, String> {
-    let mut plan = Plan::of(&snapshot(&arguments.source).await?);
+    let mut plan = Plan::of(&snapshot(&arguments.source).await?.0);
     if let Some(namespace) = &arguments.namespace {
         plan.keep(namespace);
     }
@@ -61,16 +61,19 @@ async fn plan(arguments: PlanArguments) -> Result<ExitCode, String> {
 }
 
 async fn explain(arguments: ExplainArguments) -> Result<(), String> {
-    let snapshot = snapshot(&arguments.source).await?;
-    let text = explain::explain(&snapshot, &arguments.namespace, &arguments.pod);
+    let (snapshot, namespace) = snapshot(&arguments.source).await?;
+    let namespace = arguments.namespace.unwrap_or(namespace);
+    let text = explain::explain(&snapshot, &namespace, &arguments.pod);
     say(&text.map_err(|error| error.to_string())?)
 }
 
-/// Reads the files, or looks at the cluster where there are none.
-async fn snapshot(source: &Source) -> Result<Snapshot, String> {
+/// Reads the files, or looks at the cluster where there are none; with the namespace that is meant where none is named.
+async fn snapshot(source: &Source) -> Result<(Snapshot, String), String> {
     if source.files.is_empty() {
-        let objects = observe::look(&client().await?, source.metrics).await;
-        return objects.map(Snapshot::from).map_err(|error| error.to_string());
+        let client = client().await?;
+        let objects = observe::look(&client, source.metrics).await;
+        let snapshot = objects.map(Snapshot::from).map_err(|error| error.to_string())?;
+        return Ok((snapshot, client.default_namespace().to_owned()));
     }
     let manifests = manifests::read(&source.files, std::io::stdin());
     let manifests =
@@ -79,7 +82,7 @@ async fn snapshot(source: &Source) -> Result<Snapshot, String> {
         let others = manifests.others.iter().map(|(kind, count)| format!("{count} {kind}"));
         eprintln!("left out: {}", others.collect::<Vec<_>>().join(", "));
     }
-    Ok(manifests.objects.into())
+    Ok((manifests.objects.into(), "default".to_owned()))
 }
 
 /// Prints a text; who stopped reading it has seen enough.

@@ -56,9 +56,9 @@ pub struct PlanArguments {
 pub struct ExplainArguments {
     /// The name of the pod.
     pub pod: String,
-    /// Its namespace.
-    #[arg(short, long, default_value = "default")]
-    pub namespace: String,
+    /// Its namespace. Without it: that of the kubeconfig's context, or default.
+    #[arg(short, long)]
+    pub namespace: Option<String>,
     /// Where to look.
     #[command(flatten)]
     pub source: Source,

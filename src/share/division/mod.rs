@@ -191,3 +191,9 @@ impl PodClaim {
         self.cap.unwrap_or(capacity).max(self.floor)
     }
 }
+
+/// So many percent (100 at most) of an amount, rounded down.
+fn percent(percent: u8, amount: u64) -> u64 {
+    let percent = u64::from(percent.min(100));
+    amount / 100 * percent + amount % 100 * percent / 100
+}

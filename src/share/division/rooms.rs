@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, ops::Range};
 
-use super::{Bounds, Claim, Division, Fair, Filling, Fitting, Node, PodShare, Pool, Wish};
+use super::{Bounds, Claim, Division, Fair, Filling, Fitting, Node, PodShare, Pool, Wish, percent};
 
 /// The buffers of the fitting.
 #[derive(Debug, Default)]
@@ -42,9 +42,8 @@ struct Stake {
 impl Node {
     /// What it can hold for the pods of all pools, less what a pool leaves free there.
     fn room(&self, reserve: u8) -> Option<u64> {
-        let allocatable = u128::from(self.allocatable?) * u128::from(100 - reserve.min(100)) / 100;
-        // No more than what is allocatable.
-        Some((allocatable as u64).saturating_sub(self.others))
+        let kept = 100 - reserve.min(100);
+        Some(percent(kept, self.allocatable?).saturating_sub(self.others))
     }
 }
 

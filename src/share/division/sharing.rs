@@ -1,7 +1,7 @@
 //! Who holds what while others leave it idle: the second stage of the division, on each node by itself.
 
 use super::{
-    Claim, Demand, Division, Filling, Idle, MemberClaim, PodClaim, Pool, Verdict,
+    Claim, Demand, Division, Filling, Idle, MemberClaim, PodClaim, Pool, Verdict, percent,
     weights::{self, Fraction, gcd},
 };
 
@@ -178,7 +178,5 @@ impl Sharing {
 /// The least that a pod holds: its fair share less what it lends. `min` is its part of its member's.
 fn least(member: &MemberClaim, pod: &PodClaim, fair: u64, min: u64) -> u64 {
     let used = fair.min(min.max(pod.demand.of(fair)));
-    let lent = u128::from(fair - used) * u128::from(member.lend.min(100)) / 100;
-    // No more than the fair share.
-    pod.floor.min(fair).max(fair - lent as u64)
+    pod.floor.min(fair).max(fair - percent(member.lend, fair - used))
 }
