@@ -8,7 +8,7 @@ use super::{
     plan::Plan,
     table::table,
 };
-use crate::observe::Snapshot;
+use crate::observe::{Qos, Snapshot};
 
 /// What the manifests of a text show.
 fn snapshot(text: &str) -> Snapshot {
@@ -191,4 +191,41 @@ fn a_share_is_explained_in_words() {
     alone.pools.clear();
     let alone = explain(&alone, "shop", "batch-1").unwrap_err();
     assert!(matches!(alone, ExplainError::NoPool { .. }), "{alone}");
+}
+
+#[test]
+fn a_pod_that_a_busy_node_holds_back_wants_more() {
+    let demand = |node_uses: &str| {
+        let spec = json!({"capacity": {"cpu": "1"}, "members": [{"name": "web", "selector": {}}]});
+        let metrics = json!({
+            "apiVersion": "metrics.k8s.io/v1beta1", "kind": "PodMetrics",
+            "metadata": {"name": "a", "namespace": "shop"},
+            "containers": [{"name": "main", "usage": {"cpu": "450m"}}],
+        });
+        let of_node = json!({
+            "apiVersion": "metrics.k8s.io/v1beta1", "kind": "NodeMetrics",
+            "metadata": {"name": "n1"}, "usage": {"cpu": node_uses},
+        });
+        let node = json!({
+            "apiVersion": "v1", "kind": "Node",
+            "metadata": {"name": "n1"}, "status": {"allocatable": {"cpu": "2", "memory": "1Gi"}},
+        });
+        let objects = [pod("a", &json!({"requests": {"cpu": "500m"}})), metrics, of_node, node];
+        json_of(&one_member(&spec, &objects))["pools"][0]["members"][0]["cpu"]["demand"].clone()
+    };
+    assert_eq!(demand("1899m"), 540);
+    // At 95 % of what the node can allocate: no less than it owns.
+    assert_eq!(demand("1900m"), 1000);
+}
+
+#[test]
+fn the_class_of_a_pod_that_no_api_server_has_seen_is_worked_out() {
+    let spec = json!({"capacity": {"cpu": "1"}, "members": [{"name": "web", "selector": {}}]});
+    let qos = |resources: Value| one_member(&spec, &[pod("a", &resources)]).pods[0].qos;
+    let both = json!({"cpu": "1", "memory": "1Gi"});
+    assert_eq!(qos(json!({"limits": both})), Qos::Guaranteed);
+    assert_eq!(qos(json!({"limits": both, "requests": {"cpu": "1"}})), Qos::Guaranteed);
+    assert_eq!(qos(json!({"limits": both, "requests": {"cpu": "900m"}})), Qos::Burstable);
+    assert_eq!(qos(json!({"limits": {"cpu": "1"}})), Qos::Burstable);
+    assert_eq!(qos(json!({"requests": {"cpu": "0"}})), Qos::BestEffort);
 }
