@@ -11,7 +11,7 @@ E2E := target/debug/e2e
 # Cluster tests share one node: one at a time, one file after the other.
 CLUSTER_TESTS := --test harness --test schema --test states --test examples --test changes --test plan --test division
 
-.PHONY: help demo test lint unit e2e cluster binary bench crds image clean
+.PHONY: help demo test lint unit e2e cluster binary bench crds docs pictures image clean
 
 help: ## this list
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,12 @@ bench: toolchain ## how long the division takes, against sorting as many keys
 
 crds: toolchain ## crds/, generated from the types
 	cargo run --locked --quiet -- crd > target/crds.yaml && mv target/crds.yaml crds/weightedshares.yaml
+
+docs: toolchain pictures ## what the documents show, written anew: outputs and pictures
+	WRITE_DOCS=1 cargo test -p weightedshare --locked --test docs
+
+pictures: toolchain ## docs/pictures/*.svg, drawn from the code
+	cargo run -p weightedshare --locked --quiet --example pictures
 
 harness: toolchain
 	cargo build -p e2e --locked

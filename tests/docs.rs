@@ -1,0 +1,215 @@
+//! The documents keep to what the program does.
+//!
+//! A `console` block is run anew, and must show what comes out of it; it works on the `yaml` blocks of its document
+//! that begin with the name of a file. `make docs` writes what comes out.
+
+use std::{
+    env,
+    error::Error,
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+use weightedshare::{
+    api,
+    cli::{
+        manifests::{self, Manifests},
+        plan::Plan,
+    },
+    observe::Snapshot,
+};
+
+type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The documents, with their texts.
+fn documents() -> Result<Vec<(PathBuf, String)>> {
+    let mut paths = vec![root().join("README.md"), root().join("ARCHITECTURE.md")];
+    for entry in fs::read_dir(root().join("docs"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "md") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    paths.into_iter().map(|path| Ok((path.clone(), fs::read_to_string(path)?))).collect()
+}
+
+/// An empty folder for one document, in which `docs` is that of the repository.
+fn folder(document: &Path) -> Result<PathBuf> {
+    let name = document.file_stem().unwrap_or_default();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => fs::create_dir_all(&folder)?,
+    }
+    std::os::unix::fs::symlink(root().join("docs"), folder.join("docs"))?;
+    Ok(folder)
+}
+
+/// What a command prints in the folder, as in a terminal.
+fn run(folder: &Path, command: &str) -> Result<String> {
+    let binary = Path::new(env!("CARGO_BIN_EXE_weightedshare")).parent();
+    let paths = binary
+        .map(Path::to_owned)
+        .into_iter()
+        .chain(env::var_os("PATH").iter().flat_map(env::split_paths).collect::<Vec<_>>());
+    let output = Command::new("sh")
+        .args(["-c", &format!("({command}) 2>&1")])
+        .current_dir(folder)
+        .env("PATH", env::join_paths(paths)?)
+        .env("KUBECONFIG", "/dev/null")
+        .output()?;
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The document with what its commands print now, and how many there are.
+fn retold(folder: &Path, text: &str) -> Result<(String, usize)> {
+    let (mut told, mut commands, mut fence) = (String::new(), 0, "");
+    let mut block = String::new();
+    for line in text.lines() {
+        if let Some(tag) = line.strip_prefix("```") {
+            if let ("yaml", Some(name)) = (fence, block.lines().next().and_then(file_name)) {
+                fs::write(folder.join(name), &block)?;
+            }
+            block.clear();
+            fence = if fence.is_empty() { tag } else { "" };
+        } else if fence == "console" {
+            if let Some(command) = line.strip_prefix("$ ") {
+                commands += 1;
+                told += &format!("{line}\n{}", run(folder, command)?);
+            }
+            continue;
+        } else {
+            block += line;
+            block.push('\n');
+        }
+        told += line;
+        told.push('\n');
+    }
+    Ok((told, commands))
+}
+
+/// The name in the first line of a block: `# shop.yaml`, and what else it says.
+fn file_name(line: &str) -> Option<&str> {
+    let name = line.strip_prefix("# ")?.split([' ', ':']).next()?;
+    name.ends_with(".yaml").then_some(name)
+}
+
+#[test]
+fn what_the_commands_print_is_what_the_documents_say() -> Result {
+    let (mut of_division, mut all) = (0, 0);
+    for (path, text) in documents()? {
+        let (told, commands) = retold(&folder(&path)?, &text)?;
+        if env::var_os("WRITE_DOCS").is_some() {
+            fs::write(&path, &told)?;
+        } else if told != text {
+            let (is, now) =
+                text.lines().zip(told.lines()).find(|(a, b)| a != b).unwrap_or_default();
+            panic!("{}:\nit says\n  {is}\nbut now it is\n  {now}", path.display());
+        }
+        all += commands;
+        of_division += if path.ends_with("docs/division.md") { commands } else { 0 };
+    }
+    assert!(of_division >= 8 && all >= 16, "{of_division} examples of the division, {all} in all");
+    Ok(())
+}
+
+/// The pieces of a text between backticks, without fenced blocks.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    let fenced = text.split("```").step_by(2);
+    fenced.flat_map(|part| part.split('`').skip(1).step_by(2))
+}
+
+/// Whether the source of a file defines a name.
+fn defines(source: &str, name: &str) -> bool {
+    let words = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let ends = |rest: &str| !rest.starts_with(|it: char| it.is_alphanumeric() || it == '_');
+    words.into_iter().any(|line| {
+        ["fn", "struct", "enum", "const", "type", "mod"].iter().any(|kind| {
+            let found = line.split_once(&format!("{kind} {name}"));
+            found.is_some_and(|(_, rest)| ends(rest))
+        })
+    })
+}
+
+#[test]
+fn the_names_in_the_documents_are_in_the_source() -> Result {
+    let mut names = 0;
+    for (path, text) in documents()? {
+        for code in code(&text).filter(|code| code.starts_with("src/") && code.contains("::")) {
+            let Some((file, name)) = code.split_once("::") else { continue };
+            let source = fs::read_to_string(root().join(file))
+                .map_err(|error| format!("{}: {code}: {error}", path.display()))?;
+            assert!(defines(&source, name), "{}: {file} has no {name}", path.display());
+            names += 1;
+        }
+    }
+    assert!(names > 10, "{names} names");
+    Ok(())
+}
+
+/// Whether the schema of the CRD has a field: `spec.members[].weight`.
+fn has_field(crd: &Value, field: &str) -> bool {
+    let mut schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    for step in field.split('.') {
+        schema = &schema["properties"][step.trim_end_matches("[]")];
+        if step.ends_with("[]") {
+            schema = &schema["items"];
+        }
+    }
+    !schema.is_null()
+}
+
+#[test]
+fn the_fields_in_the_documents_are_in_the_crd() -> Result {
+    let crd: Value = serde_yaml_ng::from_str(&api::crd_yaml()?)?;
+    let mut fields = 0;
+    for (path, text) in documents()? {
+        for field in code(&text).filter(|code| code.starts_with("spec.")) {
+            assert!(has_field(&crd, field), "{}: the CRD has no {field}", path.display());
+            fields += 1;
+        }
+    }
+    assert!(fields > 10 && !has_field(&crd, "spec.members[].weigh"), "{fields} fields");
+    Ok(())
+}
+
+#[test]
+fn the_links_lead_to_files() -> Result {
+    for (path, text) in documents()? {
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            let target = path.parent().unwrap_or(root()).join(link);
+            let there = link.is_empty() || link.contains("://") || target.exists();
+            assert!(there, "{}: there is no {link}", path.display());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_sum_of_the_idea_is_that_of_its_example() -> Result {
+    let path = root().join("docs/idea.md");
+    let text = fs::read_to_string(&path)?;
+    retold(&folder(Path::new("sum.md"))?, &text)?;
+    let manifests =
+        fs::read_to_string(Path::new(env!("CARGO_TARGET_TMPDIR")).join("sum/idea.yaml"))?;
+    let objects = Manifests::sort(manifests::parse("idea.yaml", &manifests)?)?.objects;
+    let plan = Plan::of(&Snapshot::from(objects));
+    let pool = &plan.pools[0];
+    let members = pool.members.iter().filter_map(|member| member.amounts.cpu);
+    let (mut products, mut sum) = (Vec::new(), 0);
+    for member in members {
+        let demand = member.demand.ok_or("a member whose demand is unknown")?;
+        products.push(format!("{}/{demand} x {demand}", member.share));
+        sum += member.share;
+    }
+    let said = format!("{sum} = {}", products.join(" + "));
+    assert!(text.contains(&said), "docs/idea.md does not say: {said}");
+    Ok(())
+}
