@@ -93,7 +93,11 @@ fn water() -> String {
     let (wide, high, floor) = (0.65, 80.0, 290.0);
     let height = |amount: u64, weight: u64| amount as f64 / weight as f64 * high;
 
-    let mut picture = Picture::new(760, 350, "1200m fill vessels as wide as their weights");
+    let mut picture = Picture::new(
+        760,
+        350,
+        "1200m in vessels as wide as their weights: one level L, but for min and max",
+    );
     let mut x = 40.0;
     for ((name, claim), &share) in members.iter().zip(&shares) {
         let width = claim.weight as f64 * wide;
@@ -169,7 +173,7 @@ fn stages() -> String {
         330,
         "A pool of 1600m on two nodes: what each pod owns, and what it holds",
     );
-    let (left, wide) = (110.0, 0.42);
+    let (left, wide) = (110.0, 0.4);
     let mut y = 68.0;
     for node in 0..2 {
         let here = |i: &usize| nodes[*i] == node;
@@ -189,7 +193,7 @@ fn stages() -> String {
                 true => format!("lends {}m", fair - share),
                 false => format!("borrows {}m", share - fair),
             };
-            let told = format!("owns {fair}m, uses {}m, {told}, holds {share}m", demands[i]);
+            let told = format!("owns {fair}m, needs {}m, {told}, holds {share}m", demands[i]);
             picture.text("", end, y + 19.0, &told);
             y += 40.0;
         }
