@@ -125,7 +125,7 @@ impl Story<'_, '_> {
         lines.push(format!("  {}", self.fair_of_member(resource, divided, member)));
         if let Some(node) = member.full_node {
             lines.push(format!(
-                "  Its nodes have no room for {} more that it would own: node {node} is full.",
+                "  Its nodes have no room for {} of that: to give it all, free node {node}, or move pods elsewhere.",
                 amount(member.unplaceable)
             ));
         }
@@ -173,6 +173,7 @@ impl Story<'_, '_> {
         let weights: u64 = weights.map(|member| member.claim.weight).fold(0, u64::saturating_add);
         let fair: u64 =
             member.sum(|pod| pod.share.map_or(0, |share| share.fair)) + member.unplaceable;
+        let verb = if member.unplaceable > 0 { "is to own" } else { "owns" };
         let per = match spec.weight_per {
             WeightPer::Member => String::new(),
             WeightPer::Replica => format!(" ({} for each pod)", spec.weight),
@@ -191,7 +192,7 @@ impl Story<'_, '_> {
             None => "by weight, beside what bounds the others".to_owned(),
         };
         format!(
-            "Member {} weighs {}{per} of {weights} in all, and owns {}: {why}.",
+            "Member {} weighs {}{per} of {weights} in all, and {verb} {}: {why}.",
             spec.name,
             member.claim.weight,
             resource.readable(fair),

@@ -83,6 +83,9 @@ pub struct MemberPlan {
     /// Why, in a sentence.
     #[serde(skip)]
     pub message: String,
+    /// What its nodes have no room for, if anything, and the node that would have to be freed.
+    #[serde(skip)]
+    pub unplaceable: Each<(u64, String)>,
     /// What it lends, if anything.
     #[serde(skip)]
     pub lends: Each<Loan>,
@@ -182,6 +185,10 @@ impl PoolPlan {
                 state: standing.state,
                 reason: standing.reason,
                 message: standing.message,
+                unplaceable: Each::of(|resource| {
+                    let member = &shares[resource].as_ref()?.members[i];
+                    Some((member.unplaceable, member.full_node?.to_owned()))
+                }),
                 lends: loan(i, |market, pods| market.lends(pods)),
                 borrows: loan(i, |market, pods| market.borrows(pods)),
             }

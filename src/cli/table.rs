@@ -88,8 +88,14 @@ fn remark(pool: &PoolPlan, member: &MemberPlan, resources: &[Resource]) -> Strin
             remarks.push(format!("{verb} {amount} of {resource} {side} {names}"));
         }
     }
-    let moves = member.state == MemberState::Resizing;
-    if !moves && !member.message.is_empty() {
+    for &resource in resources {
+        if let Some((amount, node)) = member.unplaceable.get(resource) {
+            let amount = resource.readable(*amount);
+            remarks.push(format!("no room for {amount} of {resource} more: free node {node}"));
+        }
+    }
+    let told = member.state == MemberState::Resizing || member.reason == "NodeFull";
+    if !told && !member.message.is_empty() {
         remarks.push(format!("{}: {}", member.reason, member.message));
     }
     remarks.join("; ")

@@ -77,7 +77,7 @@ impl MemberShare<'_> {
         self.pods.iter().map(of).sum()
     }
 
-    /// What it was measured to have a use for. None where that is unknown of some pod.
+    /// What its pods were measured to have a use for, together. None where nobody has measured any of them.
     #[must_use]
     pub fn demand(&self) -> Option<u64> {
         let known = self.pods.iter().any(|pod| pod.demand().is_some());

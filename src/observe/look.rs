@@ -21,6 +21,11 @@ pub enum LookError {
         #[source]
         source: kube::Error,
     },
+    /// The cluster has no such kind.
+    #[error(
+        "the cluster does not know the kind {0}: install its CRD (the chart weighted-share-crds), or plan files with -f"
+    )]
+    Unknown(String),
     /// The metrics cannot be read.
     #[error(
         "the metrics cannot be read: {0}: check that metrics-server runs, or leave out --metrics"
@@ -62,10 +67,13 @@ where
     let api = Api::<K>::all(client.clone());
     let (mut objects, mut params) = (Vec::new(), ListParams::default().limit(PAGE));
     loop {
-        let page = api
-            .list(&params)
-            .await
-            .map_err(|source| LookError::List { kind: K::kind(&()).into_owned(), source })?;
+        let page = api.list(&params).await.map_err(|source| {
+            let kind = K::kind(&()).into_owned();
+            match source {
+                kube::Error::Api(status) if status.code == 404 => LookError::Unknown(kind),
+                source => LookError::List { kind, source },
+            }
+        })?;
         objects.extend(page.items);
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),
