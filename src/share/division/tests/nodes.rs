@@ -29,6 +29,8 @@ fn what_a_node_cannot_hold_goes_to_those_elsewhere() {
         division.members.iter().map(|m| (m.fair, m.by_weight, m.full_node)).collect();
     assert_eq!(members, [(400, 250, None), (150, 250, Some(1)), (300, 500, Some(1))]);
     assert_eq!(division.pods.iter().map(|pod| pod.share).sum::<u64>(), 850);
+    let by_weight: Vec<u64> = division.pods.iter().map(|pod| pod.by_weight).collect();
+    assert_eq!(by_weight, [250, 250, 500]);
     // Of which the pool leaves a tenth of both nodes free.
     pool.node_reserve = 10;
     assert_eq!(fair_on(&[pool], &tight), [[350, 130, 260]]);
@@ -48,6 +50,9 @@ fn a_full_node_is_split_by_what_the_pools_own_there() {
     place(&mut a, &[0]);
     place(&mut b, &[0]);
     assert_eq!(fair_on(&[a.clone(), b.clone()], &[node(900, 0)]), [[600], [300]]);
+    assert_eq!(fair_on(&[a.clone(), b.clone()], &[node(600, 0)]), [[400], [200]]);
+    // Just full is not over.
+    (a.pods[0].charge, b.pods[0].charge) = (300, 300);
     assert_eq!(fair_on(&[a.clone(), b.clone()], &[node(600, 0)]), [[400], [200]]);
     // Floors come first.
     b.pods[0].floor = 290;
