@@ -19,6 +19,7 @@ use super::{
     events::{self, Notice},
     moves::{self, Release},
     report,
+    shares::Divided,
     standing::{Outcome, describe},
     weigh::weigh,
 };
@@ -35,9 +36,11 @@ const FINALIZER: &str = "weightedshare.dev/release";
 const RELEASE_SECONDS: i64 = 60;
 /// How many resizes are on their way to the API server at once.
 const RESIZES_AT_ONCE: usize = 8;
-/// How soon a pool is looked at again on its own: at once, while something waits for room; else now and then.
+/// How soon a pool is looked at again on its own: at once, while something waits for room; soon, while a node is full
+/// that pods of other namespaces may leave; else now and then.
 const SOON: Duration = Duration::from_secs(1);
 const WAITING: Duration = Duration::from_secs(5);
+const CROWDED: Duration = Duration::from_secs(10);
 const SETTLED: Duration = Duration::from_secs(300);
 
 /// Takes one turn for one pool.
@@ -101,10 +104,12 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
         return Err(Error::Refused { count: 1 + refusals.count(), first: first.to_string() });
     }
     let ready = status.conditions.iter().any(|it| it.type_ == "Ready" && it.status == "True");
+    let crowded = [&divided.cpu, &divided.memory].into_iter().flatten().any(Divided::is_crowded);
     context.settled(pool);
     Ok(Action::requeue(match outcome.refused.is_empty() {
         false => SOON,
         true if !ready => WAITING,
+        true if crowded => CROWDED,
         true => SETTLED,
     }))
 }

@@ -103,6 +103,13 @@ impl<'a> Divided<'a> {
         self.sum(|pod| pod.holding.charge()) + self.leaving
     }
 
+    /// Whether a full node keeps some pod from what it would own by weight.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        let held_back = |share: share::PodShare| share.fair < share.by_weight;
+        self.pods().any(|pod| pod.share.is_some_and(held_back))
+    }
+
     /// What pods hold less than they own, as others on their node have a use for it.
     #[must_use]
     pub fn lent(&self) -> u64 {

@@ -33,6 +33,7 @@ fn a_weight_counts_once_or_for_each_replica() {
     let members = &divided.cpu.as_ref().unwrap().members;
     let weights: Vec<u64> = members.iter().map(|member| member.claim.weight).collect();
     assert_eq!((weights, weighed.leaving.len()), (vec![60, 30], 1));
+    assert!(!divided.cpu.as_ref().unwrap().is_crowded());
 }
 
 #[test]
@@ -90,7 +91,9 @@ fn what_finds_no_place_is_reported_with_the_node_to_free() {
     other.labels.clear();
     // The node holds 500m for the pool.
     let pods = [pod("a", "a", 125), pod("b", "b", 375), other];
-    let status = status(&snapshot(&[pool], &pods, 0), &Outcome::default());
+    let snapshot = snapshot(&[pool], &pods, 0);
+    assert!(first(&snapshot).1.cpu.unwrap().is_crowded());
+    let status = status(&snapshot, &Outcome::default());
     let b = &status.members[1];
     assert_eq!((b.state, &*b.reason), (Some(MemberState::Settled), "NodeFull"));
     assert!(b.message.contains("225m of cpu more") && b.message.contains("free node n1"), "{b:?}");
