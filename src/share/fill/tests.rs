@@ -39,6 +39,8 @@ fn survives_the_extremes() {
     let max = u64::MAX;
     assert_eq!(by_weight(&[max, max], max), [max / 2 + 1, max / 2]);
     assert_eq!(by_weight(&[1, max >> 2], max), [4, max - 4]);
+    // However heavy the others: a weight is never none.
+    assert!(by_weight(&[1, max], max)[0] > 0);
     assert_eq!(fill(&[claim(max, max, max), claim(1, max, max)], max), [max / 2 + 1, max / 2]);
     let many: Vec<_> = (1..=1000).map(|i| claim(max - i, i, max - i)).collect();
     assert_eq!(fill(&many, max).iter().map(|&x| u128::from(x)).sum::<u128>(), u128::from(max));

@@ -74,6 +74,10 @@ fn too_many_minima_are_cut_by_weight_above_the_floors() {
     (pool.members[0].min, pool.members[1].min) = (800, 800);
     assert_eq!(fair(&pool), [250, 750]);
     assert_eq!(divide(&pool).verdict, Verdict::Overcommitted);
+    // What just fits is not too much.
+    (pool.members[0].min, pool.members[1].min) = (700, 300);
+    assert_eq!(fair(&pool), [700, 300]);
+    assert_eq!(divide(&pool).verdict, Verdict::Fits);
     // A min above the pool is cut to the pool before that.
     (pool.members[0].min, pool.members[1].min) = (5000, 0);
     assert_eq!(fair(&pool), [990, 10]);
