@@ -98,10 +98,14 @@ pub struct Release {
 /// templates say: shrinks first, grows where the node has room for all of it.
 #[must_use]
 pub fn back_to_templates(snapshot: &Snapshot, namespace: &str) -> Release {
-    let (mut release, free) = (Release::default(), snapshot.free());
+    let mut release = Release::default();
     let ours = |pod: &&Pod| Resource::ALL.iter().any(|&resource| pod.resized_by_us[resource]);
     let pods: Vec<&Pod> =
         weigh::unclaimed(snapshot, namespace).filter(|pod| !pod.terminating).filter(ours).collect();
+    if pods.is_empty() {
+        return release;
+    }
+    let free = snapshot.free();
     for &pod in &pods {
         if snapshot.template(pod).is_none() {
             release.stuck.push((
