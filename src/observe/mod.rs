@@ -8,6 +8,7 @@ mod metrics;
 mod objects;
 mod pod;
 mod qos;
+pub mod signals;
 mod snapshot;
 mod strip;
 #[cfg(test)]
