@@ -3,6 +3,7 @@
 use std::{
     io::{ErrorKind, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::Parser;
@@ -17,9 +18,14 @@ use weightedshare::{
         plan::Plan, table::table,
     },
     controller,
-    observe::{self, Snapshot},
+    observe::{
+        self, Snapshot,
+        signals::{Asked, MetricsApi},
+    },
 };
 
+/// How often metrics-server is asked: it measures every 15 s or more, and news should not be old.
+const METRICS_EVERY: Duration = Duration::from_secs(5);
 /// What the program ends with on an error; 1 is the answer of `plan --exit-code`.
 const TROUBLE: u8 = 2;
 
@@ -71,9 +77,11 @@ async fn explain(arguments: ExplainArguments) -> Result<(), String> {
 async fn snapshot(source: &Source) -> Result<(Snapshot, String), String> {
     if source.files.is_empty() {
         let client = client().await?;
-        let objects = observe::look(&client, source.metrics).await;
-        let snapshot = objects.map(Snapshot::from).map_err(|error| error.to_string())?;
-        return Ok((snapshot, client.default_namespace().to_owned()));
+        let (objects, trouble) = observe::look(&client).await.map_err(|error| error.to_string())?;
+        if let Some(trouble) = trouble {
+            eprintln!("every member is taken to need what it owns: {trouble}");
+        }
+        return Ok((objects.into(), client.default_namespace().to_owned()));
     }
     let manifests = manifests::read(&source.files, std::io::stdin());
     let manifests =
@@ -109,7 +117,13 @@ async fn run_controller() -> Result<(), String> {
         format!("the API server does not answer: {error}: check the kubeconfig and the network")
     })?;
     info!(server = %version.git_version, "weightedshare {} divides", env!("CARGO_PKG_VERSION"));
-    controller::run(client, shutdown()?).await;
+    let metrics = Asked {
+        source: Box::new(MetricsApi::new(client.clone())),
+        every: METRICS_EVERY,
+        usage: true,
+        performance: false,
+    };
+    controller::run(client, vec![metrics], shutdown()?).await;
     info!("ended");
     Ok(())
 }

@@ -11,3 +11,6 @@ pub const STALLED: &str = "Stalled";
 
 /// The members' minimums add up to more than the capacity.
 pub const OVERCOMMITTED: &str = "Overcommitted";
+
+/// It is known what the pods use. Where it is not, nothing is moved by demand.
+pub const METRICS_AVAILABLE: &str = "MetricsAvailable";

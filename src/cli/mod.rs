@@ -72,10 +72,6 @@ pub struct Source {
     /// Without it: the cluster of the current kubeconfig.
     #[arg(short, long = "file", value_name = "FILE", num_args = 1..)]
     pub files: Vec<PathBuf>,
-    /// Of a cluster, read what metrics-server has measured too. (The controller does not yet, so every member holds
-    /// what it owns; files count as they are.)
-    #[arg(long, conflicts_with = "files")]
-    pub metrics: bool,
 }
 
 /// How a plan is shown.

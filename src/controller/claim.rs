@@ -17,6 +17,9 @@ use crate::{
 /// The least that a pod is given where its member says nothing else.
 const MIN_PER_POD: PerResource<u64> = PerResource { cpu: 10, memory: 16 << 20 };
 
+/// As long as measurements come every so many seconds, all is lent that may be.
+pub const TIMELY: u64 = 30;
+
 /// One resource of one pool on its way to its shares.
 pub struct Draft<'w, 'a> {
     snapshot: &'a Snapshot,
@@ -74,7 +77,7 @@ impl<'w, 'a> Draft<'w, 'a> {
                 weight: self.weight(i),
                 min: member.spec.min.get(self.resource).map_or(0, within),
                 max: member.spec.max.get(self.resource).map(within),
-                lend: member.spec.lend_percent.unwrap_or(sharing.lend_percent),
+                lend: self.lend(member.spec.lend_percent.unwrap_or(sharing.lend_percent)),
                 pods: pods.len() - before,
             });
         }
@@ -107,16 +110,26 @@ impl<'w, 'a> Draft<'w, 'a> {
     /// What the pod was measured to have a use for.
     fn demand(&self, pod: &PodShare) -> Demand {
         let name = (pod.pod.namespace.clone(), pod.pod.name.clone());
-        let Some(used) = self.snapshot.usage.get(&name) else { return Demand::Unknown };
+        let Some(signals) = self.snapshot.signals.pods.get(&name) else { return Demand::Unknown };
         let limits = pod.pod.containers.iter().map(|container| container.limit[self.resource]);
         let node = pod.pod.node.as_ref().and_then(|node| self.snapshot.nodes.get(node));
         let sample = Sample {
-            peak: used[self.resource],
+            used: signals.used[self.resource],
+            peak: signals.peak[self.resource],
             limit: limits.sum::<Option<u64>>().filter(|&limit| limit > 0),
             held: pod.holding.charge(),
             node_busy: node.is_some_and(|node| node.busy[self.resource]),
+            waiting: signals.waiting,
         };
         sample.demand(self.resource, self.weighed.pool.spec.sharing.headroom_percent)
+    }
+
+    /// How much is lent of what lies idle, in percent: who sees late that an owner is back lends less.
+    fn lend(&self, percent: u8) -> u8 {
+        match self.snapshot.signals.interval {
+            0..=TIMELY => percent,
+            interval => u8::try_from(u64::from(percent) * TIMELY / interval).unwrap_or(percent),
+        }
     }
 
     /// The weight of a member: its own, once, for each pod or for each virtual CPU.

@@ -1,5 +1,6 @@
 //! The loop: observe -> weigh -> divide -> actuate -> report.
 
+mod calm;
 mod claim;
 mod divide;
 mod error;
@@ -33,6 +34,7 @@ use kube::{
 };
 use tracing::warn;
 
+use calm::Memory;
 pub use divide::divide;
 pub use error::Error;
 pub use shares::{Divided, MemberShare, PodShare, Shares};
@@ -41,7 +43,7 @@ pub use weigh::{Weighed, WeighedMember, weigh};
 
 use crate::{
     api::WeightedShare,
-    observe::{Guarded, World},
+    observe::{Change, Guarded, World, signals::Asked},
 };
 
 /// How long one turn may take, all its calls together.
@@ -58,24 +60,33 @@ pub struct Context {
     world: World,
     /// How often a pool failed in a row, by namespace and name.
     failures: Mutex<HashMap<(Option<String>, String), u32>>,
+    /// What was decided for each pool, by its UID.
+    memories: Mutex<HashMap<String, Memory>>,
 }
 
 /// Runs until `shutdown`, then ends the turn it is in.
-pub async fn run(client: Client, shutdown: impl Future<Output = ()> + Send + 'static) {
-    let (world, changes) = World::watch(&client);
+pub async fn run(
+    client: Client,
+    sources: Vec<Asked>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) {
+    let (world, changes) = World::watch(&client, sources);
     let pools = world.pools.clone();
     // A change in a namespace concerns all its pools: they may compete for the same pods.
     let queue = {
         let pools = pools.clone();
-        changes.flat_map(move |namespace| {
-            let concerned =
-                pools.state_filter(|pool| pool.namespace().as_ref() == Some(&namespace));
+        changes.flat_map(move |change| {
+            let concerned = pools.state_filter(|pool| match &change {
+                Change::In(namespace) => pool.namespace().as_ref() == Some(namespace),
+                Change::Measured => true,
+            });
             stream::iter(concerned).map(|pool| {
                 Ok::<ReconcileRequest<_>, Infallible>(ObjectRef::from_obj(&*pool).into())
             })
         })
     };
-    let context = Arc::new(Context { client, world, failures: Mutex::default() });
+    let context =
+        Arc::new(Context { client, world, failures: Mutex::default(), memories: Mutex::default() });
     // One turn at a time: two pools on one node do not promise its room twice.
     let config = Config::default().debounce(DEBOUNCE).concurrency(1);
     let turns = applier(
@@ -113,6 +124,11 @@ impl Context {
     /// The pool's turn ended well.
     fn settled(&self, pool: &WeightedShare) {
         self.failures().remove(&(pool.namespace(), pool.name_any()));
+    }
+
+    fn memories(&self) -> std::sync::MutexGuard<'_, HashMap<String, Memory>> {
+        // As below.
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<(Option<String>, String), u32>> {

@@ -14,7 +14,7 @@ use serde_json::json;
 use tracing::{info, warn};
 
 use super::{
-    Context, Error,
+    Context, Error, calm,
     divide::divide,
     events::{self, Notice},
     moves::{self, Release},
@@ -57,7 +57,8 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
         set_finalizers(pool, &context.client, true).await?;
     }
 
-    let snapshot = context.world.snapshot();
+    let now = Timestamp::now();
+    let snapshot = context.world.snapshot(now);
     let namespace = pool.namespace().unwrap_or_default();
     let there = |other: &WeightedShare| other.namespace().as_ref() == Some(&namespace);
     let same = |other: &WeightedShare| there(other) && other.name_any() == pool.name_any();
@@ -66,8 +67,16 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
         return Ok(Action::await_change());
     };
     let weighed = weigh(&snapshot);
-    let divided = divide(&snapshot, &weighed, &mut Divider::default());
-    let (pool, weighed, divided) = (&snapshot.pools[place], &weighed[place], &divided[place]);
+    let mut divided = divide(&snapshot, &weighed, &mut Divider::default()).swap_remove(place);
+    let (pool, weighed) = (&snapshot.pools[place], &weighed[place]);
+    let usage = &snapshot.signals.usage;
+    let uid = pool.uid().unwrap_or_default();
+    let decided = {
+        let mut memories = context.memories();
+        let memory = memories.entry(uid.clone()).or_default();
+        calm::decide(weighed, &mut divided, usage, memory, now)
+    };
+    let divided = &divided;
     let mut outcome = Outcome::default();
     if pool.spec.mode == Mode::Auto {
         let resizes = moves::towards_shares(divided, &snapshot.free());
@@ -79,7 +88,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
         actuate(&context, pool, returned).await;
     }
 
-    let status = report::status(weighed, divided, &outcome, Time(Timestamp::now()));
+    let status = report::status(weighed, divided, &outcome, &snapshot.signals, decided, Time(now));
     if pool.status.as_ref() != Some(&status) {
         let notices = events::notices(pool.status.as_ref(), &status, weighed, &outcome);
         let patch = json!({
@@ -96,6 +105,9 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
             .await
             .map_err(|source| Error::Api { what: "take the status of", source })?;
         events::publish(&context.client, pool, notices).await;
+    }
+    if let Some(memory) = context.memories().get_mut(&uid) {
+        memory.told();
     }
 
     let mut refusals =
@@ -170,7 +182,8 @@ async fn release(pool: &WeightedShare, context: &Context) -> Result<Action, Erro
     if !pool.finalizers().iter().any(|it| it == FINALIZER) {
         return Ok(Action::await_change());
     }
-    let snapshot = context.world.snapshot();
+    context.memories().remove(&pool.uid().unwrap_or_default());
+    let snapshot = context.world.snapshot(Timestamp::now());
     let namespace = pool.namespace().unwrap_or_default();
     let Release { resizes, waiting, stuck } = moves::back_to_templates(&snapshot, &namespace);
     actuate(context, pool, resizes).await;

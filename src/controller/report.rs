@@ -3,22 +3,27 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
+    claim::TIMELY,
     shares::{Divided, MemberShare, PodShare, Shares},
     standing::{self, Outcome, Standing},
     weigh::{Weighed, WeighedMember},
 };
 use crate::{
     api::{MemberState, MemberStatus, Mode, Resources, WeightedShareStatus, condition},
+    observe::signals::{Freshness, Signals},
     share::{PerResource, Resource},
 };
 
-/// The status of a pool after one turn. A condition keeps the time of its last transition while its status stays,
-/// so that a turn that changes nothing gives an equal status.
+/// The status of a pool after one turn. A condition keeps the time of its last transition while its status stays, and
+/// members keep the amounts of the last decision while there is none, so that a turn that changes nothing gives an equal
+/// status.
 #[must_use]
 pub fn status(
     weighed: &Weighed,
     divided: &Shares,
     outcome: &Outcome,
+    signals: &Signals,
+    decided: bool,
     now: Time,
 ) -> WeightedShareStatus {
     let pool = weighed.pool;
@@ -29,12 +34,20 @@ pub fn status(
         .enumerate()
         .map(|(i, member)| standing::of_member(mode, member, i, divided, outcome))
         .collect();
+    let known = pool.status.as_ref().filter(|_| !decided);
     let members: Vec<MemberStatus> = weighed
         .members
         .iter()
         .zip(&standings)
         .enumerate()
-        .map(|(i, (member, standing))| member_status(member, standing, i, divided))
+        .map(|(i, (member, standing))| {
+            let now = member_status(member, standing, i, divided);
+            let before = known.iter().flat_map(|known| &known.members);
+            match before.into_iter().find(|before| before.name == now.name) {
+                Some(before) => as_decided(before, now),
+                None => now,
+            }
+        })
         .collect();
 
     let generation = pool.metadata.generation;
@@ -42,6 +55,7 @@ pub fn status(
         pool.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let conditions = conditions(mode, divided, weighed, &standings)
         .into_iter()
+        .chain([metrics_available(signals)])
         .map(|(type_, holds, reason, message)| {
             let status = if holds { "True" } else { "False" };
             let same = before.iter().find(|old| old.type_ == type_ && old.status == status);
@@ -61,9 +75,46 @@ pub fn status(
         conditions,
         capacity: pool.spec.capacity,
         allocated: amounts(divided, |divided| divided.charged()),
-        lent: amounts(divided, |divided| divided.lent()),
+        lent: known.map_or_else(|| amounts(divided, |divided| divided.lent()), |known| known.lent),
         members,
     }
+}
+
+/// The status of a member for which nothing was decided: the amounts of the last decision, and how it stands now.
+fn as_decided(before: &MemberStatus, now: MemberStatus) -> MemberStatus {
+    MemberStatus {
+        effective_weight: before.effective_weight,
+        demand: before.demand,
+        fair: before.fair,
+        share: before.share,
+        unplaceable: before.unplaceable,
+        ..now
+    }
+}
+
+/// Whether it is known what pods use, and what follows.
+fn metrics_available(signals: &Signals) -> Verdict {
+    let (holds, reason, message) = match &signals.usage {
+        Freshness::Fresh if signals.interval > TIMELY => {
+            let interval = signals.interval;
+            let message = format!(
+                "What the pods use is measured every {interval} s only, so {TIMELY}/{interval} of what may be lent is lent."
+            );
+            (true, "MeasuredLate", message)
+        }
+        Freshness::Fresh => (true, "Measured", "It is known what the pods use.".to_owned()),
+        Freshness::Stale(why) => (
+            false,
+            "Stale",
+            format!("Nothing is moved by demand, and what is lent stays lent: {why}."),
+        ),
+        Freshness::Absent(why) => (
+            false,
+            "NoMetrics",
+            format!("Nothing is lent, every member holds what it owns: {why}."),
+        ),
+    };
+    (condition::METRICS_AVAILABLE, holds, reason, message)
 }
 
 fn member_status(

@@ -2,10 +2,13 @@
 
 use std::fmt::Debug;
 
-use kube::{Api, Client, Resource, api::ListParams, core::Request};
-use serde::{Deserialize, de::DeserializeOwned};
+use kube::{Api, Client, Resource, api::ListParams};
+use serde::de::DeserializeOwned;
 
-use super::{NodeMetrics, PodMetrics, objects::Objects};
+use super::{
+    objects::Objects,
+    signals::{MetricsApi, SourceError},
+};
 
 /// Why a cluster cannot be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -26,18 +29,13 @@ pub enum LookError {
         "the cluster does not know the kind {0}: install its CRD (the chart weighted-share-crds), or plan files with -f"
     )]
     Unknown(String),
-    /// The metrics cannot be read.
-    #[error(
-        "the metrics cannot be read: {0}: check that metrics-server runs, or leave out --metrics"
-    )]
-    Metrics(#[source] kube::Error),
 }
 
-/// Lists what the controller watches, and with `metrics` what pods and nodes use.
+/// Lists what the controller watches, with what pods and nodes use now; or why that is not known.
 ///
 /// # Errors
 /// When the API server refuses to list something, or does not answer.
-pub async fn look(client: &Client, metrics: bool) -> Result<Objects, LookError> {
+pub async fn look(client: &Client) -> Result<(Objects, Option<SourceError>), LookError> {
     let mut objects = Objects {
         pools: list(client).await?,
         pods: list(client).await?,
@@ -50,11 +48,15 @@ pub async fn look(client: &Client, metrics: bool) -> Result<Objects, LookError> 
         limit_ranges: list(client).await?,
         ..Objects::default()
     };
-    if metrics {
-        objects.pod_metrics = used::<PodMetrics>(client, "pods").await?;
-        objects.node_metrics = used::<NodeMetrics>(client, "nodes").await?;
-    }
-    Ok(objects)
+    let metrics = MetricsApi::new(client.clone()).list().await;
+    let trouble = match metrics {
+        Ok((pods, nodes)) => {
+            (objects.pod_metrics, objects.node_metrics) = (pods, nodes);
+            None
+        }
+        Err(trouble) => Some(trouble),
+    };
+    Ok((objects, trouble))
 }
 
 /// How many objects come with one answer.
@@ -80,17 +82,4 @@ where
             None => return Ok(objects),
         }
     }
-}
-
-/// What `metrics.k8s.io` says of all pods or nodes.
-async fn used<T: DeserializeOwned>(client: &Client, what: &str) -> Result<Vec<T>, LookError> {
-    #[derive(Deserialize)]
-    struct List<T> {
-        items: Vec<T>,
-    }
-    let request = Request::new(format!("/apis/metrics.k8s.io/v1beta1/{what}"))
-        .list(&ListParams::default())
-        .map_err(|error| LookError::Metrics(kube::Error::BuildRequest(error)))?;
-    let list: List<T> = client.request(request).await.map_err(LookError::Metrics)?;
-    Ok(list.items)
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta};
+use k8s_openapi::apimachinery::pkg::{
+    api::resource::Quantity,
+    apis::meta::v1::{ObjectMeta, Time},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::share::{Bytes, PerResource, Resource, nanocores};
@@ -13,6 +16,9 @@ pub struct PodMetrics {
     /// The pod's name and namespace.
     #[serde(default)]
     pub metadata: ObjectMeta,
+    /// When it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<Time>,
     /// Its containers.
     #[serde(default)]
     pub containers: Vec<ContainerMetrics>,
@@ -34,6 +40,9 @@ pub struct NodeMetrics {
     /// The node's name.
     #[serde(default)]
     pub metadata: ObjectMeta,
+    /// When it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<Time>,
     /// How much of each resource.
     #[serde(default)]
     pub usage: BTreeMap<String, Quantity>,

@@ -28,4 +28,4 @@ pub use pod::{Container, FIELD_MANAGER, Obstacle, Owner, Pod, Resize};
 pub use qos::Qos;
 pub use snapshot::{Node, Snapshot};
 pub use workload::{Template, TemplateContainer, Workload};
-pub use world::{Changes, Guarded, World};
+pub use world::{Change, Changes, Guarded, World};

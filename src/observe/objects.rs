@@ -4,7 +4,9 @@ use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
 use kube::ResourceExt;
 
 use super::{
-    NodeMetrics, Pod, PodMetrics, Snapshot, VirtualMachineInstance, snapshot::Node,
+    NodeMetrics, Pod, PodMetrics, Snapshot, VirtualMachineInstance,
+    signals::{Freshness, PodSignals, Signals},
+    snapshot::Node,
     workload::Workload,
 };
 use crate::api::WeightedShare;
@@ -50,7 +52,6 @@ impl From<Objects> for Snapshot {
             .chain(objects.stateful_sets.iter().map(Workload::of_stateful_set))
             .chain(objects.daemon_sets.iter().map(Workload::of_daemon_set))
             .chain(objects.jobs.iter().map(Workload::of_job));
-        let name = |namespace: Option<String>, name| (namespace.unwrap_or_default(), name);
         let mut snapshot = Self {
             workloads: workloads.collect(),
             nodes: objects.nodes.iter().map(|it| (it.name_any(), Node::read(it))).collect(),
@@ -59,14 +60,7 @@ impl From<Objects> for Snapshot {
                 .iter()
                 .filter_map(|vmi| Some((vmi.metadata.uid.clone()?, vmi.machine())))
                 .collect(),
-            usage: objects
-                .pod_metrics
-                .iter()
-                .map(|it| (&it.metadata, it.used()))
-                .map(|(meta, used)| {
-                    (name(meta.namespace.clone(), meta.name.clone().unwrap_or_default()), used)
-                })
-                .collect(),
+            signals: signals(&objects.pod_metrics),
             pods: Self::in_order(objects.pods.iter().map(Pod::read).collect()),
             pools: Self::by_age(objects.pools),
             ..Self::default()
@@ -83,4 +77,19 @@ impl From<Objects> for Snapshot {
         }
         snapshot
     }
+}
+
+/// What one sample of each pod says. It is taken as it is, however old.
+fn signals(metrics: &[PodMetrics]) -> Signals {
+    let pod = |metrics: &PodMetrics| {
+        let (meta, used) = (&metrics.metadata, metrics.used());
+        let name =
+            (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
+        (name, PodSignals { used, peak: used, waiting: None })
+    };
+    let usage = match metrics {
+        [] => Freshness::Absent("there are no PodMetrics".to_owned()),
+        _ => Freshness::Fresh,
+    };
+    Signals { pods: metrics.iter().map(pod).collect(), usage, ..Signals::default() }
 }

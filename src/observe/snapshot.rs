@@ -9,6 +9,7 @@ use super::{
     kubevirt::Machine,
     limit_range::Limits,
     pod::{Owner, Pod},
+    signals::Signals,
     workload::{Template, Workload},
 };
 use crate::{
@@ -31,8 +32,8 @@ pub struct Snapshot {
     pub machines: BTreeMap<String, Machine>,
     /// What LimitRanges allow, by namespace.
     pub limits: BTreeMap<String, Limits>,
-    /// What pods use, by namespace and name: nanocores of CPU, bytes of memory.
-    pub usage: BTreeMap<(String, String), PerResource<u64>>,
+    /// What is measured.
+    pub signals: Signals,
 }
 
 /// What is read of a node.

@@ -7,7 +7,10 @@ use std::{
 };
 
 use futures::{Stream, StreamExt, future, stream};
-use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
+use k8s_openapi::{
+    api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core},
+    jiff::Timestamp,
+};
 use kube::{
     Api, Client, Resource as KubeResource, ResourceExt,
     core::{DeserializeGuard, PartialObjectMeta},
@@ -23,6 +26,7 @@ use tracing::warn;
 use super::{
     limit_range::Limits,
     pod::{Owner, Pod},
+    signals::{self, Asked, Measured},
     snapshot::{Node, Snapshot},
     strip,
     workload::Workload,
@@ -32,8 +36,17 @@ use crate::api::WeightedShare;
 /// A pool as it is watched: one that cannot be read does not stop the watch of the others.
 pub type Guarded = DeserializeGuard<WeightedShare>;
 
-/// The names of the namespaces in which something changed that a pool could depend on.
-pub type Changes = stream::BoxStream<'static, String>;
+/// Something that pools could depend on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Change {
+    /// An object in this namespace changed.
+    In(String),
+    /// There is something new of what is measured.
+    Measured,
+}
+
+/// The changes, as they come.
+pub type Changes = stream::BoxStream<'static, Change>;
 
 /// What the watches have seen.
 pub struct World {
@@ -47,14 +60,16 @@ pub struct World {
     daemon_sets: Store<apps::DaemonSet>,
     jobs: Store<batch::Job>,
     limit_ranges: Store<core::LimitRange>,
+    /// What the sources told.
+    measured: Arc<Mutex<Measured>>,
     /// The answers to our own writes that the watch has not shown yet, by UID.
     written: Mutex<HashMap<String, core::Pod>>,
 }
 
 impl World {
-    /// Begins to watch. The caches fill while the changes are polled.
+    /// Begins to watch, and to ask the sources. The caches fill while the changes are polled.
     #[must_use]
-    pub fn watch(client: &Client) -> (Self, Changes) {
+    pub fn watch(client: &Client, sources: Vec<Asked>) -> (Self, Changes) {
         let mut changes = Vec::new();
         let world = Self {
             pools: cache(watch(client), strip::metadata, &mut changes),
@@ -66,8 +81,13 @@ impl World {
             daemon_sets: cache(watch(client), strip::daemon_set, &mut changes),
             jobs: cache(watch(client), strip::job, &mut changes),
             limit_ranges: cache(watch(client), strip::metadata, &mut changes),
+            measured: Arc::default(),
             written: Mutex::default(),
         };
+        for asked in sources {
+            let signals = signals::poll(asked, world.measured.clone(), Vec::new);
+            changes.push(signals.map(|()| Change::Measured).boxed());
+        }
         (world, stream::select_all(changes).boxed())
     }
 
@@ -94,11 +114,19 @@ impl World {
 
     /// What there is now.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self, now: Timestamp) -> Snapshot {
         let pools = self.pools.state();
         let mut limits: BTreeMap<String, Limits> = BTreeMap::new();
         for range in self.limit_ranges.state() {
             limits.entry(range.namespace().unwrap_or_default()).or_default().add(&range);
+        }
+        let mut nodes: BTreeMap<String, Node> =
+            self.nodes.state().iter().map(|it| (it.name_any(), Node::read(it))).collect();
+        let measured = signals::lock(&self.measured);
+        for (name, used) in measured.nodes() {
+            if let Some(node) = nodes.get_mut(name) {
+                node.uses(used);
+            }
         }
         Snapshot {
             pools: Snapshot::by_age(
@@ -106,8 +134,9 @@ impl World {
             ),
             pods: Snapshot::in_order(self.pods()),
             workloads: self.workloads(),
-            nodes: self.nodes.state().iter().map(|it| (it.name_any(), Node::read(it))).collect(),
+            nodes,
             limits,
+            signals: measured.signals(now),
             ..Snapshot::default()
         }
     }
@@ -178,7 +207,7 @@ where
         .touched_objects()
         .filter_map(|touched| {
             future::ready(match touched {
-                Ok(object) => object.meta().namespace.clone(),
+                Ok(object) => object.meta().namespace.clone().map(Change::In),
                 Err(error) => {
                     warn!(kind = %K::kind(&()), %error, "the watch broke and is taken up again");
                     None

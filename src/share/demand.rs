@@ -29,6 +29,8 @@ impl Demand {
 /// What one pod was seen to use of one resource, and what it could have used.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Sample {
+    /// What it uses now, in nanocores or bytes.
+    pub used: u64,
     /// The highest use of late, in nanocores or bytes.
     pub peak: u64,
     /// What limits it: the sum of its containers' limits, in millicores or bytes. None: nothing.
@@ -37,14 +39,21 @@ pub struct Sample {
     pub held: u64,
     /// Its node uses nearly all that it can allocate.
     pub node_busy: bool,
+    /// The part of the time, in thousandths, in which it waited for CPU. Zero says nothing: where the kernel does not
+    /// count it, it is always zero. None: nobody says.
+    pub waiting: Option<u16>,
 }
+
+/// From this part of the time on, in thousandths, a pod that waits for CPU would use more if it could.
+const WAITS: u16 = 100;
 
 impl Sample {
     /// The demand that the sample shows, `headroom` percent above the use.
     ///
-    /// A pod that uses 95 % of its limit, or 90 % of what it holds on a busy node, would use more if it could: it is
-    /// given twice its use, and no less than its fair share. (Use above the request on a node with idle CPU is just
-    /// use.) Memory is used, not waited for: its demand is always the use and the headroom.
+    /// A pod that uses 95 % of its limit would use more if it could, and so would one that waits for CPU. Where nobody
+    /// says whether it waits, it is taken to when it uses 90 % of what it holds on a busy node. (Use above the request
+    /// on a node with idle CPU is just use.) Such a pod is given twice its use, and no less than its fair share.
+    /// Memory is used, not waited for: its demand is always the use and the headroom.
     #[must_use]
     pub fn demand(&self, resource: Resource, headroom: u8) -> Demand {
         // In nanocores, or in bytes.
@@ -52,12 +61,15 @@ impl Sample {
             Resource::Cpu => 1_000_000,
             Resource::Memory => 1,
         };
-        let peak = u128::from(self.peak);
+        let (used, peak) = (u128::from(self.used), u128::from(self.peak));
         let whole = |amount: u128| u64::try_from(amount).unwrap_or(u64::MAX);
         let reaches =
-            |percent: u128, of: u64| peak > 0 && peak * 100 >= u128::from(of) * unit * percent;
-        let limited = self.limit.is_some_and(|limit| reaches(95, limit))
-            || (self.node_busy && reaches(90, self.held));
+            |percent: u128, of: u64| used > 0 && used * 100 >= u128::from(of) * unit * percent;
+        let waits = match self.waiting {
+            None | Some(0) => self.node_busy && reaches(90, self.held),
+            Some(waiting) => waiting >= WAITS,
+        };
+        let limited = waits || self.limit.is_some_and(|limit| reaches(95, limit));
         if resource == Resource::Cpu && limited {
             Demand::Limited(whole((2 * peak).div_ceil(unit)))
         } else {
@@ -70,10 +82,12 @@ impl Sample {
 mod tests {
     use super::*;
 
-    const IDLE: Sample = Sample { peak: 0, limit: None, held: 500, node_busy: false };
+    const IDLE: Sample =
+        Sample { used: 0, peak: 0, limit: None, held: 500, node_busy: false, waiting: None };
 
     fn cpu(milli: u64, sample: Sample) -> Demand {
-        Sample { peak: milli * 1_000_000, ..sample }.demand(Resource::Cpu, 20)
+        let used = milli * 1_000_000;
+        Sample { used, peak: used, ..sample }.demand(Resource::Cpu, 20)
     }
 
     #[test]
@@ -102,8 +116,37 @@ mod tests {
     }
 
     #[test]
+    fn what_is_limited_now_wants_twice_what_it_used_at_its_peak() {
+        let sample = Sample { used: 450_000_000, peak: 600_000_000, node_busy: true, ..IDLE };
+        assert_eq!(sample.demand(Resource::Cpu, 20), Demand::Limited(1200));
+        let quiet = Sample { used: 449_000_000, ..sample };
+        assert_eq!(quiet.demand(Resource::Cpu, 20), Demand::Known(720));
+    }
+
+    #[test]
+    fn waiting_says_more_than_a_busy_node() {
+        let waits = |waiting| Sample { waiting: Some(waiting), ..IDLE };
+        assert_eq!(cpu(300, waits(100)), Demand::Limited(600));
+        assert_eq!(cpu(300, waits(99)), Demand::Known(360));
+        // It uses what it holds on a busy node, and yet waits for nothing much.
+        assert_eq!(cpu(600, Sample { node_busy: true, ..waits(50) }), Demand::Known(720));
+        // A kernel that does not count says zero.
+        assert_eq!(cpu(600, Sample { node_busy: true, ..waits(0) }), Demand::Limited(1200));
+        assert_eq!(cpu(600, waits(0)), Demand::Known(720));
+        let limit = Sample { limit: Some(300), ..waits(1) };
+        assert_eq!(cpu(300, limit), Demand::Limited(600));
+    }
+
+    #[test]
     fn memory_is_never_limited() {
-        let full = Sample { peak: 1000, limit: Some(1000), held: 1000, node_busy: true };
+        let full = Sample {
+            used: 1000,
+            peak: 1000,
+            limit: Some(1000),
+            held: 1000,
+            node_busy: true,
+            waiting: Some(1000),
+        };
         assert_eq!(full.demand(Resource::Memory, 20), Demand::Known(1200));
         let huge = Sample { peak: u64::MAX, ..full };
         assert_eq!(huge.demand(Resource::Memory, 20), Demand::Known(u64::MAX));

@@ -1,17 +1,20 @@
 //! The mathematics: quantities, the division by weight, what a pod is charged, in what order it moves.
 //! Pure: no client, no clock, no floating point. All amounts are whole millicores or bytes.
 
+mod calm;
 mod demand;
 mod division;
 mod fill;
 mod ledger;
 mod limits;
+mod peak;
 mod pod;
 mod quantity;
 mod resource;
 #[cfg(test)]
 mod testing;
 
+pub use calm::{Course, Direction, calm};
 pub use demand::{Demand, Sample};
 pub use division::{
     Divider, Division, Idle, MemberClaim, MemberShare, Node, PodClaim, PodShare, Pool, Verdict,
@@ -19,6 +22,7 @@ pub use division::{
 };
 pub use fill::{Claim, Filling, fill};
 pub use ledger::{Standing, steps};
+pub use peak::Peak;
 pub use pod::{Container, Held, Holding, InitContainer, Play};
 pub use quantity::{Bytes, MilliCpu, QuantityError, nanocores};
 pub use resource::{PerResource, Resource};

@@ -83,6 +83,11 @@ impl<T> PerResource<T> {
     pub fn from_fn(mut of: impl FnMut(Resource) -> T) -> Self {
         Self { cpu: of(Resource::Cpu), memory: of(Resource::Memory) }
     }
+
+    /// What `of` makes of each value.
+    pub fn map<U>(self, of: impl Fn(T) -> U) -> PerResource<U> {
+        PerResource { cpu: of(self.cpu), memory: of(self.memory) }
+    }
 }
 
 impl<T> Index<Resource> for PerResource<T> {

@@ -108,9 +108,7 @@ fn what_finds_no_place_is_reported_with_the_node_to_free() {
 fn idle_shares_are_lent_by_what_was_measured() {
     let pool = pool("pool", 0, 1000, json!([member("a", 400), member("b", 100)]));
     let mut snapshot = snapshot(&[pool], &[pod("a", "a", 800), pod("b", "b", 200)], 0);
-    let uses = |milli: u64| PerResource { cpu: milli * 1_000_000, memory: 0 };
-    snapshot.usage.insert(("shop".into(), "a".into()), uses(0));
-    snapshot.usage.insert(("shop".into(), "b".into()), uses(500));
+    snapshot.signals = measured(&[("a", 0), ("b", 500)]);
     let status = status(&snapshot, &Outcome::default());
     let milli = |amount: crate::api::Resources| amount.cpu.map(|cpu| cpu.0);
     // Of 800m, 75 % are lent: b has a use for 600m.

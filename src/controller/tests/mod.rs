@@ -23,6 +23,7 @@ use crate::{
     api::{MemberState, WeightedShare, WeightedShareStatus},
     observe::{
         Container, Node, Obstacle, Owner, Pod, Qos, Resize, Snapshot, TemplateContainer, Workload,
+        signals::{Freshness, PodSignals, Signals},
     },
     share::{Divider, Held, InitContainer, PerResource, Resource},
 };
@@ -111,7 +112,19 @@ fn resizes(snapshot: &Snapshot) -> Vec<(String, u64, u64)> {
 /// The status after one turn of the first pool in which `outcome` happened.
 fn status(snapshot: &Snapshot, outcome: &Outcome) -> WeightedShareStatus {
     let (weighed, divided) = first(snapshot);
-    report::status(&weighed, &divided, outcome, Time(Timestamp::UNIX_EPOCH))
+    let signals = &snapshot.signals;
+    report::status(&weighed, &divided, outcome, signals, true, Time(Timestamp::UNIX_EPOCH))
+}
+
+/// What pods were measured to use, in millicores.
+fn measured(pods: &[(&str, u64)]) -> Signals {
+    let used = |milli: u64| PerResource { cpu: milli * 1_000_000, memory: 0 };
+    let pod = |&(name, milli): &(&str, u64)| {
+        let signals = PodSignals { used: used(milli), peak: used(milli), waiting: None };
+        (("shop".to_owned(), name.to_owned()), signals)
+    };
+    let pods = pods.iter().map(pod).collect();
+    Signals { pods, usage: Freshness::Fresh, interval: 15, ..Signals::default() }
 }
 
 fn member_says(snapshot: &Snapshot) -> (MemberState, String, String) {

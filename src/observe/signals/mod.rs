@@ -1,8 +1,16 @@
 //! What is measured: what pods and nodes use, what pods wait for, how well members do. From three sources, each of which
 //! may be missing, may fail and may come late.
 
+mod measured;
+mod metrics_api;
+mod poll;
+
 use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
+
+pub use measured::{Freshness, Measured, PodSignals, Signals};
+pub use metrics_api::MetricsApi;
+pub use poll::{Asked, lock, poll};
 
 use crate::share::PerResource;
 

@@ -1,0 +1,115 @@
+//! The most that was used of late: what a pod has a use for must not forget the busy minute after the quiet one.
+
+use std::collections::VecDeque;
+
+/// How long a use is remembered, in milliseconds: ten minutes.
+const WINDOW: i64 = 600_000;
+
+/// The use of one resource over the last ten minutes, as far as the highest of it matters.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Peak {
+    /// Samples that are higher than all after them: the time in milliseconds, the use in its unit.
+    falling: VecDeque<(i64, u64)>,
+    /// The last sample, and the one before it.
+    last: Option<(i64, u64)>,
+    before: Option<(i64, u64)>,
+}
+
+impl Peak {
+    /// Takes a sample in: `used` at a time in milliseconds. One that is not newer than the last is left out, as
+    /// sources repeat themselves. Says whether it was taken.
+    ///
+    /// When the last two samples are both under half of the peak, the busy time is over: they alone are remembered.
+    pub fn take(&mut self, at: i64, used: u64) -> bool {
+        if self.last.is_some_and(|(last, _)| at <= last) {
+            return false;
+        }
+        self.before = self.last.replace((at, used));
+        while self.falling.pop_back_if(|&mut (_, lower)| lower <= used).is_some() {}
+        self.falling.push_back((at, used));
+        while self.falling.pop_front_if(|&mut (past, _)| past < at - WINDOW).is_some() {}
+
+        let quiet = |sample: (i64, u64)| sample.1 < self.highest().div_ceil(2);
+        if let (Some(before), Some(last)) = (self.before, self.last)
+            && quiet(before)
+            && quiet(last)
+        {
+            self.falling.retain(|&(past, _)| past >= before.0);
+        }
+        true
+    }
+
+    /// The highest use that is remembered. Zero where nothing was ever measured.
+    #[must_use]
+    pub fn highest(&self) -> u64 {
+        self.falling.front().map_or(0, |&(_, used)| used)
+    }
+
+    /// The last sample: when, and how much. None where nothing was ever measured.
+    #[must_use]
+    pub fn last(&self) -> Option<(i64, u64)> {
+        self.last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{super::testing::cases, *};
+
+    fn peak(samples: &[(i64, u64)]) -> u64 {
+        let mut peak = Peak::default();
+        for &(second, used) in samples {
+            peak.take(second * 1000, used);
+        }
+        peak.highest()
+    }
+
+    #[test]
+    fn the_highest_of_ten_minutes() {
+        assert_eq!(peak(&[]), 0);
+        assert_eq!(peak(&[(0, 100), (15, 300), (30, 200)]), 300);
+        assert_eq!(peak(&[(0, 100), (600, 60)]), 100);
+        assert_eq!(peak(&[(0, 100), (601, 60)]), 60);
+        // An answer that comes twice, or late, is no news.
+        assert_eq!(peak(&[(15, 300), (15, 900), (0, 900), (30, 200)]), 300);
+    }
+
+    #[test]
+    fn two_quiet_samples_end_a_busy_time() {
+        assert_eq!(peak(&[(0, 100), (15, 20)]), 100);
+        assert_eq!(peak(&[(0, 100), (15, 20), (30, 30)]), 30);
+        assert_eq!(peak(&[(0, 100), (15, 49), (30, 10)]), 49);
+        assert_eq!(peak(&[(0, 100), (15, 50), (30, 10)]), 100);
+        assert_eq!(peak(&[(0, 1), (15, 0), (30, 0)]), 0);
+        // One burst in between does not count as quiet.
+        assert_eq!(peak(&[(0, 100), (15, 20), (30, 60), (45, 20)]), 100);
+    }
+
+    proptest! {
+        #![proptest_config(cases(1))]
+
+        /// As it is defined, over all samples at once.
+        #[test]
+        fn it_is_the_maximum_since_the_last_reset(
+            samples in prop::collection::vec((1..200i64, 0..100u64), 0..40),
+        ) {
+            let (mut peak, mut at, mut kept) = (Peak::default(), 0, Vec::<(i64, u64)>::new());
+            for (step, used) in samples {
+                at += step * 1000;
+                prop_assert!(peak.take(at, used));
+                kept.push((at, used));
+                kept.retain(|&(past, _)| past + 600_000 >= at);
+                let highest = kept.iter().map(|it| it.1).max().unwrap_or(0);
+                // A sample that is too old to be remembered can still be the one before the last.
+                if let [.., before, last] = &kept[..] && before.1 * 2 < highest && last.1 * 2 < highest {
+                    kept.drain(..kept.len() - 2);
+                }
+                prop_assert_eq!(peak.highest(), kept.iter().map(|it| it.1).max().unwrap_or(0));
+                prop_assert_eq!(peak.last(), Some((at, used)));
+                prop_assert!(!peak.take(at, used + 1));
+            }
+        }
+    }
+}
