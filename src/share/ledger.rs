@@ -84,6 +84,18 @@ mod tests {
     }
 
     #[test]
+    fn who_has_its_share_holds_nobody_up() {
+        assert_eq!(steps(&[pod(100, 1000), pod(400, 400)], 500, &[500]), [600, 400]);
+    }
+
+    #[test]
+    fn who_is_furthest_behind_grows_first() {
+        // 1/10 of its share, against 500/600 of it.
+        assert_eq!(steps(&[pod(500, 600), pod(10, 100)], 90, &[90]), [500, 100]);
+        assert_eq!(steps(&[pod(10, 100), pod(500, 600)], 90, &[90]), [100, 500]);
+    }
+
+    #[test]
     fn a_pod_without_a_node_shrinks_but_does_not_grow() {
         let nowhere = |charge, target| Standing { node: None, ..pod(charge, target) };
         assert_eq!(steps(&[nowhere(100, 500), nowhere(500, 100)], 900, &[]), [100, 100]);

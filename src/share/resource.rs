@@ -115,6 +115,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn names_and_quantities_are_those_of_a_pod() {
+        assert_eq!(Resource::ALL.map(|resource| resource.to_string()), ["cpu", "memory"]);
+        assert_eq!(Resource::ALL.map(|resource| resource.quantity(1536)), ["1536m", "1536"]);
+        assert_eq!(Resource::Memory.quantity(1 << 30), "1Gi");
+    }
+
+    #[test]
     fn amounts_are_rounded_for_people() {
         let memory = |bytes| Resource::Memory.readable(bytes);
         assert_eq!([0, 1023, 1024, 1536].map(memory), ["0", "1023", "1Ki", "1.5Ki"]);
