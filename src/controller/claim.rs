@@ -117,7 +117,7 @@ impl<'w, 'a> Draft<'w, 'a> {
             used: signals.used[self.resource],
             peak: signals.peak[self.resource],
             limit: limits.sum::<Option<u64>>().filter(|&limit| limit > 0),
-            held: pod.holding.charge(),
+            held: signals.held[self.resource].unwrap_or_else(|| pod.holding.charge()),
             node_busy: node.is_some_and(|node| node.busy[self.resource]),
             waiting: signals.waiting,
         };

@@ -85,7 +85,7 @@ fn signals(metrics: &[PodMetrics]) -> Signals {
         let (meta, used) = (&metrics.metadata, metrics.used());
         let name =
             (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
-        (name, PodSignals { used, peak: used, waiting: None })
+        (name, PodSignals { used, peak: used, ..PodSignals::default() })
     };
     let usage = match metrics {
         [] => Freshness::Absent("there are no PodMetrics".to_owned()),

@@ -122,7 +122,9 @@ impl World {
         }
         let mut nodes: BTreeMap<String, Node> =
             self.nodes.state().iter().map(|it| (it.name_any(), Node::read(it))).collect();
-        let measured = signals::lock(&self.measured);
+        let pods = Snapshot::in_order(self.pods());
+        let mut measured = signals::lock(&self.measured);
+        measured.note_held(&pods, now);
         for (name, used) in measured.nodes() {
             if let Some(node) = nodes.get_mut(name) {
                 node.uses(used);
@@ -132,7 +134,7 @@ impl World {
             pools: Snapshot::by_age(
                 pools.iter().filter_map(|pool| pool.0.as_ref().ok().cloned()).collect(),
             ),
-            pods: Snapshot::in_order(self.pods()),
+            pods,
             workloads: self.workloads(),
             nodes,
             limits,

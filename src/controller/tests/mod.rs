@@ -3,6 +3,7 @@
 mod dividing;
 mod moving;
 mod reporting;
+mod simulation;
 
 use std::{collections::BTreeMap, slice::from_ref};
 
@@ -10,6 +11,7 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use serde_json::{Value, json};
 
 use super::{
+    calm,
     divide::divide,
     events::{self, Notice},
     moves,
@@ -120,7 +122,7 @@ fn status(snapshot: &Snapshot, outcome: &Outcome) -> WeightedShareStatus {
 fn measured(pods: &[(&str, u64)]) -> Signals {
     let used = |milli: u64| PerResource { cpu: milli * 1_000_000, memory: 0 };
     let pod = |&(name, milli): &(&str, u64)| {
-        let signals = PodSignals { used: used(milli), peak: used(milli), waiting: None };
+        let signals = PodSignals { used: used(milli), peak: used(milli), ..PodSignals::default() };
         (("shop".to_owned(), name.to_owned()), signals)
     };
     let pods = pods.iter().map(pod).collect();

@@ -1,11 +1,14 @@
 //! What the sources have told so far: the last answer, the peaks, and how fresh all of it is. Pure; the time is passed in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::{MemberKey, PodReading, Readings, SourceError};
-use crate::share::{Peak, PerResource, Resource};
+use crate::{
+    observe::Pod,
+    share::{Peak, PerResource, Resource},
+};
 
 /// What is measured after more than so many intervals is not trusted any more.
 const STALE_INTERVALS: i32 = 3;
@@ -36,6 +39,8 @@ pub struct PodSignals {
     pub used: PerResource<u64>,
     /// The most that it used of late: nanocores, bytes.
     pub peak: PerResource<u64>,
+    /// The least that it held while it was last measured: millicores, bytes. None: what it holds now.
+    pub held: PerResource<Option<u64>>,
     /// The part of the time, in thousandths, in which it waited for CPU. None: nobody says.
     pub waiting: Option<u16>,
 }
@@ -70,6 +75,8 @@ pub struct Measured {
 struct Measures {
     peak: PerResource<Peak>,
     waiting: Option<(Timestamp, u16)>,
+    /// What it held, from when on (in milliseconds): the newest last.
+    held: VecDeque<(i64, PerResource<u64>)>,
 }
 
 /// What is known of a source.
@@ -141,6 +148,24 @@ impl Measured {
         news || recovered
     }
 
+    /// Notes what pods hold now, so that their use is held against what they held when it was measured.
+    pub fn note_held(&mut self, pods: &[Pod], now: Timestamp) {
+        let now = now.as_millisecond();
+        for pod in pods {
+            // A map of pairs cannot be asked with borrowed ones.
+            let name = (pod.namespace.clone(), pod.name.clone());
+            let Some(measures) = self.pods.get_mut(&name) else { continue };
+            let held = PerResource::from_fn(|resource| pod.charge(resource));
+            if measures.held.back().is_none_or(|(_, last)| *last != held) {
+                measures.held.push_back((now, held));
+            }
+            // The second oldest says until when the oldest was so.
+            while measures.held.get(1).is_some_and(|(until, _)| *until < now - FORGOTTEN) {
+                measures.held.pop_front();
+            }
+        }
+    }
+
     /// What is known now.
     #[must_use]
     pub fn signals(&self, now: Timestamp) -> Signals {
@@ -148,23 +173,26 @@ impl Measured {
             let longest = self.sources.values().map(Record::interval).max().unwrap_or(SHORTEST);
             now.duration_since(at) <= SignedDuration::from_secs(longest) * STALE_INTERVALS
         };
+        let usage = self.sources.values().filter(|record| record.usage);
+        let interval = usage.map(Record::interval).min().unwrap_or(SHORTEST);
+        let window = interval * 1000;
         let pods = self.pods.iter().filter(|(_, pod)| pod.is_used()).map(|(name, pod)| {
             let used = |resource| pod.peak[resource].last().map_or(0, |(_, used)| used);
             let signals = PodSignals {
                 used: PerResource::from_fn(used),
                 peak: PerResource::from_fn(|resource| pod.peak[resource].highest()),
+                held: PerResource::from_fn(|resource| pod.held_while_measured(resource, window)),
                 waiting: pod.waiting.filter(|&(at, _)| recent(at)).map(|(_, waiting)| waiting),
             };
             (name.clone(), signals)
         });
         let objectives = self.objectives.iter();
-        let usage = self.sources.values().filter(|record| record.usage);
         Signals {
             pods: pods.collect(),
             objectives: objectives
                 .map(|(name, (_, value))| (name.clone(), value.clone()))
                 .collect(),
-            interval: usage.map(Record::interval).min().unwrap_or(SHORTEST).unsigned_abs(),
+            interval: interval.unsigned_abs(),
             usage: self.usage(now),
             performance: self.performance(now),
         }
@@ -225,6 +253,15 @@ impl Measures {
             .flatten()
             .max()
             .unwrap_or(0)
+    }
+
+    /// The least that it held in the `window` of milliseconds before its last sample, as far as that is known.
+    fn held_while_measured(&self, resource: Resource, window: i64) -> Option<u64> {
+        let (at, _) = self.peak[resource].last()?;
+        let untils = self.held.iter().skip(1).map(|(from, _)| *from).chain([i64::MAX]);
+        let then = self.held.iter().zip(untils);
+        let overlaps = then.filter(|((from, _), until)| *from <= at && *until > at - window);
+        overlaps.map(|((_, held), _)| held[resource]).min()
     }
 
     /// Whether anybody said what it uses.
