@@ -14,6 +14,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 mod weigh;
+pub mod weight;
 
 use std::{
     collections::HashMap,
