@@ -207,8 +207,8 @@ fn the_expressions_in_the_documents_and_examples_can_be_worked_out() {
 
 #[test]
 fn the_names_are_explained() {
-    let crd = include_str!("../../../crds/weightedshares.yaml");
-    let text = include_str!("../../../docs/weights.md");
+    let crd = include_str!("../../../../crds/weightedshares.yaml");
+    let text = include_str!("../../../../docs/weights.md");
     for name in Variable::ALL.map(Variable::name) {
         assert!(
             text.contains(&format!("`{name}`")) && crd.contains(&format!("`{name}`")),
