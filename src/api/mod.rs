@@ -11,7 +11,7 @@ mod tests;
 
 pub use crd::{crd, crd_yaml};
 pub use spec::{
-    Member, Mode, Resources, Sharing, Strategy, Surplus, TargetRef, WeightPer, WeightedShare,
-    WeightedShareSpec,
+    Better, DynamicWeight, Member, Mode, Objective, Resources, Sharing, Strategy, Surplus,
+    TargetRef, WeightPer, WeightedShare, WeightedShareSpec,
 };
-pub use status::{MemberState, MemberStatus, WeightedShareStatus};
+pub use status::{DynamicWeightStatus, MemberState, MemberStatus, WeightedShareStatus};

@@ -103,6 +103,77 @@ pub fn percent(field: &str, most: u8) -> Rule {
     )
 }
 
+/// An expression that says something.
+pub fn expression_written() -> Rule {
+    stated(
+        "self != ''",
+        "the expression is empty: write how the weight is worked out, such as weight * (1 + \
+         cpu.pressure), or leave dynamicWeight out for a weight that stands still",
+    )
+}
+
+/// A query that asks something.
+pub fn query_written() -> Rule {
+    stated(
+        "self != ''",
+        "the query is empty: write PromQL that comes to one number, such as \
+         sum(rate(http_requests_total[2m]))",
+    )
+}
+
+/// What a dynamic weight stays within: weights themselves.
+pub fn dynamic_bound(field: &str, default: u32) -> Rule {
+    stated(
+        "1 <= self && self <= 10000",
+        format!(
+            "{field} is a weight, a whole number from 1 to 10000: write one of these, or leave {field} \
+             out for {default}"
+        ),
+    )
+}
+
+/// No least weight above the most.
+pub fn weights_in_order() -> Rule {
+    explained(
+        "!has(self.min) || !has(self.max) || self.min <= self.max",
+        "'min ' + string(self.min) + ' is above max ' + string(self.max) + ': lower min or raise max'",
+    )
+    .field_path(".min")
+}
+
+/// Half-lives up to an hour.
+pub fn half_life() -> Rule {
+    stated(
+        "0 <= self && self <= 3600",
+        "halfLifeSeconds is a whole number of seconds from 0 to 3600: write one of these, or leave it \
+         out for 60",
+    )
+}
+
+/// A decimal number above zero.
+pub fn target_number() -> Rule {
+    let is_number = "self.matches('^[0-9]+([.][0-9]+)?$')";
+    explained(
+        format!("{is_number} && self.matches('[1-9]')"),
+        format!(
+            "\"'\" + self + \"' \" + ({is_number} \
+             ? 'is zero, and nothing can be measured against it: write a number above zero, such as 0.25' \
+             : 'is not a number above zero: write it in digits with at most one point, such as 0.25 or 100')"
+        ),
+    )
+}
+
+/// Performance is measured against an objective.
+pub fn performance_has_objective() -> Rule {
+    stated(
+        "has(self.objective) || !has(self.dynamicWeight) \
+         || !self.dynamicWeight.expression.contains('performance')",
+        "the expression speaks of performance, and the member has no objective to measure it against: \
+         write objective with query, target and better, or take performance out of the expression",
+    )
+    .field_path(".dynamicWeight.expression")
+}
+
 /// Exactly one way to find the member's pods.
 pub fn one_source_of_pods() -> Rule {
     explained(

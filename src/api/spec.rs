@@ -219,6 +219,7 @@ impl From<PerResource<Option<u64>>> for Resources {
 #[x_kube(validation = rules::one_source_of_pods())]
 #[x_kube(validation = rules::min_below_max("cpu"))]
 #[x_kube(validation = rules::min_below_max("memory"))]
+#[x_kube(validation = rules::performance_has_objective())]
 pub struct Member {
     /// The member's name in this pool: lower-case letters, digits and `-`, at most 63.
     #[schemars(length(max = 63))]
@@ -237,6 +238,20 @@ pub struct Member {
     /// `VCPU`: each virtual CPU of its virtual machines (a pod without one counts as one).
     #[serde(default)]
     pub weight_per: WeightPer,
+
+    /// A weight that follows what is measured, instead of `weight`: how well the member does, what it
+    /// uses, how long it waits, or the time of day. `weight` is where it begins, and what counts while
+    /// it cannot be worked out. Example, a member that grows while it waits for CPU:
+    /// `{expression: "weight * (1 + cpu.pressure)", max: 2000}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DynamicWeight")]
+    pub dynamic_weight: Option<DynamicWeight>,
+
+    /// What it means that the member does well: a number that Prometheus knows, and what it should be.
+    /// How near the member comes to it is `performance` in the expression of `dynamicWeight`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Objective")]
+    pub objective: Option<Objective>,
 
     /// What the member holds at least, all its pods together. Example: `{cpu: 500m}`.
     #[serde(default, skip_serializing_if = "Resources::is_empty")]
@@ -279,6 +294,8 @@ impl Default for Member {
             name: String::new(),
             weight: default_weight(),
             weight_per: WeightPer::default(),
+            dynamic_weight: None,
+            objective: None,
             min: Resources::default(),
             max: Resources::default(),
             min_per_pod: Resources::default(),
@@ -305,6 +322,95 @@ pub enum WeightPer {
     /// Each virtual CPU of the member's virtual machines.
     #[serde(rename = "VCPU")]
     Vcpu,
+}
+
+/// A weight that is worked out from what is measured.
+#[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::weights_in_order())]
+pub struct DynamicWeight {
+    /// The weight, in CEL: numbers, `+ - * /`, comparisons, `&& || !`, `condition ? a : b`,
+    /// `min(a, b)`, `max(a, b)` and `clamp(a, least, most)`, over
+    /// `weight` (what the member names, 100 where it names none),
+    /// `current` (the weight that was worked out last),
+    /// `replicas` (how many pods it has),
+    /// `performance` (1 where its objective is just met, less where it is missed),
+    /// `cpu.usage`, `cpu.demand` and `cpu.share` (cores, all its pods together),
+    /// `cpu.pressure` (from 0 to 1: the part of the time in which its pods waited for CPU),
+    /// `memory.usage`, `memory.demand` and `memory.share` (bytes),
+    /// `hour` (UTC, 0 until just under 24: 8.5 is half past eight) and
+    /// `weekday` (UTC, 0 is Sunday, 6 is Saturday). At most 1024 characters.
+    /// Examples: `current / performance`; `hour >= 8 && hour < 18 ? weight * 2 : weight`.
+    #[schemars(length(max = 1024))]
+    #[x_kube(validation = rules::expression_written())]
+    pub expression: String,
+
+    /// The least that the weight becomes, whatever the expression says. From 1 to 10000. Without it: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::integer")]
+    #[x_kube(validation = rules::dynamic_bound("min", 1))]
+    pub min: Option<u32>,
+
+    /// The most that the weight becomes, whatever the expression says. From 1 to 10000. Without it:
+    /// 10000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::integer")]
+    #[x_kube(validation = rules::dynamic_bound("max", 10_000))]
+    pub max: Option<u32>,
+
+    /// How fast the weight follows the expression: after this many seconds half of the way is made. In
+    /// one step it never more than doubles, and never loses more than half. 0: at once. From 0 to 3600.
+    #[serde(default = "default_half_life")]
+    #[schemars(schema_with = "schema::integer")]
+    #[x_kube(validation = rules::half_life())]
+    pub half_life_seconds: u32,
+}
+
+impl Default for DynamicWeight {
+    fn default() -> Self {
+        Self {
+            expression: String::new(),
+            min: None,
+            max: None,
+            half_life_seconds: default_half_life(),
+        }
+    }
+}
+
+/// Slow against the noise of one measurement, quick against a day.
+fn default_half_life() -> u32 {
+    60
+}
+
+/// What it means that a member does well.
+#[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Objective {
+    /// PromQL that comes to one number. It sees the series of the pool's namespace only. At most 2048
+    /// characters. Example, the time that 99 of 100 requests keep within, in seconds:
+    /// `histogram_quantile(0.99, sum by (le) (rate(http_request_duration_seconds_bucket[2m])))`.
+    #[schemars(length(max = 2048))]
+    #[x_kube(validation = rules::query_written())]
+    pub query: String,
+
+    /// What the number should be, in the unit of the query: a decimal number above zero, in quotes.
+    /// Example: `"0.25"`.
+    #[schemars(length(max = 24))]
+    #[x_kube(validation = rules::target_number())]
+    pub target: String,
+
+    /// Which side of the target is good. `Lower`: what should not be above it, such as a response time
+    /// or a queue. `Higher`: what should not be below it, such as requests per second.
+    pub better: Better,
+}
+
+/// Which side of an objective's target is good.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum Better {
+    /// The number should not be above the target.
+    Lower,
+    /// The number should not be below the target.
+    Higher,
 }
 
 /// One workload by name, as in a HorizontalPodAutoscaler.

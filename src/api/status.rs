@@ -61,6 +61,12 @@ pub struct MemberStatus {
     #[schemars(with = "i64")]
     pub effective_weight: u64,
 
+    /// The weight that is worked out, where the spec has `dynamicWeight`: it takes the place of
+    /// `weight`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DynamicWeightStatus")]
+    pub dynamic_weight: Option<DynamicWeightStatus>,
+
     /// How many pods the member has, without those that are finished or terminating.
     #[schemars(with = "i64")]
     pub pods: u32,
@@ -117,6 +123,18 @@ pub struct MemberStatus {
     /// Why the member is in this state, and what can be done about it: a sentence, for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+}
+
+/// A dynamic weight as the last decision took it.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DynamicWeightStatus {
+    /// The weight, from 1 to 10000.
+    pub weight: i64,
+
+    /// What the expression looked at, as it was then: `performance 0.62, cpu.pressure 0.10`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub signals: String,
 }
 
 /// How far the pods of a member are on the way to their share.

@@ -15,6 +15,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 mod weigh;
+pub mod weight;
 
 use std::{
     collections::HashMap,

@@ -144,6 +144,7 @@ fn member_status(
             .into_iter()
             .find_map(|resource| Some(divided[resource].as_ref()?.members[index].claim.weight))
             .unwrap_or_default(),
+        dynamic_weight: None,
         pods: u32::try_from(member.pods.len()).unwrap_or(u32::MAX),
         demand: PerResource::from_fn(|resource| of(resource)?.demand()).into(),
         fair: sums(|pod| pod.fair()),

@@ -1,0 +1,90 @@
+//! What an expression may speak of.
+
+use crate::share::Resource;
+
+/// Something that is measured, and may be missing.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Signal {
+    /// How well the member does against its objective: 1 where that is just met.
+    Performance,
+    /// What its pods use, in cores or bytes.
+    Usage(Resource),
+    /// What its pods have a use for, in cores or bytes.
+    Demand(Resource),
+    /// What it is granted, in cores or bytes.
+    Share(Resource),
+    /// The part of the time in which its pods waited for CPU, from 0 to 1.
+    CpuPressure,
+}
+
+/// A name in an expression.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Variable {
+    /// The weight that the user wrote.
+    Weight,
+    /// The weight that was worked out last.
+    Current,
+    /// How many pods the member has.
+    Replicas,
+    /// The hour of the day in UTC, with its fraction.
+    Hour,
+    /// The day of the week in UTC: 0 is Sunday.
+    Weekday,
+    /// Something that is measured.
+    Signal(Signal),
+}
+
+impl Variable {
+    /// All of them, in the order in which they are explained.
+    pub const ALL: [Self; 13] = [
+        Self::Weight,
+        Self::Current,
+        Self::Replicas,
+        Self::Signal(Signal::Performance),
+        Self::Signal(Signal::Usage(Resource::Cpu)),
+        Self::Signal(Signal::Demand(Resource::Cpu)),
+        Self::Signal(Signal::Share(Resource::Cpu)),
+        Self::Signal(Signal::CpuPressure),
+        Self::Signal(Signal::Usage(Resource::Memory)),
+        Self::Signal(Signal::Demand(Resource::Memory)),
+        Self::Signal(Signal::Share(Resource::Memory)),
+        Self::Hour,
+        Self::Weekday,
+    ];
+
+    /// How it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Weight => "weight",
+            Self::Current => "current",
+            Self::Replicas => "replicas",
+            Self::Hour => "hour",
+            Self::Weekday => "weekday",
+            Self::Signal(signal) => signal.name(),
+        }
+    }
+
+    /// The one with a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|variable| variable.name() == name)
+    }
+}
+
+impl Signal {
+    /// How it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Performance => "performance",
+            Self::Usage(Resource::Cpu) => "cpu.usage",
+            Self::Usage(Resource::Memory) => "memory.usage",
+            Self::Demand(Resource::Cpu) => "cpu.demand",
+            Self::Demand(Resource::Memory) => "memory.demand",
+            Self::Share(Resource::Cpu) => "cpu.share",
+            Self::Share(Resource::Memory) => "memory.share",
+            Self::CpuPressure => "cpu.pressure",
+        }
+    }
+}

@@ -1,0 +1,521 @@
+//! Expressions in use, and what becomes of them that nobody should write.
+
+use std::{fs, path::Path, time::Instant};
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn facts() -> Facts {
+    Facts {
+        weight: 400,
+        current: 500.0,
+        replicas: 3,
+        performance: Some(0.625),
+        usage: PerResource { cpu: Some(1.25), memory: Some(512.0 * 1024.0 * 1024.0) },
+        demand: PerResource { cpu: Some(1.5), memory: Some(1e9) },
+        share: PerResource { cpu: Some(2.0), memory: Some(2e9) },
+        cpu_pressure: Some(0.1),
+        // A Saturday.
+        now: "2026-08-01T14:30:00Z".parse().unwrap(),
+    }
+}
+
+fn value(text: &str) -> Result<f64, String> {
+    let expression = Expression::compile(text).map_err(|mistake| mistake.to_string())?;
+    expression.work_out(&facts()).map_err(|failure| failure.to_string())
+}
+
+#[test]
+fn expressions_are_worked_out_as_cel_has_it() {
+    for (text, expected) in [
+        ("weight", 400.0),
+        ("weight * 2", 800.0),
+        ("weight * (1 + cpu.pressure)", 440.0),
+        ("current / performance", 800.0),
+        ("1 + 2 * 3 - 4 / 8", 6.5),
+        ("7 / 2", 3.5),
+        ("10 - 4 - 3", 3.0),
+        ("-3 + 5", 2.0),
+        ("5 - -3", 8.0),
+        ("2 * -(1 + 1)", -4.0),
+        (".5 + 1e2 + 1.5e-1", 100.65),
+        ("hour", 14.5),
+        ("hour >= 8 && hour < 18 ? weight * 2 : weight", 800.0),
+        ("weekday == 0 || weekday == 6 ? 1 : 2", 1.0),
+        ("weekday == 6 ? (hour > 20 ? 1 : 2) : 3", 2.0),
+        ("weekday == 0 ? 1 : hour > 20 ? 2 : 3", 3.0),
+        ("!(weekday == 6) ? 1 : 2", 2.0),
+        ("(hour < 8) == (hour > 18) ? 1 : 2", 1.0),
+        ("true ? 1 : 2", 1.0),
+        ("min(weight, 10, replicas)", 3.0),
+        ("max(weight, 1000)", 1000.0),
+        ("clamp(weight, 500, 1000)", 500.0),
+        ("clamp(weight, 100, 300)", 300.0),
+        ("cpu.usage + cpu.demand + cpu.share", 4.75),
+        ("memory.usage / 1048576", 512.0),
+        ("memory.demand / memory.share", 0.5),
+        ("1 / 0 > 1 && weekday == 0 ? 1 : 2", 2.0),
+        ("weekday == 6 || 1 / 0 > 1 ? 1 : 2", 1.0),
+        ("weekday == 6 ? 1 : 1 / 0", 1.0),
+        ("\n  weight\n  * 2\n", 800.0),
+    ] {
+        let found = value(text).unwrap();
+        assert!((found - expected).abs() < 1e-9, "{text}: {found}");
+    }
+}
+
+#[test]
+fn mistakes_are_named_with_their_place() {
+    for (text, expected) in [
+        ("", "it is empty: write how the weight is worked out"),
+        ("weight * perfomance", "column 10: 'perfomance' is not known: did you mean performance?"),
+        ("cpu.presure", "column 1: 'cpu.presure' is not known: did you mean cpu.pressure?"),
+        ("weight\n  * weigth", "line 2, column 5: 'weigth' is not known: did you mean weight?"),
+        (
+            "weight * now",
+            "column 10: 'now' is not known: write one of weight, current, replicas, performance,",
+        ),
+        ("weight + memory.pressure", "column 10: 'memory.pressure' is not known"),
+        ("[1, 2].map(x, x)", "column 1: lists and maps have no place in a weight"),
+        ("{1: 2}", "column 1: lists and maps have no place in a weight"),
+        ("size('a')", "column 1: there is no function 'size': write min, max, clamp"),
+        ("weight.map(x, x)", "column 1: there is no function 'weight.map'"),
+        ("has(cpu.usage)", "column 1: there is no function 'has'"),
+        ("weight + 'a'", "column 10: text has no place in a weight"),
+        ("weight + min", "column 10: 'min' is a function: write min(a, b)"),
+        ("weight // twice", "column 8: a comment has no place here"),
+        ("weight % 2", "column 8: '%' is for whole numbers"),
+        ("weight = 2", "column 8: '=' compares nothing: write =="),
+        ("weight & 2", "column 8: '&' stands alone: write &&"),
+        ("weight + ü", "column 10: 'ü' has no place in a weight"),
+        ("weight + 2x", "column 10: '2x' is not a number"),
+        ("weight + 2.", "column 10: '2.' is not a number"),
+        ("weight + 0x10", "column 10: '0x10' is not a number"),
+        ("weight + 2u", "column 10: '2u' is not a number"),
+        ("weight + 1e999", "column 10: '1e999' is too large a number"),
+        (
+            "weight + 99999999999999999999",
+            "column 10: '99999999999999999999' is too large a number",
+        ),
+        ("--weight", "column 2: '-' follows '-'"),
+        ("weight - --weight", "column 11: '-' follows '-'"),
+        ("!!true ? 1 : 2", "column 2: '!' follows '!'"),
+        ("weight)", "column 7: no parenthesis is open here"),
+        (
+            "weekday == 6 ? hour > 20 ? 1 : 2 : 3",
+            "column 26: '?' cannot stand here: write it in another way",
+        ),
+        ("hour > 8 ? 1", "column 13: it ends too soon"),
+        ("weight : 2", "column 8: ':' cannot stand here"),
+        ("min(1, , 2)", "column 8: ',' cannot stand here"),
+        ("() + 1", "column 2: ')' cannot stand here"),
+        ("2 weight", "column 3: 'weight' cannot stand here"),
+        ("weight (2)", "column 1: there is no function 'weight'"),
+        ("(weight)(2)", "column 9: '(' cannot stand here"),
+        ("(cpu).usage", "column 2: 'cpu' is not known"),
+        ("!-1 > 0 ? 1 : 2", "column 2: '-' follows '!'"),
+        ("(weight", "column 8: it ends too soon"),
+        ("weight *", "column 9: it ends too soon"),
+        ("weight weight", "column 8: 'weight' cannot stand here"),
+        ("weight\n* * 2", "line 2, column 3: '*' cannot stand here"),
+        (
+            "hour > 8",
+            "it is true or false, and a weight is a number: write condition ? number : number",
+        ),
+        ("hour ? 1 : 2", "column 6: '?' works on conditions, and is given a number"),
+        ("hour && true ? 1 : 2", "column 6: '&&' works on conditions, and is given a number"),
+        ("weight * (hour > 8)", "column 8: '*' works on numbers, and is given a condition"),
+        (
+            "hour > 8 ? 1 : true",
+            "column 10: '?' has a number on one side and a condition on the other",
+        ),
+        (
+            "1 == true ? 1 : 2",
+            "column 3: '==' has a number on one side and a condition on the other",
+        ),
+        ("min(weight)", "column 1: min takes two numbers or more: write min(a, b)"),
+        ("max()", "column 1: max takes two numbers or more"),
+        ("clamp(1, 2)", "column 1: clamp takes three numbers: write clamp(a, least, most)"),
+        ("hour in weight", "column 6: 'in' is not known"),
+        ("weight; 2", "column 7: ';' has no place in a weight"),
+    ] {
+        let mistake = Expression::compile(text).unwrap_err().to_string();
+        assert!(mistake.starts_with(expected), "{text}: {mistake}");
+    }
+}
+
+#[test]
+fn what_comes_to_no_number_is_said() {
+    for (text, expected) in [
+        ("weight / 0", "it divides by zero: keep what it divides by above zero"),
+        ("0 / 0", "it divides by zero"),
+        ("weight / (hour - 14.5)", "it divides by zero"),
+        ("1e300 * 1e300", "it comes to a number that is too large"),
+        ("1e300 * 1e300 - 1e300 * 1e300", "it comes to a number that is too large"),
+    ] {
+        let failure = value(text).unwrap_err();
+        assert!(failure.starts_with(expected), "{text}: {failure}");
+    }
+}
+
+#[test]
+fn the_signals_that_it_needs_are_known_before() {
+    let expression = Expression::compile("hour > 8 ? cpu.usage : weight / performance").unwrap();
+    let needs: Vec<Signal> = expression.needs().collect();
+    assert_eq!(needs, [Signal::Performance, Signal::Usage(Resource::Cpu)]);
+    assert_eq!(Expression::compile("current * 2").unwrap().needs().count(), 0);
+}
+
+/// The expressions in a text: what stands after `expression:`, or is indented below it.
+fn expressions(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let Some(own) = line.trim_start().strip_prefix("expression:") else { continue };
+        let depth = |line: &str| line.len() - line.trim_start().len();
+        let mut expression = own.trim().trim_matches(['"', '|']).to_owned();
+        while let Some(more) = lines
+            .next_if(|next| own.contains('|') && !own.contains('"') && depth(next) > depth(line))
+        {
+            expression += &format!("{}\n", more.trim());
+        }
+        found.push(expression);
+    }
+    found
+}
+
+#[test]
+fn the_expressions_in_the_documents_and_examples_can_be_worked_out() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = vec![root.join("docs/weights.md")];
+    paths.extend(fs::read_dir(root.join("examples")).unwrap().map(|entry| entry.unwrap().path()));
+    let mut count = 0;
+    for path in paths {
+        for text in expressions(&fs::read_to_string(&path).unwrap()) {
+            let found = value(&text);
+            assert!(
+                found.as_ref().is_ok_and(|&it| it >= 1.0),
+                "{}: {text}: {found:?}",
+                path.display()
+            );
+            count += 1;
+        }
+    }
+    assert!(count >= 14, "{count} expressions");
+}
+
+#[test]
+fn the_names_are_explained() {
+    let crd = include_str!("../../../../crds/weightedshares.yaml");
+    let text = include_str!("../../../../docs/weights.md");
+    for name in Variable::ALL.map(Variable::name) {
+        assert!(
+            text.contains(&format!("`{name}`")) && crd.contains(&format!("`{name}`")),
+            "{name}"
+        );
+    }
+}
+
+/// Texts of one shape, `n` pieces of it.
+fn shapes(n: usize) -> Vec<String> {
+    let wrapped = |a: &str, b: &str| format!("{}1{}", a.repeat(n), b.repeat(n));
+    vec![
+        wrapped("(", ")"),
+        wrapped("-(", ")"),
+        wrapped("!(", ")"),
+        wrapped("min(", ",1)"),
+        wrapped("(1+2*", ")"),
+        wrapped("(1<2?1:", ")"),
+        wrapped("true?1:", ""),
+        wrapped("true?", ":1"),
+        wrapped("--(", ")"),
+        wrapped("-", ""),
+        wrapped("!", ""),
+        wrapped("- ", ""),
+        wrapped("(", ""),
+        wrapped("", ")"),
+        wrapped("[", "]"),
+        wrapped("1+", ""),
+        wrapped("1*2+", ""),
+        wrapped("1<", ""),
+        wrapped("true&&", ""),
+        wrapped("true||true&&", ""),
+        wrapped("min(1,2)+", ""),
+        wrapped("?", ""),
+        wrapped(":", ""),
+        wrapped(",", ""),
+        format!("min({}1)", "1,".repeat(n)),
+        "1".repeat(n),
+        ".".repeat(n),
+        "1e".repeat(n),
+        "weight.".repeat(n),
+        "ü".repeat(n),
+    ]
+}
+
+#[test]
+fn deep_and_long_expressions_are_read_or_refused_in_no_time() {
+    // As little stack as a thread of the controller has, most of it in use.
+    let shaped = || {
+        for n in [1, 2, 8, 15, 16, 17, 100, 340, 511, 1023, 1024, 100_000] {
+            for text in shapes(n) {
+                let began = Instant::now();
+                if let Ok(expression) = Expression::compile(&text) {
+                    _ = expression.work_out(&facts());
+                }
+                assert!(began.elapsed() < Duration::from_secs(5), "{text}: {:?}", began.elapsed());
+            }
+        }
+    };
+    std::thread::Builder::new().stack_size(512 << 10).spawn(shaped).unwrap().join().unwrap();
+}
+
+#[test]
+fn what_is_deep_but_not_too_deep_is_read() {
+    let nested = |n| format!("{}weight{}", "(".repeat(n), ")".repeat(n));
+    assert_eq!(value(&nested(16)), Ok(400.0));
+    let expected =
+        "column 17: more than 16 parentheses, calls and ? : stand in each other: write it flatter";
+    assert_eq!(value(&nested(17)), Err(expected.into()));
+    let long = format!("weight{}", "+1".repeat(500));
+    assert_eq!(value(&long), Ok(900.0));
+    let longer = format!("weight{}", "+1".repeat(510));
+    assert_eq!(
+        value(&longer),
+        Err("it is longer than 1024 characters: write a shorter one".into())
+    );
+}
+
+/// Pieces that expressions are made of, and some that they are not made of.
+fn soup() -> impl Strategy<Value = String> {
+    const PIECES: &[&str] = &[
+        "weight",
+        "current",
+        "cpu.usage",
+        "performance",
+        "hour",
+        "1",
+        "2.5",
+        "0",
+        "true",
+        "false",
+        "min(",
+        "max(",
+        "clamp(",
+        "(",
+        ")",
+        ")",
+        "+",
+        "-",
+        "*",
+        "/",
+        "<",
+        "<=",
+        "==",
+        "!=",
+        "&&",
+        "||",
+        "!",
+        "?",
+        ":",
+        ",",
+        " ",
+        "1e3",
+    ];
+    const STRANGE: &[&str] = &[
+        "'", "\"\"\"", "[", "]", "{", "}", "in", "null", "map(", "has(", ".", "//", "\n", "%", "`",
+        "\\", "b'\\x",
+    ];
+    let piece = prop_oneof![20 => prop::sample::select(PIECES), 1 => prop::sample::select(STRANGE)];
+    prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.join(" "))
+}
+
+/// An expression that CEL takes, with what its parts are.
+fn numbers() -> BoxedStrategy<String> {
+    let leaf = prop::sample::select(vec![
+        "weight",
+        "current",
+        "cpu.usage",
+        "hour",
+        "2",
+        "0.5",
+        "0",
+        "3",
+        "weekday",
+    ]);
+    leaf.prop_map(str::to_owned)
+        .prop_recursive(4, 24, 3, |inner| {
+            let operator = prop::sample::select(vec!["+", "-", "*", "/"]);
+            let comparison = prop::sample::select(vec!["<", "<=", ">", ">=", "==", "!="]);
+            let junction = prop::sample::select(vec!["&&", "||"]);
+            prop_oneof![
+                (inner.clone(), operator.clone(), inner.clone())
+                    .prop_map(|(a, it, b)| format!("({a} {it} {b})")),
+                (inner.clone(), operator, inner.clone())
+                    .prop_map(|(a, it, b)| format!("{a} {it} {b}")),
+                inner.clone().prop_map(|a| format!("-({a})")),
+                (inner.clone(), comparison.clone(), inner.clone(), inner.clone())
+                    .prop_map(|(a, it, b, c)| format!("({a} {it} {b} ? {c} : {a})")),
+                (inner.clone(), comparison, inner.clone(), junction, inner).prop_map(
+                    |(a, it, b, and, c)| format!("(!({a} {it} {b}) {and} {c} > {b} ? {c} : 7)")
+                ),
+            ]
+        })
+        .boxed()
+}
+
+/// What the crate's own interpreter makes of an expression, once its whole numbers have a point.
+fn oracle(text: &str) -> Option<f64> {
+    let mut context = cel::Context::default();
+    let variables = ["weight", "current", "hour", "weekday"];
+    for name in variables {
+        context.add_variable_from_value(name, facts().value(Variable::named(name)?)?);
+    }
+    context.add_variable_from_value("cpu", std::collections::HashMap::from([("usage", 1.25)]));
+    let mut floats = String::new();
+    let mut rest = text.chars().peekable();
+    while let Some(it) = rest.next() {
+        let alone = !floats.ends_with('.') && rest.peek() != Some(&'.');
+        floats.push(it);
+        if it.is_ascii_digit() && alone {
+            floats.push_str(".0");
+        }
+    }
+    match cel::Program::compile(&floats).ok()?.execute(&context) {
+        Ok(cel::Value::Float(number)) => Some(number),
+        _ => None,
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_does_harm(text in ".{0,200}") {
+        _ = value(&text);
+    }
+
+    #[test]
+    fn no_pieces_do_harm(text in soup()) {
+        let began = Instant::now();
+        if let Ok(number) = value(&text) {
+            prop_assert!(number.is_finite());
+        }
+        prop_assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn the_interpreter_of_cel_comes_to_the_same(text in numbers()) {
+        if let Ok(found) = value(&text) {
+            // The crate needs more stack than a test has.
+            let own = text.clone();
+            let expected = std::thread::Builder::new().stack_size(64 << 20).spawn(move || oracle(&own)).unwrap();
+            prop_assert_eq!(Some(found), expected.join().unwrap(), "{}", text);
+        }
+    }
+
+    #[test]
+    fn a_weight_is_always_one(text in numbers(), current in -1e9..1e9_f64, seconds in 0..1000_u64) {
+        let spec = DynamicWeight { expression: text, min: Some(5), max: Some(5000), ..DynamicWeight::default() };
+        let facts = Facts { current, ..facts() };
+        let weighted = weigh(&spec, &facts, seconds);
+        prop_assert!((5.0..=5000.0).contains(&weighted.weight), "{weighted:?}");
+        prop_assert!(weighted.trouble.is_none_or(|trouble| trouble.reason == "ExpressionFailed"));
+    }
+}
+
+fn weigh(spec: &DynamicWeight, facts: &Facts, seconds: u64) -> Weighted {
+    let expression = Expression::compile(&spec.expression);
+    weigh_member(spec, &expression, facts, Duration::from_secs(seconds))
+}
+
+fn spec(expression: &str) -> DynamicWeight {
+    DynamicWeight { expression: expression.into(), ..DynamicWeight::default() }
+}
+
+#[test]
+fn a_weight_moves_toward_what_is_worked_out() {
+    let at_once = DynamicWeight { half_life_seconds: 0, ..spec("current / performance") };
+    let weighted = weigh(&at_once, &facts(), 1);
+    assert_eq!(
+        weighted,
+        Weighted { weight: 800.0, signals: "performance 0.62".into(), trouble: None }
+    );
+    let half = weigh(&spec("current / performance"), &facts(), 60);
+    assert!((half.weight - 650.0).abs() < 1e-9, "{half:?}");
+    let bounded = DynamicWeight { max: Some(550), ..at_once.clone() };
+    assert_eq!(weigh(&bounded, &facts(), 1).weight, 550.0);
+    let doubled = weigh(&spec("10000"), &facts(), 3600);
+    assert_eq!(doubled.weight, 1000.0);
+}
+
+#[test]
+fn signals_are_shown_as_people_write_them() {
+    let all = Variable::ALL.map(Variable::name).join(" + ");
+    assert_eq!(
+        weigh(&spec(&all), &facts(), 60).signals,
+        "replicas 3, hour 14, weekday 6, performance 0.62, cpu.usage 1250m, memory.usage 512Mi, cpu.demand 1500m, \
+         memory.demand 953.67Mi, cpu.share 2, memory.share 1.86Gi, cpu.pressure 0.10"
+    );
+}
+
+#[test]
+fn the_weight_stays_as_written_where_it_cannot_be_worked_out() {
+    let trouble = |expression: &str, facts: &Facts| {
+        let weighted = weigh(&spec(expression), facts, 60);
+        assert_eq!(weighted.weight, 400.0);
+        let trouble = weighted.trouble.unwrap();
+        (trouble.reason, trouble.message)
+    };
+    assert_eq!(
+        trouble("current / perf", &facts()),
+        (
+            "ExpressionInvalid",
+            "dynamicWeight.expression: column 11: 'perf' is not known: write one of weight, current, replicas, \
+             performance, cpu.usage, cpu.demand, cpu.share, cpu.pressure, memory.usage, memory.demand, memory.share, \
+             hour, weekday; weight 400 counts meanwhile"
+                .into()
+        )
+    );
+    let blind = Facts { performance: None, cpu_pressure: Some(f64::NAN), ..facts() };
+    assert_eq!(
+        trouble("current / performance * (1 + cpu.pressure)", &blind),
+        (
+            "SignalMissing",
+            "dynamicWeight.expression needs performance and cpu.pressure, not measured now; weight 400 counts meanwhile"
+                .into()
+        )
+    );
+    let idle = Facts { demand: PerResource { cpu: Some(0.0), memory: None }, ..facts() };
+    assert_eq!(
+        trouble("weight / cpu.demand", &idle),
+        (
+            "ExpressionFailed",
+            "dynamicWeight.expression: it divides by zero: keep what it divides by above zero, such as \
+             max(cpu.demand, 0.01) (cpu.demand 0); weight 400 counts meanwhile"
+                .into()
+        )
+    );
+}
+
+/// A member whose performance grows with its part of the pool, beside one of a weight that stands still.
+fn performance_at(weight: f64, load: f64) -> f64 {
+    (weight / (weight + 300.0) / load).clamp(0.01, 100.0)
+}
+
+#[test]
+fn a_weight_by_objective_settles_where_it_is_met() {
+    for (load, expected) in
+        [(0.75, 900.0), (0.5, 300.0), (0.25, 100.0), (0.999, 10_000.0), (0.01, 3.03)]
+    {
+        let spec = spec("current / performance");
+        let mut facts = facts();
+        for _ in 0..40_000 {
+            facts.performance = Some(performance_at(facts.current, load));
+            facts.current = weigh_member(&spec, &COMPILED, &facts, Duration::from_secs(15)).weight;
+        }
+        assert!((facts.current / expected - 1.0).abs() < 0.01, "{load}: {}", facts.current);
+    }
+}
+
+static COMPILED: std::sync::LazyLock<Result<Expression, Mistake>> =
+    std::sync::LazyLock::new(|| Expression::compile("current / performance"));
