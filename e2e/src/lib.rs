@@ -13,6 +13,7 @@ pub mod audit;
 pub mod binaries;
 pub mod certificates;
 pub mod cgroups;
+pub mod chart;
 pub mod cluster;
 pub mod control_plane;
 pub mod cpu_time;

@@ -49,7 +49,7 @@ async fn a_plan_is_what_the_controller_does() -> Result<()> {
     for (i, cpu) in ["701m", "64"].into_iter().enumerate() {
         let capacity = json!({"cpu": cpu, "memory": "256Mi"});
         let mut pool = support::pool("pool", capacity, members.clone());
-        pool["spec"]["sharing"] = json!({"nodeReservePercent": 7});
+        pool["spec"]["sharing"] = json!({"strategy": "Isolated", "nodeReservePercent": 7});
         pool["spec"]["mode"] = json!("Observe");
         bench.apply(pool.clone()).await?;
         let (plan, observed) = in_step(&bench).await?;

@@ -130,7 +130,8 @@ pub struct MemberStatus {
 #[serde(rename_all = "camelCase")]
 pub struct DynamicWeightStatus {
     /// The weight, from 1 to 10000.
-    pub weight: i64,
+    #[schemars(with = "i64")]
+    pub weight: u32,
 
     /// What the expression looked at, as it was then: `performance 0.62, cpu.pressure 0.10`.
     #[serde(default, skip_serializing_if = "String::is_empty")]

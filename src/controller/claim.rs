@@ -102,26 +102,15 @@ impl<'w, 'a> Draft<'w, 'a> {
             floor: floor.min(cap.unwrap_or(u64::MAX)).max(pod.holding.fixed()),
             cap,
             node: nodes.place(pod.pod),
-            demand: self.demand(pod),
+            demand: demand(
+                self.snapshot,
+                pod.pod,
+                pod.holding.charge(),
+                self.resource,
+                self.weighed.pool.spec.sharing.headroom_percent,
+            ),
             charge: pod.holding.charge(),
         }
-    }
-
-    /// What the pod was measured to have a use for.
-    fn demand(&self, pod: &PodShare) -> Demand {
-        let name = (pod.pod.namespace.clone(), pod.pod.name.clone());
-        let Some(signals) = self.snapshot.signals.pods.get(&name) else { return Demand::Unknown };
-        let limits = pod.pod.containers.iter().map(|container| container.limit[self.resource]);
-        let node = pod.pod.node.as_ref().and_then(|node| self.snapshot.nodes.get(node));
-        let sample = Sample {
-            used: signals.used[self.resource],
-            peak: signals.peak[self.resource],
-            limit: limits.sum::<Option<u64>>().filter(|&limit| limit > 0),
-            held: signals.held[self.resource].unwrap_or_else(|| pod.holding.charge()),
-            node_busy: node.is_some_and(|node| node.busy[self.resource]),
-            waiting: signals.waiting,
-        };
-        sample.demand(self.resource, self.weighed.pool.spec.sharing.headroom_percent)
     }
 
     /// How much is lent of what lies idle, in percent: who sees late that an owner is back lends less.
@@ -141,7 +130,7 @@ impl<'w, 'a> Draft<'w, 'a> {
                 .map(|pod| self.beside_siblings(member, pod.pod))
                 .fold(0, u64::saturating_add),
         };
-        u64::from(member.spec.weight).saturating_mul(times)
+        u64::from(member.weight).saturating_mul(times)
     }
 
     /// The weight of a pod beside the others of its member.
@@ -196,6 +185,30 @@ impl<'w, 'a> Draft<'w, 'a> {
             members,
         }
     }
+}
+
+/// What a pod that holds so much was measured to have a use for, with so many percent of headroom.
+#[must_use]
+pub fn demand(
+    snapshot: &Snapshot,
+    pod: &Pod,
+    holds: u64,
+    resource: Resource,
+    headroom: u8,
+) -> Demand {
+    let name = (pod.namespace.clone(), pod.name.clone());
+    let Some(signals) = snapshot.signals.pods.get(&name) else { return Demand::Unknown };
+    let limits = pod.containers.iter().map(|container| container.limit[resource]);
+    let node = pod.node.as_ref().and_then(|node| snapshot.nodes.get(node));
+    let sample = Sample {
+        used: signals.used[resource],
+        peak: signals.peak[resource],
+        limit: limits.sum::<Option<u64>>().filter(|&limit| limit > 0),
+        held: signals.held[resource].unwrap_or(holds),
+        node_busy: node.is_some_and(|node| node.busy[resource]),
+        waiting: signals.waiting,
+    };
+    sample.demand(resource, headroom)
 }
 
 fn movable<'p, 'a>(pods: &'p [PodShare<'a>]) -> impl Iterator<Item = &'p PodShare<'a>> {

@@ -14,6 +14,7 @@ mod shares;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod update;
 mod weigh;
 pub mod weight;
 
@@ -40,6 +41,7 @@ pub use divide::divide;
 pub use error::Error;
 pub use shares::{Divided, MemberShare, PodShare, Shares};
 pub use standing::{Outcome, Standing, of_member};
+use update::Weights;
 pub use weigh::{Weighed, WeighedMember, weigh};
 
 use crate::{
@@ -61,8 +63,15 @@ pub struct Context {
     world: World,
     /// How often a pool failed in a row, by namespace and name.
     failures: Mutex<HashMap<(Option<String>, String), u32>>,
-    /// What was decided for each pool, by its UID.
-    memories: Mutex<HashMap<String, Memory>>,
+    /// What was worked out for each pool, by its UID.
+    memories: Mutex<HashMap<String, Memories>>,
+}
+
+/// What was worked out for a pool.
+#[derive(Debug, Default)]
+struct Memories {
+    weights: Weights,
+    grants: Memory,
 }
 
 /// Runs until `shutdown`, then ends the turn it is in.
@@ -127,7 +136,7 @@ impl Context {
         self.failures().remove(&(pool.namespace(), pool.name_any()));
     }
 
-    fn memories(&self) -> std::sync::MutexGuard<'_, HashMap<String, Memory>> {
+    fn memories(&self) -> std::sync::MutexGuard<'_, HashMap<String, Memories>> {
         // As below.
         self.memories.lock().unwrap_or_else(PoisonError::into_inner)
     }

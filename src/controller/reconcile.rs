@@ -14,13 +14,14 @@ use serde_json::json;
 use tracing::{info, warn};
 
 use super::{
-    Context, Error, calm,
+    Context, Error, Memories, calm,
     divide::divide,
     events::{self, Notice},
     moves::{self, Release},
     report,
     shares::Divided,
     standing::{Outcome, describe},
+    update::update,
     weigh::weigh,
 };
 use crate::{
@@ -66,16 +67,18 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
         // It was deleted meanwhile: the watch brings it again.
         return Ok(Action::await_change());
     };
-    let weighed = weigh(&snapshot);
-    let mut divided = divide(&snapshot, &weighed, &mut Divider::default()).swap_remove(place);
-    let (pool, weighed) = (&snapshot.pools[place], &weighed[place]);
-    let usage = &snapshot.signals.usage;
+    let mut weighed = weigh(&snapshot);
     let uid = pool.uid().unwrap_or_default();
-    let decided = {
+    let (divided, decided) = {
         let mut memories = context.memories();
-        let memory = memories.entry(uid.clone()).or_default();
-        calm::decide(weighed, &mut divided, usage, memory, now)
+        let Memories { weights, grants } = memories.entry(uid.clone()).or_default();
+        update(&snapshot, &mut weighed[place], weights, now);
+        let mut divided = divide(&snapshot, &weighed, &mut Divider::default()).swap_remove(place);
+        let usage = &snapshot.signals.usage;
+        let decided = calm::decide(&weighed[place], &mut divided, usage, grants, now);
+        (divided, decided)
     };
+    let (pool, weighed) = (&snapshot.pools[place], &weighed[place]);
     let divided = &divided;
     let mut outcome = Outcome::default();
     if pool.spec.mode == Mode::Auto {
@@ -106,8 +109,8 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
             .map_err(|source| Error::Api { what: "take the status of", source })?;
         events::publish(&context.client, pool, notices).await;
     }
-    if let Some(memory) = context.memories().get_mut(&uid) {
-        memory.told();
+    if let Some(memories) = context.memories().get_mut(&uid) {
+        memories.grants.told();
     }
 
     let mut refusals =

@@ -9,7 +9,10 @@ use super::{
     weigh::{Weighed, WeighedMember},
 };
 use crate::{
-    api::{MemberState, MemberStatus, Mode, Resources, WeightedShareStatus, condition},
+    api::{
+        DynamicWeightStatus, MemberState, MemberStatus, Mode, Resources, WeightedShareStatus,
+        condition,
+    },
     observe::signals::{Freshness, Signals},
     share::{PerResource, Resource},
 };
@@ -82,8 +85,15 @@ pub fn status(
 
 /// The status of a member for which nothing was decided: the amounts of the last decision, and how it stands now.
 fn as_decided(before: &MemberStatus, now: MemberStatus) -> MemberStatus {
+    // The sentence about a weight tells what was measured, which moves by itself.
+    let message = match now.reason == before.reason && now.dynamic_weight.is_some() {
+        true => before.message.clone(),
+        false => now.message.clone(),
+    };
     MemberStatus {
         effective_weight: before.effective_weight,
+        dynamic_weight: now.dynamic_weight.as_ref().and(before.dynamic_weight.clone()),
+        message,
         demand: before.demand,
         fair: before.fair,
         share: before.share,
@@ -144,7 +154,10 @@ fn member_status(
             .into_iter()
             .find_map(|resource| Some(divided[resource].as_ref()?.members[index].claim.weight))
             .unwrap_or_default(),
-        dynamic_weight: None,
+        dynamic_weight: member.spec.dynamic_weight.as_ref().map(|_| DynamicWeightStatus {
+            weight: member.weight,
+            signals: member.signals.clone(),
+        }),
         pods: u32::try_from(member.pods.len()).unwrap_or(u32::MAX),
         demand: PerResource::from_fn(|resource| of(resource)?.demand()).into(),
         fair: sums(|pod| pod.fair()),

@@ -113,6 +113,9 @@ pub fn of_member(
         let more = alike.len() - 1;
         let others = if more > 0 { format!(" (and {more} more)") } else { String::new() };
         standing.message = format!("Pod {}{others}: {}.", pod.name, standing.message);
+    } else if let Some(trouble) = &member.trouble {
+        standing.reason = trouble.reason;
+        standing.message = format!("{}.", trouble.message);
     } else if let Some((what, node)) = unplaceable(index, divided) {
         standing.reason = "NodeFull";
         standing.message = format!(

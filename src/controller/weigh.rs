@@ -7,8 +7,9 @@ use kube::{
     core::{Selector, SelectorExt},
 };
 
+use super::weight::Trouble;
 use crate::{
-    api::{Member, TargetRef, WeightedShare},
+    api::{DynamicWeightStatus, Member, TargetRef, WeightedShare},
     observe::{Owner, Pod, Snapshot},
 };
 
@@ -28,6 +29,12 @@ pub struct Weighed<'a> {
 pub struct WeighedMember<'a> {
     /// What the user wrote.
     pub spec: &'a Member,
+    /// Its weight: the one that the user wrote, or the one that its dynamicWeight worked out to last.
+    pub weight: u32,
+    /// The signals that moved a dynamic weight, in words.
+    pub signals: String,
+    /// Why a dynamic weight could not be worked out.
+    pub trouble: Option<Trouble>,
     /// Its pods, by name, without those that are finished or being deleted.
     pub pods: Vec<&'a Pod>,
     /// The workload that it names is not there.
@@ -74,8 +81,12 @@ impl<'a> Weighed<'a> {
     fn new(snapshot: &Snapshot, pool: &'a WeightedShare) -> Self {
         let member = |spec: &'a Member| {
             let target = spec.target_ref.as_ref().map(|target| owner(target, pool));
+            let last = last_weight(spec, pool);
             WeighedMember {
                 spec,
+                weight: last.map_or(spec.weight, |last| last.weight),
+                signals: last.map(|last| last.signals.clone()).unwrap_or_default(),
+                trouble: None,
                 pods: Vec::new(),
                 target_missing: target.is_some_and(|target| !snapshot.has(&target)),
                 lost: Vec::new(),
@@ -84,6 +95,13 @@ impl<'a> Weighed<'a> {
         };
         Self { pool, members: pool.spec.members.iter().map(member).collect(), leaving: Vec::new() }
     }
+}
+
+/// What a dynamic weight worked out to last, as the status says.
+fn last_weight<'a>(member: &Member, pool: &'a WeightedShare) -> Option<&'a DynamicWeightStatus> {
+    member.dynamic_weight.as_ref()?;
+    let members = &pool.status.as_ref()?.members;
+    members.iter().find(|known| known.name == member.name)?.dynamic_weight.as_ref()
 }
 
 /// The workload that a target of a pool is.

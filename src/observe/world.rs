@@ -26,12 +26,12 @@ use tracing::warn;
 use super::{
     limit_range::Limits,
     pod::{Owner, Pod},
-    signals::{self, Asked, Measured},
+    signals::{self, Asked, Measured, MemberKey, Objective},
     snapshot::{Node, Snapshot},
     strip,
     workload::Workload,
 };
-use crate::api::WeightedShare;
+use crate::api::{Member, WeightedShare};
 
 /// A pool as it is watched: one that cannot be read does not stop the watch of the others.
 pub type Guarded = DeserializeGuard<WeightedShare>;
@@ -85,7 +85,9 @@ impl World {
             written: Mutex::default(),
         };
         for asked in sources {
-            let signals = signals::poll(asked, world.measured.clone(), Vec::new);
+            let pools = world.pools.clone();
+            let asks = move || pools.state().iter().flat_map(|pool| objectives(pool)).collect();
+            let signals = signals::poll(asked, world.measured.clone(), asks);
             changes.push(signals.map(|()| Change::Measured).boxed());
         }
         (world, stream::select_all(changes).boxed())
@@ -181,6 +183,21 @@ impl World {
         // Nothing panics while it is held; a poisoned map would be whole all the same.
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The questions that a pool asks.
+fn objectives(pool: &Guarded) -> Vec<Objective> {
+    let Ok(pool) = &pool.0 else { return Vec::new() };
+    let of = |member: &Member| {
+        let query = member.objective.as_ref()?.query.clone();
+        let member = MemberKey {
+            namespace: pool.namespace().unwrap_or_default(),
+            pool: pool.name_any(),
+            member: member.name.clone(),
+        };
+        Some(Objective { member, query })
+    };
+    pool.spec.members.iter().filter_map(of).collect()
 }
 
 fn watch<K>(

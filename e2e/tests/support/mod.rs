@@ -125,13 +125,13 @@ impl Bench {
     }
 }
 
-/// A WeightedShare that may fill its node.
+/// A WeightedShare that may fill its node, and in which every member holds what it owns, used or not.
 pub fn pool(name: &str, capacity: Value, members: Value) -> Value {
     json!({
         "apiVersion": "weightedshare.dev/v1alpha1",
         "kind": "WeightedShare",
         "metadata": {"name": name},
-        "spec": {"capacity": capacity, "sharing": {"nodeReservePercent": 0}, "members": members},
+        "spec": {"capacity": capacity, "sharing": {"strategy": "Isolated", "nodeReservePercent": 0}, "members": members},
     })
 }
 

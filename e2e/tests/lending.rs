@@ -1,0 +1,178 @@
+//! What lies idle is lent, and comes back when its owner wakes: on the real node, with the kernel as the judge.
+
+mod support;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use e2e::{
+    chart::{self, Line},
+    cpu_time::{self, Reading},
+    kubectl, operator,
+};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use serde_json::{Value, json};
+use support::{Bench, actual, container, deployment, identity, member, pod_spec, spinning};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+/// What is measured, is measured every so often.
+const INTERVAL: Duration = Duration::from_secs(15);
+const POOL: u64 = 1_200;
+/// Of 1200m, by 900 : 100.
+const FAIR: [u64; 2] = [1_080, 120];
+
+/// A container that uses all the CPU that it gets, but only while there is a file.
+fn waking() -> Value {
+    let mut container = container("main", json!({"requests": {"cpu": "50m", "memory": "16Mi"}}));
+    let script = "trap 'kill 0; exit 0' TERM; for i in $(seq $(nproc)); do \
+                  (while :; do if [ -e /tmp/awake ]; then n=0; while [ $n -lt 2000 ]; do n=$((n+1)); done; \
+                  else sleep 0.1; fi; done) & done; wait";
+    container["command"] = json!(["sh", "-c", script]);
+    container
+}
+
+/// What was seen each second: the CPU time of heavy and light in millicores, and their requests.
+struct Series {
+    began: Instant,
+    seen: Vec<(f64, [u64; 2], [u64; 2])>,
+    last: Option<[Reading; 2]>,
+}
+
+impl Series {
+    /// Looks once a second for so long, or until `done`.
+    async fn watch(
+        &mut self,
+        bench: &Bench,
+        limit: Duration,
+        done: impl Fn(&[(f64, [u64; 2], [u64; 2])]) -> bool,
+    ) -> Result<Duration> {
+        let began = Instant::now();
+        let from = self.seen.len();
+        let mut ticks = interval(Duration::from_secs(1));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while began.elapsed() < limit {
+            ticks.tick().await;
+            let pods = [pod(bench, "heavy").await?, pod(bench, "light").await?];
+            let readings = cpu_time::read(&bench.cluster, &bench.client, &pods).await?;
+            let reading = |i: usize| {
+                readings.get(&pods[i].uid().unwrap_or_default()).copied().context("a reading")
+            };
+            let now = [reading(0)?, reading(1)?];
+            if let Some(last) = self.last.replace(now) {
+                let used = [0, 1].map(|i| now[i].millicores_since(&last[i]).unwrap_or_default());
+                let requests = [actual(&pods[0], "main"), actual(&pods[1], "main")];
+                self.seen.push((self.began.elapsed().as_secs_f64(), used, requests));
+            }
+            if done(&self.seen[from..]) {
+                break;
+            }
+        }
+        Ok(began.elapsed())
+    }
+
+    fn draw(&self, marks: &[(f64, &str)]) -> String {
+        let line = |name, colour, dashed, of: &dyn Fn(&(f64, [u64; 2], [u64; 2])) -> u64| Line {
+            name,
+            colour,
+            dashed,
+            points: self.seen.iter().map(|seen| (seen.0, of(seen) as f64)).collect(),
+        };
+        let lines = [
+            line("heavy (weight 900): CPU time", "#1f6fb2", false, &|seen| seen.1[0]),
+            line("its request", "#1f6fb2", true, &|seen| seen.2[0]),
+            line("light (weight 100): CPU time", "#c25b12", false, &|seen| seen.1[1]),
+            line("its request", "#c25b12", true, &|seen| seen.2[1]),
+        ];
+        chart::draw(
+            "Lent while its owner sleeps, back when it wakes: a real node of two cores",
+            "m",
+            &lines,
+            marks,
+        )
+    }
+}
+
+async fn pod(bench: &Bench, app: &str) -> Result<Pod> {
+    Ok(bench.running(app, 1).await?.remove(0))
+}
+
+/// Wakes the heavy member, or lets it sleep.
+async fn set_awake(bench: &Bench, awake: bool) -> Result<()> {
+    let pod = pod(bench, "heavy").await?.name_any();
+    let change = if awake { "touch" } else { "rm" };
+    let command = ["exec", "-n", &bench.namespace, &pod, "--", change, "/tmp/awake"];
+    kubectl::run("kubectl", &command, "").await.map(drop)
+}
+
+/// What `plan` says that the light member is to hold.
+async fn planned(bench: &Bench) -> Result<u64> {
+    let binary = operator::binary().display().to_string();
+    let arguments = ["plan", "-o", "json", "-n", &bench.namespace];
+    let plan: Value = serde_json::from_str(&kubectl::run(&binary, &arguments, "").await?)?;
+    let members = plan["pools"][0]["members"].as_array().context("members")?;
+    let light = members.iter().find(|member| member["name"] == "light").context("light")?;
+    light["cpu"]["share"].as_u64().with_context(|| plan.to_string())
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn what_lies_idle_is_lent_and_comes_back() -> Result<()> {
+    let bench = Bench::new("lending").await?;
+    bench.apply(deployment("heavy", 1, pod_spec(json!([waking()])))).await?;
+    bench.apply(deployment("light", 1, pod_spec(json!([spinning("50m")])))).await?;
+    let before =
+        [identity(&bench.running("heavy", 1).await?), identity(&bench.running("light", 1).await?)];
+    set_awake(&bench, true).await?;
+    let members = json!([member("heavy", 900), member("light", 100)]);
+    let mut pool = support::pool("pool", json!({"cpu": format!("{POOL}m")}), members);
+    pool["spec"]["sharing"] = json!({"nodeReservePercent": 0});
+    bench.apply(pool).await?;
+    bench.holding("heavy", &[FAIR[0]]).await?;
+    // Both are measured while they are busy.
+    sleep(4 * INTERVAL).await;
+    bench.holding("heavy", &[FAIR[0]]).await?;
+
+    let mut series = Series { began: Instant::now(), seen: Vec::new(), last: None };
+    series.watch(&bench, Duration::from_secs(10), |_| false).await?;
+    set_awake(&bench, false).await?;
+    let slept = series.began.elapsed().as_secs_f64();
+    // Of 1080m, 75 % are lent.
+    let lent = |seen: &[(f64, [u64; 2], [u64; 2])]| seen.last().is_some_and(|seen| seen.2[1] > 800);
+    let took = series.watch(&bench, 8 * INTERVAL, lent).await?;
+    let (holds, plan) = (series.seen.last().context("nothing seen")?.2[1], planned(&bench).await?);
+    println!(
+        "{:.0} s after it fell asleep, light holds {holds}m, the plan says {plan}m",
+        took.as_secs_f32()
+    );
+    ensure!(holds.abs_diff(plan) * 20 <= plan, "light holds {holds}m, not {plan}m");
+    ensure!(took <= 4 * INTERVAL, "it took {took:?}");
+    series.watch(&bench, Duration::from_secs(20), |_| false).await?;
+
+    let kept = series.seen.last().context("nothing seen")?.2[0];
+    set_awake(&bench, true).await?;
+    let woke = series.began.elapsed().as_secs_f64();
+    let from = series.seen.len();
+    // Of the CPU time of both, the heavy one has what is fair, for five seconds on end.
+    let fair = |seen: &[(f64, [u64; 2], [u64; 2])]| {
+        seen.len() >= 5
+            && seen[seen.len() - 5..].iter().all(|(_, used, _)| {
+                100 * used[0] >= (100 * FAIR[0] / POOL - 4) * (used[0] + used[1])
+            })
+    };
+    let took = series.watch(&bench, 8 * INTERVAL, fair).await? - Duration::from_secs(5);
+    let first =
+        series.seen[from..].iter().find(|seen| seen.0 >= woke + 1.0).context("a second")?.1[0];
+    println!("in its first second awake it had {first}m, and it holds {kept}m");
+    println!("{:.0} s after it woke it had its fair CPU time", took.as_secs_f32());
+    series.watch(&bench, Duration::from_secs(20), |_| false).await?;
+    let svg = series.draw(&[(slept, "heavy falls asleep"), (woke, "heavy wakes")]);
+    std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/lending.svg"), svg)?;
+    ensure!(first >= kept, "{first}m in its first second, of {kept}m that are never lent");
+    ensure!(took <= 2 * INTERVAL + Duration::from_secs(5), "it took {took:?}");
+
+    let after =
+        [identity(&bench.running("heavy", 1).await?), identity(&bench.running("light", 1).await?)];
+    ensure!(after == before, "{before:?} became {after:?}");
+    bench.end().await
+}
