@@ -134,9 +134,10 @@ pub fn dynamic_bound(field: &str, default: u32) -> Rule {
 
 /// No least weight above the most.
 pub fn weights_in_order() -> Rule {
-    explained(
+    // The numbers are not in the sentence: what string() makes of a number has no bound for the API server.
+    stated(
         "!has(self.min) || !has(self.max) || self.min <= self.max",
-        "'min ' + string(self.min) + ' is above max ' + string(self.max) + ': lower min or raise max'",
+        "the weight cannot stay within bounds whose min is above their max: lower min or raise max",
     )
     .field_path(".min")
 }
