@@ -1,5 +1,6 @@
 //! The command line.
 
+pub mod controller;
 pub mod explain;
 mod loans;
 pub mod manifests;

@@ -1,6 +1,9 @@
 //! What is measured: what pods and nodes use, what pods wait for, how well members do. From three sources, each of which
 //! may be missing, may fail and may come late.
 
+pub mod prometheus;
+pub mod scope;
+
 use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
 
