@@ -46,7 +46,7 @@ async fn start(run_dir: &RunDir, processes: &Processes) -> Result<()> {
     tokio::try_join!(
         control_plane::start_proxy(run_dir, processes),
         addons::start_metrics_server(run_dir, processes, &client),
-        prometheus::start(run_dir, processes),
+        prometheus::start(run_dir, processes, &client),
         node::wait_ready(&client, processes),
     )?;
     Ok(())

@@ -1,18 +1,21 @@
 //! A real Prometheus beside the cluster: it scrapes what the kubelet tells of containers, and the pods that ask for it
 //! with the annotations `prometheus.io/scrape: "true"` and `prometheus.io/port`.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, Client, ResourceExt, api::ListParams};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     process::Command,
+    time::sleep,
 };
 
 use crate::{
-    binaries, certificates,
+    binaries,
     control_plane::option,
     network, node, packages,
     process::{Process, Processes, http_ok, run},
@@ -29,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const MANIFEST: &str = include_str!("../manifests/prometheus.yaml");
 
 /// Starts it. The first values come some seconds later: it scrapes every 5 s, and a rate takes two samples.
-pub async fn start(run_dir: &RunDir, processes: &Processes) -> Result<()> {
+pub async fn start(run_dir: &RunDir, processes: &Processes, client: &Client) -> Result<()> {
     let manifest = run_dir.path("prometheus-access.yaml");
     std::fs::write(&manifest, MANIFEST)?;
     let mut kubectl = Command::new(binaries::program("kubectl")?);
@@ -39,6 +42,7 @@ pub async fn start(run_dir: &RunDir, processes: &Processes) -> Result<()> {
     // JSON is YAML.
     let file = run_dir.path("prometheus.yaml");
     std::fs::write(&file, configuration(run_dir).to_string())?;
+    tokio::spawn(discover(client.clone(), targets_file(run_dir)));
     let program = packages::find(NAME).context("there is no prometheus: run `e2e build`")?;
     let mut command = Command::new(program);
     option(&mut command, "config.file", &file);
@@ -72,10 +76,7 @@ pub async fn ask(query: &str) -> Result<Value> {
 }
 
 fn configuration(run_dir: &RunDir) -> Value {
-    let kubeconfig = certificates::kubeconfig(run_dir, NAME);
     let certificate = |file: &str| run_dir.certificates().join(file);
-    let discover = |role: &str| json!([{"role": role, "kubeconfig_file": kubeconfig}]);
-    let label = |from: &str, to: &str| json!({"source_labels": [format!("__meta_kubernetes_{from}")], "target_label": to});
     json!({
         "global": {"scrape_interval": "5s", "scrape_timeout": "4s"},
         "scrape_configs": [
@@ -89,39 +90,49 @@ fn configuration(run_dir: &RunDir) -> Value {
                     "cert_file": certificate("prometheus.crt"),
                     "key_file": certificate("prometheus.key"),
                 },
-                "kubernetes_sd_configs": discover("node"),
-                "relabel_configs": [
-                    // Nobody listens on the fake nodes.
-                    {"source_labels": ["__meta_kubernetes_node_name"], "regex": node::NAME, "action": "keep"},
-                    label("node_name", "node"),
-                ],
+                "static_configs": [{
+                    "targets": [format!("{}:10250", network::NODE)],
+                    "labels": {"node": node::NAME},
+                }],
             },
             {
                 "job_name": "pods",
-                "kubernetes_sd_configs": discover("pod"),
-                "relabel_configs": [
-                    {
-                        "source_labels": ["__meta_kubernetes_pod_annotation_prometheus_io_scrape"],
-                        "regex": "true",
-                        "action": "keep",
-                    },
-                    {
-                        "source_labels": ["__meta_kubernetes_pod_phase"],
-                        "regex": "Running",
-                        "action": "keep",
-                    },
-                    {
-                        "source_labels": [
-                            "__meta_kubernetes_pod_ip",
-                            "__meta_kubernetes_pod_annotation_prometheus_io_port",
-                        ],
-                        "separator": ":",
-                        "target_label": "__address__",
-                    },
-                    label("namespace", "namespace"),
-                    label("pod_name", "pod"),
-                ],
+                "file_sd_configs": [{"files": [targets_file(run_dir)]}],
             },
         ],
     })
+}
+
+fn targets_file(run_dir: &RunDir) -> PathBuf {
+    run_dir.path("prometheus-targets.json")
+}
+
+/// Debian's Prometheus knows no Kubernetes: we tell it of the pods, as long as this process lives.
+async fn discover(client: Client, file: PathBuf) {
+    let pods: Api<Pod> = Api::all(client);
+    let mut told = Value::Null;
+    loop {
+        if let Ok(list) = pods.list(&ListParams::default()).await {
+            let targets: Value = list.items.iter().filter_map(target).collect();
+            // A file that is half written is not read.
+            let writing = file.with_extension("writing");
+            if told != targets
+                && std::fs::write(&writing, targets.to_string()).is_ok()
+                && std::fs::rename(&writing, &file).is_ok()
+            {
+                told = targets;
+            }
+        }
+        sleep(Duration::from_secs(2)).await;
+    }
+}
+
+fn target(pod: &Pod) -> Option<Value> {
+    let asked = pod.annotations();
+    let port = asked.get("prometheus.io/port")?;
+    let status = pod.status.as_ref().filter(|it| it.phase.as_deref() == Some("Running"))?;
+    let address = status.pod_ip.as_ref()?;
+    let labels = json!({"namespace": pod.namespace()?, "pod": pod.name_any()});
+    let wanted = asked.get("prometheus.io/scrape").is_some_and(|scrape| scrape == "true");
+    wanted.then(|| json!({"targets": [format!("{address}:{port}")], "labels": labels}))
 }
