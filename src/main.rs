@@ -3,7 +3,6 @@
 use std::{
     io::{ErrorKind, Write},
     process::ExitCode,
-    time::Duration,
 };
 
 use clap::Parser;
@@ -14,18 +13,13 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 use weightedshare::{
     api,
     cli::{
-        Arguments, Command, ExplainArguments, Output, PlanArguments, Source, explain, manifests,
-        plan::Plan, table::table,
+        Arguments, Command, ExplainArguments, Output, PlanArguments, Source,
+        controller::PrometheusArguments, explain, manifests, plan::Plan, table::table,
     },
     controller,
-    observe::{
-        self, Snapshot,
-        signals::{Asked, MetricsApi},
-    },
+    observe::{self, Snapshot, signals},
 };
 
-/// How often metrics-server is asked: it measures every 15 s or more, and news should not be old.
-const METRICS_EVERY: Duration = Duration::from_secs(5);
 /// What the program ends with on an error; 1 is the answer of `plan --exit-code`.
 const TROUBLE: u8 = 2;
 
@@ -35,7 +29,7 @@ async fn main() -> ExitCode {
         Command::Crd => {
             api::crd_yaml().map(|crd| print!("{crd}")).map_err(|error| error.to_string())
         }
-        Command::Controller => run_controller().await,
+        Command::Controller(prometheus) => run_controller(prometheus).await,
         Command::Plan(arguments) => match plan(arguments).await {
             Ok(code) => return code,
             Err(error) => Err(error),
@@ -109,7 +103,7 @@ async fn client() -> Result<Client, String> {
     })
 }
 
-async fn run_controller() -> Result<(), String> {
+async fn run_controller(prometheus: PrometheusArguments) -> Result<(), String> {
     let filter = EnvFilter::try_from_env("LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::registry().with(filter).with(fmt::layer().with_ansi(false)).init();
     let client = client().await?;
@@ -117,13 +111,9 @@ async fn run_controller() -> Result<(), String> {
         format!("the API server does not answer: {error}: check the kubeconfig and the network")
     })?;
     info!(server = %version.git_version, "weightedshare {} divides", env!("CARGO_PKG_VERSION"));
-    let metrics = Asked {
-        source: Box::new(MetricsApi::new(client.clone())),
-        every: METRICS_EVERY,
-        usage: true,
-        performance: false,
-    };
-    controller::run(client, vec![metrics], shutdown()?).await;
+    let sources = signals::sources(&client, prometheus.options().as_ref());
+    let sources = sources.map_err(|error| error.to_string())?;
+    controller::run(client, sources, shutdown()?).await;
     info!("ended");
     Ok(())
 }

@@ -200,7 +200,8 @@ pub fn search_path() -> Result<OsString> {
     Ok(std::env::join_paths(ours.chain(std::env::split_paths(&present)))?)
 }
 
-fn cache_folder() -> Result<PathBuf> {
+/// Where what is built or unpacked is kept.
+pub(crate) fn cache_folder() -> Result<PathBuf> {
     let base = match (std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")) {
         (Some(cache), _) if !cache.is_empty() => PathBuf::from(cache),
         (_, Some(home)) => Path::new(&home).join(".cache"),

@@ -53,6 +53,7 @@ pub fn create(run_dir: &RunDir) -> Result<()> {
         ("kube-scheduler", "system:kube-scheduler", None),
         ("kube-proxy", "system:kube-proxy", None),
         ("metrics-server", "system:metrics-server", None),
+        ("prometheus", "prometheus", None),
         ("kubelet", node_user.as_str(), Some("system:nodes")),
     ];
     for (name, user, group) in clients {

@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::{
     addons, binaries, certificates, cgroups::Cgroups, control_plane, exit, filesystems, network,
-    node, process::Processes, run_dir::RunDir, say::say,
+    node, process::Processes, prometheus, run_dir::RunDir, say::say,
 };
 
 /// How long a command that is told to end may take.
@@ -46,6 +46,7 @@ async fn start(run_dir: &RunDir, processes: &Processes) -> Result<()> {
     tokio::try_join!(
         control_plane::start_proxy(run_dir, processes),
         addons::start_metrics_server(run_dir, processes, &client),
+        prometheus::start(run_dir, processes, &client),
         node::wait_ready(&client, processes),
     )?;
     Ok(())
@@ -63,6 +64,7 @@ fn greet(run_dir: &RunDir, took: Duration, shell: bool) -> Result<()> {
     say("  on the PATH      kubectl, helm, ctr, kwok; KUBECONFIG is set");
     say(format_args!("  image for pods   {} (imagePullPolicy: Never)", crate::image::BUSYBOX));
     say("  metrics          kubectl top, about 30 s after a pod's start");
+    say(format_args!("  Prometheus       {}", prometheus::URL));
     say(format_args!("  logs             {}", run_dir.logs().display()));
     say("  not here         cluster DNS, any network but the cluster's");
     say("  to leave         exit, or Ctrl-D: the cluster and all of this is gone then");

@@ -1,12 +1,13 @@
 //! A real Kubernetes cluster on a bare machine, and what tests on it need.
 //!
 //! For tests: [`cluster`] finds the cluster, [`cgroups`] asks the kernel who got what, [`audit`]
-//! counts who wrote what, [`image`] makes images without an engine, [`kwok`] plays many nodes.
+//! counts who wrote what, [`image`] makes images without an engine, [`kwok`] plays many nodes, [`pause`] makes
+//! a process stand still.
 //!
 //! The harness, from outside to inside: [`session`] (the [`lock`], the run directory, the clearing
 //! away), [`namespace`], [`init`] (the first process in there), [`inside`] (starts everything,
 //! then the command), [`filesystems`], [`network`], [`certificates`], [`control_plane`],
-//! [`node`], [`addons`]. [`packages`] and [`binaries`] bring what all of this needs.
+//! [`node`], [`addons`], [`prometheus`]. [`packages`] and [`binaries`] bring what all of this needs.
 
 pub mod addons;
 pub mod audit;
@@ -31,7 +32,9 @@ pub mod network;
 pub mod node;
 pub mod operator;
 pub mod packages;
+pub mod pause;
 pub mod process;
+pub mod prometheus;
 pub mod run_dir;
 pub mod say;
 pub mod session;

@@ -37,6 +37,11 @@ pub async fn start_containerd(run_dir: &RunDir, processes: &Processes) -> Result
     let probe = async || Ok(UnixStream::connect(&socket).await.map(drop)?);
     processes.wait_for("containerd", "accepts connections", PATIENCE, probe).await?;
 
+    // There cAdvisor in the kubelet looks, which names the containers in its metrics. This /run is the cluster's own.
+    std::fs::create_dir_all("/run/containerd")?;
+    std::os::unix::fs::symlink(&socket, "/run/containerd/containerd.sock")
+        .context("link the socket of containerd")?;
+
     for image in [image::pause()?, image::busybox()?] {
         import(run_dir, &image).await?;
     }

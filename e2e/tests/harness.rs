@@ -10,6 +10,7 @@ use e2e::{
     cpu_time,
     image::{self, Image, Layer},
     kwok::{self, FakeNodes},
+    prometheus,
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -90,6 +91,15 @@ async fn the_kernel_weighs_a_pod_by_its_request_before_and_after_a_resize() -> R
     ensure!(log.starts_with("root:"), "{log}");
     let top = retry(MINUTE * 2, async || kubectl("top pod spins --no-headers")).await?;
     ensure!(top.starts_with("spins"), "{top}");
+    if cluster.run_dir().is_some() {
+        let query = r#"container_cpu_usage_seconds_total{namespace="default",pod="spins",container="main"} > 0"#;
+        retry(MINUTE, async || {
+            let found = prometheus::ask(query).await?;
+            ensure!(found["result"].as_array().is_some_and(|series| series.len() == 1), "{found}");
+            Ok(())
+        })
+        .await?;
+    }
     delete(&pods, "spins").await
 }
 

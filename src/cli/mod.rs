@@ -1,5 +1,6 @@
 //! The command line.
 
+pub mod controller;
 pub mod explain;
 mod loans;
 pub mod manifests;
@@ -11,6 +12,7 @@ mod tests;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use controller::PrometheusArguments;
 
 /// Resource pools for Kubernetes: CPU and memory, shared by weight, resized in place.
 #[derive(Debug, Parser)]
@@ -25,7 +27,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the controller, in a cluster or on the cluster of the current kubeconfig.
-    Controller,
+    Controller(PrometheusArguments),
     /// Show what the pools would become, and change nothing.
     Plan(PlanArguments),
     /// Say in words how the share of a pod comes about.

@@ -4,6 +4,9 @@
 mod measured;
 mod metrics_api;
 mod poll;
+pub mod prometheus;
+pub mod scope;
+mod sources;
 
 use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
@@ -11,6 +14,7 @@ use k8s_openapi::jiff::Timestamp;
 pub use measured::{Freshness, Measured, PodSignals, Signals};
 pub use metrics_api::MetricsApi;
 pub use poll::{Asked, lock, poll};
+pub use sources::sources;
 
 use crate::share::PerResource;
 

@@ -1,0 +1,138 @@
+//! A real Prometheus beside the cluster: it scrapes what the kubelet tells of containers, and the pods that ask for it
+//! with the annotations `prometheus.io/scrape: "true"` and `prometheus.io/port`.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, Client, ResourceExt, api::ListParams};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    process::Command,
+    time::sleep,
+};
+
+use crate::{
+    binaries,
+    control_plane::option,
+    network, node, packages,
+    process::{Process, Processes, http_ok, run},
+    run_dir::RunDir,
+};
+
+/// What the process is called.
+pub const NAME: &str = "prometheus";
+/// Where it is, for pods as for tests.
+pub const URL: &str = "http://10.99.0.1:9090";
+
+const PORT: u16 = 9090;
+const PATIENCE: Duration = Duration::from_secs(60);
+const MANIFEST: &str = include_str!("../manifests/prometheus.yaml");
+
+/// Starts it. The first values come some seconds later: it scrapes every 5 s, and a rate takes two samples.
+pub async fn start(run_dir: &RunDir, processes: &Processes, client: &Client) -> Result<()> {
+    let manifest = run_dir.path("prometheus-access.yaml");
+    std::fs::write(&manifest, MANIFEST)?;
+    let mut kubectl = Command::new(binaries::program("kubectl")?);
+    option(&mut kubectl, "kubeconfig", &run_dir.kubeconfig());
+    run(kubectl.args(["apply", "--server-side", "--filename"]).arg(manifest)).await?;
+
+    // JSON is YAML.
+    let file = run_dir.path("prometheus.yaml");
+    std::fs::write(&file, configuration(run_dir).to_string())?;
+    tokio::spawn(discover(client.clone(), targets_file(run_dir)));
+    let program = packages::find(NAME).context("there is no prometheus: run `e2e build`")?;
+    let mut command = Command::new(program);
+    option(&mut command, "config.file", &file);
+    option(&mut command, "storage.tsdb.path", &run_dir.path("prometheus"));
+    command.arg(format!("--web.listen-address=0.0.0.0:{PORT}"));
+    command.args(["--storage.tsdb.retention.time=1d", "--log.level=warn"]);
+    processes.add(Process::start(NAME, &run_dir.logs(), command)?).await;
+    let probe = async || http_ok(PORT, "/-/ready").await;
+    processes.wait_for(NAME, "is ready", PATIENCE, probe).await
+}
+
+/// Asks it, as anyone may: the value of `data`.
+///
+/// # Errors
+/// When it does not answer, or refuses the query.
+pub async fn ask(query: &str) -> Result<Value> {
+    let mut stream = TcpStream::connect((network::NODE, PORT)).await.context("ask Prometheus")?;
+    let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let (path, length) = ("/api/v1/query", encoded.len() + "query=".len());
+    let request = format!(
+        "POST {path} HTTP/1.0\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {length}\r\n\r\nquery={encoded}"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let (_, body) = answer.split_once("\r\n\r\n").context("an answer without a body")?;
+    let mut body: Value = serde_json::from_str(body).with_context(|| body.to_owned())?;
+    ensure!(body["status"] == "success", "{query}: {}", body["error"]);
+    Ok(body["data"].take())
+}
+
+fn configuration(run_dir: &RunDir) -> Value {
+    let certificate = |file: &str| run_dir.certificates().join(file);
+    json!({
+        "global": {"scrape_interval": "5s", "scrape_timeout": "4s"},
+        "scrape_configs": [
+            {
+                // The kubelet says when it measured each container, which is not at each scrape: that time is kept.
+                "job_name": "cadvisor",
+                "scheme": "https",
+                "metrics_path": "/metrics/cadvisor",
+                "tls_config": {
+                    "ca_file": certificate("ca.crt"),
+                    "cert_file": certificate("prometheus.crt"),
+                    "key_file": certificate("prometheus.key"),
+                },
+                "static_configs": [{
+                    "targets": [format!("{}:10250", network::NODE)],
+                    "labels": {"node": node::NAME},
+                }],
+            },
+            {
+                "job_name": "pods",
+                "file_sd_configs": [{"files": [targets_file(run_dir)]}],
+            },
+        ],
+    })
+}
+
+fn targets_file(run_dir: &RunDir) -> PathBuf {
+    run_dir.path("prometheus-targets.json")
+}
+
+/// Debian's Prometheus knows no Kubernetes: we tell it of the pods, as long as this process lives.
+async fn discover(client: Client, file: PathBuf) {
+    let pods: Api<Pod> = Api::all(client);
+    let mut told = Value::Null;
+    loop {
+        if let Ok(list) = pods.list(&ListParams::default()).await {
+            let targets: Value = list.items.iter().filter_map(target).collect();
+            // A file that is half written is not read.
+            let writing = file.with_extension("writing");
+            if told != targets
+                && std::fs::write(&writing, targets.to_string()).is_ok()
+                && std::fs::rename(&writing, &file).is_ok()
+            {
+                told = targets;
+            }
+        }
+        sleep(Duration::from_secs(2)).await;
+    }
+}
+
+fn target(pod: &Pod) -> Option<Value> {
+    let asked = pod.annotations();
+    let port = asked.get("prometheus.io/port")?;
+    let status = pod.status.as_ref().filter(|it| it.phase.as_deref() == Some("Running"))?;
+    let address = status.pod_ip.as_ref()?;
+    let labels = json!({"namespace": pod.namespace()?, "pod": pod.name_any()});
+    let wanted = asked.get("prometheus.io/scrape").is_some_and(|scrape| scrape == "true");
+    wanted.then(|| json!({"targets": [format!("{address}:{port}")], "labels": labels}))
+}
