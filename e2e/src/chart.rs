@@ -80,8 +80,9 @@ pub fn draw(title: &str, unit: &str, lines: &[Line], marks: &[(f64, &str)]) -> S
             line.colour,
             points.join(" ")
         );
-        body += &text(legend, 32.0, "start", line.colour, line.name);
-        legend += 14.0 + 6.6 * line.name.len() as f64;
+        let name = if line.dashed { format!("- - {}", line.name) } else { line.name.to_owned() };
+        body += &text(legend, 32.0, "start", line.colour, &name);
+        legend += 16.0 + 6.6 * name.len() as f64;
     }
     svg += &body;
     svg + "</svg>\n"

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use tokio::process::{Child, Command};
 
-use crate::{Cluster, image, kubectl};
+use crate::{Cluster, image, kubectl, prometheus};
 
 /// The namespace that it runs in.
 pub const NAMESPACE: &str = "weighted-share-system";
@@ -35,7 +35,8 @@ pub async fn install(cluster: &Cluster) -> Result<()> {
     helm("weighted-share-crds", &crds, &arguments).await?;
     let tag = format!("image.tag={TAG}");
     cluster.import(&image::operator_image(&binary(), TAG)?).await?;
-    arguments.extend(["--set", &tag, "--set", "image.pullPolicy=Never"]);
+    let prometheus = format!("prometheus.url={}", prometheus::URL);
+    arguments.extend(["--set", &tag, "--set", "image.pullPolicy=Never", "--set", &prometheus]);
     helm("weighted-share", &chart, &arguments).await
 }
 

@@ -6,15 +6,21 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::{
+    audit,
     chart::{self, Line},
     cpu_time::{self, Reading},
     kubectl, operator,
+    pause::Paused,
 };
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use serde_json::{Value, json};
-use support::{Bench, actual, container, deployment, identity, member, pod_spec, spinning};
+use support::{
+    Bench, MINUTE, actual, container, deployment, eventually, identity, member, pod_spec, spinning,
+};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use weightedshare::api::WeightedShareStatus;
 
 /// What is measured, is measured every so often.
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -32,10 +38,18 @@ fn waking() -> Value {
     container
 }
 
-/// What was seen each second: the CPU time of heavy and light in millicores, and their requests.
+/// What was seen of heavy and light at some second.
+struct Seen {
+    second: f64,
+    /// Their CPU time, in millicores.
+    used: [u64; 2],
+    requests: [u64; 2],
+}
+
+/// What was seen second by second.
 struct Series {
     began: Instant,
-    seen: Vec<(f64, [u64; 2], [u64; 2])>,
+    seen: Vec<Seen>,
     last: Option<[Reading; 2]>,
 }
 
@@ -45,7 +59,7 @@ impl Series {
         &mut self,
         bench: &Bench,
         limit: Duration,
-        done: impl Fn(&[(f64, [u64; 2], [u64; 2])]) -> bool,
+        done: impl Fn(&[Seen]) -> bool,
     ) -> Result<Duration> {
         let began = Instant::now();
         let from = self.seen.len();
@@ -62,7 +76,8 @@ impl Series {
             if let Some(last) = self.last.replace(now) {
                 let used = [0, 1].map(|i| now[i].millicores_since(&last[i]).unwrap_or_default());
                 let requests = [actual(&pods[0], "main"), actual(&pods[1], "main")];
-                self.seen.push((self.began.elapsed().as_secs_f64(), used, requests));
+                let second = self.began.elapsed().as_secs_f64();
+                self.seen.push(Seen { second, used, requests });
             }
             if done(&self.seen[from..]) {
                 break;
@@ -72,17 +87,17 @@ impl Series {
     }
 
     fn draw(&self, marks: &[(f64, &str)]) -> String {
-        let line = |name, colour, dashed, of: &dyn Fn(&(f64, [u64; 2], [u64; 2])) -> u64| Line {
+        let line = |name, colour, dashed, of: fn(&Seen) -> u64| Line {
             name,
             colour,
             dashed,
-            points: self.seen.iter().map(|seen| (seen.0, of(seen) as f64)).collect(),
+            points: self.seen.iter().map(|seen| (seen.second, of(seen) as f64)).collect(),
         };
         let lines = [
-            line("heavy (weight 900): CPU time", "#1f6fb2", false, &|seen| seen.1[0]),
-            line("its request", "#1f6fb2", true, &|seen| seen.2[0]),
-            line("light (weight 100): CPU time", "#c25b12", false, &|seen| seen.1[1]),
-            line("its request", "#c25b12", true, &|seen| seen.2[1]),
+            line("heavy (weight 900): CPU time", "#1f6fb2", false, |seen| seen.used[0]),
+            line("its request", "#1f6fb2", true, |seen| seen.requests[0]),
+            line("light (weight 100): CPU time", "#c25b12", false, |seen| seen.used[1]),
+            line("its request", "#c25b12", true, |seen| seen.requests[1]),
         ];
         chart::draw(
             "Lent while its owner sleeps, back when it wakes: a real node of two cores",
@@ -115,14 +130,12 @@ async fn planned(bench: &Bench) -> Result<u64> {
     light["cpu"]["share"].as_u64().with_context(|| plan.to_string())
 }
 
-#[tokio::test]
-#[ignore = "needs a cluster"]
-async fn what_lies_idle_is_lent_and_comes_back() -> Result<()> {
-    let bench = Bench::new("lending").await?;
+/// A namespace with both members, and their pool, which lends: the heavy one is awake, and both hold what they own.
+async fn both_busy(namespace: &str) -> Result<Bench> {
+    let bench = Bench::new(namespace).await?;
     bench.apply(deployment("heavy", 1, pod_spec(json!([waking()])))).await?;
     bench.apply(deployment("light", 1, pod_spec(json!([spinning("50m")])))).await?;
-    let before =
-        [identity(&bench.running("heavy", 1).await?), identity(&bench.running("light", 1).await?)];
+    bench.running("light", 1).await?;
     set_awake(&bench, true).await?;
     let members = json!([member("heavy", 900), member("light", 100)]);
     let mut pool = support::pool("pool", json!({"cpu": format!("{POOL}m")}), members);
@@ -132,15 +145,29 @@ async fn what_lies_idle_is_lent_and_comes_back() -> Result<()> {
     // Both are measured while they are busy.
     sleep(4 * INTERVAL).await;
     bench.holding("heavy", &[FAIR[0]]).await?;
+    Ok(bench)
+}
+
+/// UID and restarts of both pods.
+async fn identities(bench: &Bench) -> Result<Vec<(String, i32)>> {
+    Ok(identity(&[pod(bench, "heavy").await?, pod(bench, "light").await?]))
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn what_lies_idle_is_lent_and_comes_back() -> Result<()> {
+    let bench = both_busy("lending").await?;
+    let before = identities(&bench).await?;
 
     let mut series = Series { began: Instant::now(), seen: Vec::new(), last: None };
     series.watch(&bench, Duration::from_secs(10), |_| false).await?;
     set_awake(&bench, false).await?;
     let slept = series.began.elapsed().as_secs_f64();
     // Of 1080m, 75 % are lent.
-    let lent = |seen: &[(f64, [u64; 2], [u64; 2])]| seen.last().is_some_and(|seen| seen.2[1] > 800);
+    let lent = |seen: &[Seen]| seen.last().is_some_and(|seen| seen.requests[1] > 800);
     let took = series.watch(&bench, 8 * INTERVAL, lent).await?;
-    let (holds, plan) = (series.seen.last().context("nothing seen")?.2[1], planned(&bench).await?);
+    let (holds, plan) =
+        (series.seen.last().context("nothing seen")?.requests[1], planned(&bench).await?);
     println!(
         "{:.0} s after it fell asleep, light holds {holds}m, the plan says {plan}m",
         took.as_secs_f32()
@@ -149,20 +176,21 @@ async fn what_lies_idle_is_lent_and_comes_back() -> Result<()> {
     ensure!(took <= 4 * INTERVAL, "it took {took:?}");
     series.watch(&bench, Duration::from_secs(20), |_| false).await?;
 
-    let kept = series.seen.last().context("nothing seen")?.2[0];
+    let kept = series.seen.last().context("nothing seen")?.requests[0];
     set_awake(&bench, true).await?;
     let woke = series.began.elapsed().as_secs_f64();
     let from = series.seen.len();
     // Of the CPU time of both, the heavy one has what is fair, for five seconds on end.
-    let fair = |seen: &[(f64, [u64; 2], [u64; 2])]| {
+    let fair = |seen: &[Seen]| {
         seen.len() >= 5
-            && seen[seen.len() - 5..].iter().all(|(_, used, _)| {
+            && seen[seen.len() - 5..].iter().all(|Seen { used, .. }| {
                 100 * used[0] >= (100 * FAIR[0] / POOL - 4) * (used[0] + used[1])
             })
     };
     let took = series.watch(&bench, 8 * INTERVAL, fair).await? - Duration::from_secs(5);
     let first =
-        series.seen[from..].iter().find(|seen| seen.0 >= woke + 1.0).context("a second")?.1[0];
+        series.seen[from..].iter().find(|seen| seen.second >= woke + 1.0).context("a second")?.used
+            [0];
     println!("in its first second awake it had {first}m, and it holds {kept}m");
     println!("{:.0} s after it woke it had its fair CPU time", took.as_secs_f32());
     series.watch(&bench, Duration::from_secs(20), |_| false).await?;
@@ -171,8 +199,55 @@ async fn what_lies_idle_is_lent_and_comes_back() -> Result<()> {
     ensure!(first >= kept, "{first}m in its first second, of {kept}m that are never lent");
     ensure!(took <= 2 * INTERVAL + Duration::from_secs(5), "it took {took:?}");
 
-    let after =
-        [identity(&bench.running("heavy", 1).await?), identity(&bench.running("light", 1).await?)];
+    let after = identities(&bench).await?;
     ensure!(after == before, "{before:?} became {after:?}");
+    bench.end().await
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn without_measurements_nothing_moves() -> Result<()> {
+    let bench = both_busy("outage").await?;
+    set_awake(&bench, false).await?;
+    let holds = async || -> Result<[u64; 2]> {
+        let pods = [pod(&bench, "heavy").await?, pod(&bench, "light").await?];
+        Ok([actual(&pods[0], "main"), actual(&pods[1], "main")])
+    };
+    let lent = eventually(2 * MINUTE, || async {
+        let held = holds().await?;
+        ensure!(held[1] > 800, "light holds {}m", held[1]);
+        Ok(held)
+    })
+    .await?;
+
+    let stopped = [
+        Paused::process(&bench.cluster, "metrics-server")?,
+        Paused::process(&bench.cluster, "prometheus")?,
+    ];
+    let says = |status: &WeightedShareStatus, reason: &str| {
+        status.conditions.iter().any(|it| it.type_ == "MetricsAvailable" && it.reason == reason)
+    };
+    // Three intervals, and as long as a call may hang.
+    let status =
+        eventually(MINUTE, || bench.status("pool", |status| says(status, "Stale"))).await?;
+    let said = status.conditions.iter().find(|it| it.type_ == "MetricsAvailable");
+    println!("{}", said.context("a condition")?.message);
+    let quiet_from = Timestamp::now();
+    set_awake(&bench, true).await?;
+    sleep(MINUTE).await;
+    let held = holds().await?;
+    ensure!(held == lent, "in the outage {lent:?} became {held:?}");
+    let writes = audit::writes(&bench.cluster.own()?.audit_log(), quiet_from)?;
+    let ours: Vec<_> = writes.iter().filter(|write| write.user == operator::USER).collect();
+    ensure!(ours.is_empty(), "nothing is known, and yet {ours:?}");
+
+    drop(stopped);
+    let back = Instant::now();
+    bench.holding("heavy", &[FAIR[0]]).await?;
+    println!(
+        "{:.0} s after they were back, heavy holds what it owns",
+        back.elapsed().as_secs_f32()
+    );
+    bench.status("pool", |status| says(status, "Measured")).await?;
     bench.end().await
 }
