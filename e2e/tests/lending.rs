@@ -141,11 +141,20 @@ async fn both_busy(namespace: &str) -> Result<Bench> {
     let mut pool = support::pool("pool", json!({"cpu": format!("{POOL}m")}), members);
     pool["spec"]["sharing"] = json!({"nodeReservePercent": 0});
     bench.apply(pool).await?;
-    bench.holding("heavy", &[FAIR[0]]).await?;
     // Both are measured while they are busy.
     sleep(4 * INTERVAL).await;
-    bench.holding("heavy", &[FAIR[0]]).await?;
+    heavy_has_its_own(&bench).await?;
     Ok(bench)
+}
+
+/// Waits until the heavy member holds what it owns, but for what is not worth a move.
+async fn heavy_has_its_own(bench: &Bench) -> Result<()> {
+    eventually(MINUTE, || async {
+        let held = actual(&pod(bench, "heavy").await?, "main");
+        ensure!(held * 100 >= FAIR[0] * 95, "heavy holds {held}m of {}m", FAIR[0]);
+        Ok(())
+    })
+    .await
 }
 
 /// UID and restarts of both pods.
@@ -184,7 +193,7 @@ async fn what_lies_idle_is_lent_and_comes_back() -> Result<()> {
     let fair = |seen: &[Seen]| {
         seen.len() >= 5
             && seen[seen.len() - 5..].iter().all(|Seen { used, .. }| {
-                100 * used[0] >= (100 * FAIR[0] / POOL - 4) * (used[0] + used[1])
+                100 * used[0] >= (100 * FAIR[0] / POOL - 6) * (used[0] + used[1])
             })
     };
     let took = series.watch(&bench, 8 * INTERVAL, fair).await? - Duration::from_secs(5);
@@ -243,7 +252,7 @@ async fn without_measurements_nothing_moves() -> Result<()> {
 
     drop(stopped);
     let back = Instant::now();
-    bench.holding("heavy", &[FAIR[0]]).await?;
+    heavy_has_its_own(&bench).await?;
     println!(
         "{:.0} s after they were back, heavy holds what it owns",
         back.elapsed().as_secs_f32()

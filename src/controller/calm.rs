@@ -70,17 +70,16 @@ pub fn decide(
         let before = &memory.grants[resource];
         let grants = if edited || changed(divided, &weights, memory, resource, fresh_start) {
             decided = true;
-            pods(divided)
-                .map(|pod| (pod.pod.uid.clone(), Grant::of(pod, before.get(&pod.pod.uid))))
+            let pods = pods(divided);
+            pods.map(|pod| (pod.pod.uid.clone(), Grant::of(pod, before.get(&pod.pod.uid))))
                 .collect()
         } else {
-            // Nobody knows what is wanted: everything stays as it was decided.
+            // Where nobody knows what is wanted, everything stays as it was decided.
             let frozen = matches!(usage, Freshness::Stale(_));
-            calmed(divided, resource, before, frozen, now)
+            let (grants, moved) = calmed(divided, resource, before, frozen, now);
+            decided |= moved;
+            grants
         };
-        decided |= grants.iter().any(|(pod, grant): (&String, &Grant)| {
-            before.get(pod).is_none_or(|old| old.granted != grant.granted)
-        });
         for pod in divided.members.iter_mut().flat_map(|member| &mut member.pods) {
             if let (Some(share), Some(grant)) = (&mut pod.share, grants.get(&pod.pod.uid)) {
                 share.share = grant.granted;
@@ -126,14 +125,14 @@ fn changed(
     before.len() != pods(divided).count() || !pods(divided).all(known)
 }
 
-/// The grants that demand may move now.
+/// The grants that demand may move now, and whether it moves any.
 fn calmed(
     divided: &Divided,
     resource: Resource,
     before: &BTreeMap<String, Grant>,
     frozen: bool,
     now: Timestamp,
-) -> BTreeMap<String, Grant> {
+) -> (BTreeMap<String, Grant>, bool) {
     let mut nodes: Vec<&str> = pods(divided).filter_map(|pod| pod.pod.node.as_deref()).collect();
     nodes.sort_unstable();
     let of_node = |node: &str| u32::try_from(nodes.partition_point(|&it| it < node)).ok();
@@ -157,12 +156,13 @@ fn calmed(
             node: pod.pod.node.as_deref().and_then(of_node),
         })
         .collect();
-    let granted = if frozen {
+    let granted: Vec<u64> = if frozen {
         courses.iter().map(|course| course.granted).collect()
     } else {
         calm(&courses, resource)
     };
-    known
+    let moved = courses.iter().zip(&granted).any(|(course, granted)| course.granted != *granted);
+    let grants = known
         .iter()
         .zip(granted)
         .map(|((pod, old), granted)| {
@@ -173,7 +173,8 @@ fn calmed(
             };
             (pod.pod.uid.clone(), Grant { fair: pod.fair(), granted, moved })
         })
-        .collect()
+        .collect();
+    (grants, moved)
 }
 
 /// The pods that have a share.

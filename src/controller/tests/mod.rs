@@ -1,9 +1,11 @@
 //! The pure stages of a turn, from a snapshot to resizes, status and events.
 
+mod calming;
 mod dividing;
 mod moving;
 mod reporting;
 mod simulation;
+mod updating;
 
 use std::{collections::BTreeMap, slice::from_ref};
 

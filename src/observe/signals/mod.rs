@@ -7,6 +7,8 @@ mod poll;
 pub mod prometheus;
 pub mod scope;
 mod sources;
+#[cfg(test)]
+mod tests;
 
 use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;

@@ -8,8 +8,11 @@ use super::{
     kernel::{Task, schedule},
 };
 use crate::{
-    controller::calm,
-    observe::signals::{Measured, NodeReading, PodReading, Readings},
+    controller::{
+        calm,
+        update::{Weights, update},
+    },
+    observe::signals::{Measured, MemberKey, NodeReading, ObjectiveReading, PodReading, Readings},
 };
 
 /// What a pod would use if it were alone at some second, in millicores.
@@ -38,6 +41,12 @@ pub struct Sim {
     measured: Measured,
     on_the_way: std::collections::VecDeque<(u64, Readings)>,
     memory: Memory,
+    pub weights: Weights,
+    /// The weight that the first member works out to.
+    pub weight: u32,
+    /// How long a request to the first member took in each second, in seconds, since that was last measured.
+    latencies: Vec<f64>,
+    pub latency: f64,
     /// What the division wanted last, before it was calmed.
     pub wanted: Vec<u64>,
     pub fair: Vec<u64>,
@@ -73,6 +82,7 @@ impl Sim {
         });
         let mut measured = Measured::default();
         measured.expect("metrics", true, false);
+        measured.expect("objectives", false, true);
         Self {
             pool: pool("pool", 0, cores, Value::Array(specs)),
             pods: pods.collect(),
@@ -87,6 +97,10 @@ impl Sim {
             measured,
             on_the_way: std::collections::VecDeque::new(),
             memory: Memory::default(),
+            weights: Weights::default(),
+            weight: 0,
+            latencies: Vec::new(),
+            latency: 0.0,
             wanted: Vec::new(),
             fair: Vec::new(),
         }
@@ -141,14 +155,22 @@ impl Sim {
                 });
             }
             readings.nodes.push(node);
+            let latencies = std::mem::take(&mut self.latencies);
+            self.latency = latencies.iter().sum::<f64>() / latencies.len() as f64;
+            let name = self.pods[0].pod.name.clone();
+            let member = MemberKey { namespace: "shop".into(), pool: "pool".into(), member: name };
+            let value = Ok(self.latency);
+            readings.objectives.push(ObjectiveReading { member, at, value });
             if !self.outage.contains(&self.second) {
                 self.on_the_way.push_back((self.second + self.lag * self.interval, readings));
             }
         }
         let mut news = false;
         while self.on_the_way.front().is_some_and(|(known, _)| *known <= self.second) {
-            let (_, readings) = self.on_the_way.pop_front().unwrap();
+            let (_, mut readings) = self.on_the_way.pop_front().unwrap();
+            let objectives = std::mem::take(&mut readings.objectives);
             news |= self.measured.take("metrics", Ok(readings));
+            self.measured.take("objectives", Ok(Readings { objectives, ..Readings::default() }));
         }
         news
     }
@@ -182,7 +204,11 @@ impl Sim {
         for (name, used) in self.measured.nodes() {
             snapshot.nodes.get_mut(name).unwrap().uses(used);
         }
-        let (weighed, mut divided) = first(&snapshot);
+        let mut weighed = weigh(&snapshot);
+        update(&snapshot, &mut weighed[0], &mut self.weights, now);
+        self.weight = weighed[0].members[0].weight;
+        let mut divided = divide(&snapshot, &weighed, &mut Divider::default()).swap_remove(0);
+        let weighed = weighed.swap_remove(0);
         let cpu = divided.cpu.as_ref().unwrap();
         // One pod a member, in the order of the pods.
         self.wanted = cpu.pods().map(|pod| pod.granted()).collect();
@@ -207,6 +233,10 @@ impl Sim {
             limit: pod.pod.containers[0].limit.cpu.map(|limit| limit as f64),
         };
         let tasks: Vec<Task> = self.pods.iter().map(task).collect();
+        // A queue: the nearer its load comes to what it could get, the longer a request waits.
+        let all: f64 = tasks.iter().map(|task| task.request).sum();
+        let could = self.cores as f64 * tasks[0].request / all;
+        self.latencies.push(0.05 / (1.0 - (tasks[0].wants / could).min(0.98)));
         let got = schedule(&tasks, self.cores as f64, self.burstable);
         for ((pod, got), task) in self.pods.iter_mut().zip(got).zip(tasks) {
             pod.waited += u64::from(got < task.wants);

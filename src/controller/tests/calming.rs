@@ -1,0 +1,129 @@
+//! What demand moves is calmed; what people move is carried out.
+
+use super::*;
+use crate::controller::calm::{Memory, decide};
+
+/// Turns of one pool, of which each begins where the last one ended.
+struct Turns {
+    snapshot: Snapshot,
+    memory: Memory,
+    second: i64,
+}
+
+impl Turns {
+    /// Two members, 3 : 1, that have what is fair of 1000m.
+    fn new() -> Self {
+        let pool = pool("pool", 0, 1000, json!([member("a", 300), member("b", 100)]));
+        let mut turns = Self {
+            snapshot: snapshot(&[pool], &[pod("a", "a", 750), pod("b", "b", 250)], 0),
+            memory: Memory::default(),
+            second: 0,
+        };
+        assert_eq!(turns.turn(&[("a", 900), ("b", 900)]), (vec![750, 250], true));
+        turns
+    }
+
+    /// What both are granted after a turn, a minute after the last, in which they use so much; and whether anything was
+    /// decided. Then they hold that, and the status says so.
+    fn turn(&mut self, used: &[(&str, u64)]) -> (Vec<u64>, bool) {
+        self.snapshot.signals = measured(used);
+        self.again(&Freshness::Fresh)
+    }
+
+    fn again(&mut self, usage: &Freshness) -> (Vec<u64>, bool) {
+        self.second += 60;
+        let now = Timestamp::UNIX_EPOCH + std::time::Duration::from_secs(self.second as u64);
+        let (granted, decided) = {
+            let (weighed, mut divided) = first(&self.snapshot);
+            let decided = decide(&weighed, &mut divided, usage, &mut self.memory, now);
+            let granted: Vec<u64> =
+                divided.cpu.as_ref().unwrap().pods().map(|pod| pod.granted()).collect();
+            (granted, decided)
+        };
+        for (pod, &milli) in self.snapshot.pods.iter_mut().zip(&granted) {
+            pod.containers[0].held.cpu = Held { requested: milli, admitted: milli };
+        }
+        // The turn that sees it done.
+        let (weighed, mut divided) = first(&self.snapshot);
+        decide(&weighed, &mut divided, usage, &mut self.memory, now);
+        self.memory.told();
+        let (outcome, signals) = (Outcome::default(), &self.snapshot.signals);
+        let status = report::status(&weighed, &divided, &outcome, signals, decided, Time(now));
+        self.snapshot.pools[0].status = Some(status);
+        (granted, decided)
+    }
+
+    fn status(&self) -> &WeightedShareStatus {
+        self.snapshot.pools[0].status.as_ref().unwrap()
+    }
+}
+
+#[test]
+fn a_small_move_of_demand_changes_nothing_not_even_the_status() {
+    let mut turns = Turns::new();
+    assert_eq!(turns.turn(&[("a", 300), ("b", 900)]), (vec![458, 542], true));
+    let before = turns.status().clone();
+    // 450m and 20 %, where it holds 458m.
+    assert_eq!(turns.turn(&[("a", 310), ("b", 900)]), (vec![458, 542], false));
+    assert_eq!(turns.status().members[0].demand, before.members[0].demand);
+    assert_eq!(turns.status(), &before);
+    assert_eq!(turns.turn(&[("a", 400), ("b", 900)]), (vec![548, 452], true));
+    assert_ne!(turns.status().members[0].demand, before.members[0].demand);
+}
+
+#[test]
+fn a_move_back_waits_five_minutes() {
+    let mut turns = Turns::new();
+    assert_eq!(turns.turn(&[("a", 300), ("b", 900)]).0, [458, 542]);
+    assert_eq!(turns.turn(&[("a", 600), ("b", 900)]).0, [728, 272]);
+    for _ in 0..4 {
+        assert_eq!(turns.turn(&[("a", 300), ("b", 900)]).0, [728, 272]);
+    }
+    assert_eq!(turns.turn(&[("a", 300), ("b", 900)]).0, [458, 542]);
+}
+
+#[test]
+fn an_edit_is_carried_out_to_the_unit() {
+    let mut turns = Turns::new();
+    turns.snapshot.pools[0].spec.members[0].weight = 301;
+    turns.snapshot.pools[0].metadata.generation = Some(2);
+    assert_eq!(turns.turn(&[("a", 900), ("b", 900)]), (vec![751, 249], true));
+    // Whatever else makes them own more or less: here 4m.
+    turns.snapshot.pools[0].spec.capacity.cpu = Some(crate::share::MilliCpu(996));
+    assert_eq!(turns.turn(&[("a", 900), ("b", 900)]), (vec![748, 248], true));
+}
+
+#[test]
+fn a_pod_that_comes_is_carried_out_to_the_unit() {
+    let mut turns = Turns::new();
+    turns.snapshot.pods.push(pod("b-1", "b", 0));
+    assert_eq!(turns.turn(&[("a", 900), ("b", 900)]).0, [750, 125, 125]);
+    turns.snapshot.pods.pop();
+    assert_eq!(turns.turn(&[("a", 900), ("b", 900)]).0, [750, 250]);
+}
+
+#[test]
+fn while_nobody_measures_only_people_move_something() {
+    let mut turns = Turns::new();
+    let stale = Freshness::Stale("nobody answers".into());
+    assert_eq!(turns.turn(&[("a", 300), ("b", 900)]).0, [458, 542]);
+    turns.snapshot.signals = measured(&[("a", 900), ("b", 900)]);
+    assert_eq!(turns.again(&stale), (vec![458, 542], false));
+    // Nor does it, where the controller was started meanwhile.
+    turns.memory = Memory::default();
+    turns.snapshot.signals = measured(&[]);
+    assert_eq!(turns.again(&stale), (vec![458, 542], false));
+    turns.snapshot.pools[0].spec.members[0].weight = 100;
+    turns.snapshot.pools[0].metadata.generation = Some(2);
+    assert_eq!(turns.again(&stale), (vec![500, 500], true));
+}
+
+#[test]
+fn a_restart_changes_nothing() {
+    let mut turns = Turns::new();
+    assert_eq!(turns.turn(&[("a", 300), ("b", 900)]).0, [458, 542]);
+    let before = turns.status().clone();
+    turns.memory = Memory::default();
+    assert_eq!(turns.turn(&[("a", 310), ("b", 900)]), (vec![458, 542], false));
+    assert_eq!(turns.status(), &before);
+}
