@@ -82,6 +82,8 @@ struct Measures {
 /// What is known of a source.
 #[derive(Debug, Default)]
 struct Record {
+    /// Sources expected before it come first.
+    rank: usize,
     /// What it measures.
     usage: bool,
     performance: bool,
@@ -94,17 +96,26 @@ struct Record {
 }
 
 impl Measured {
-    /// Expects a source, which tells what pods use, how well members do, or both.
+    /// Expects a source, which tells what pods use, how well members do, or both. What pods use is taken from the first
+    /// that is fresh: two that measure over different times would contradict each other.
     pub fn expect(&mut self, source: &'static str, usage: bool, performance: bool) {
-        let record = self.sources.entry(source).or_default();
+        let rank = self.sources.len();
+        let record = self.sources.entry(source).or_insert(Record { rank, ..Record::default() });
         (record.usage, record.performance) = (usage, performance);
     }
 
     /// Takes in what a source said. Whether that is news.
     pub fn take(&mut self, source: &'static str, said: Result<Readings, SourceError>) -> bool {
+        let first = self.is_first(source, said.as_ref().ok().and_then(Readings::newest));
         let record = self.sources.entry(source).or_default();
         let readings = match said {
-            Ok(readings) => readings,
+            Ok(mut readings) => {
+                if !first {
+                    readings.nodes.clear();
+                    readings.pods.iter_mut().for_each(|pod| pod.used = PerResource::default());
+                }
+                readings
+            }
             Err(trouble) => {
                 let news = record.trouble.is_none();
                 // The first words stay: the status shows them, and must not move by itself.
@@ -118,8 +129,7 @@ impl Measured {
             }
         };
         let recovered = record.trouble.take().is_some();
-        let times = readings.pods.iter().map(|pod| pod.at);
-        let newest = times.chain(readings.objectives.iter().map(|it| it.at)).max();
+        let newest = readings.newest();
         let news = newest > record.newest;
         let before = record.newest;
         if news {
@@ -146,6 +156,13 @@ impl Measured {
                 readings.objectives.into_iter().map(|it| (it.member, (it.at, it.value))).collect();
         }
         news || recovered
+    }
+
+    /// Whether no source that comes before this one is fresh at the time.
+    fn is_first(&self, source: &str, at: Option<Timestamp>) -> bool {
+        let (Some(this), Some(at)) = (self.sources.get(source), at) else { return true };
+        let before = self.sources.values().filter(|it| it.usage && it.rank < this.rank);
+        !this.usage || before.into_iter().all(|it| it.freshness(at) != Freshness::Fresh)
     }
 
     /// Notes what pods hold now, so that their use is held against what they held when it was measured.
@@ -242,6 +259,14 @@ fn freshness<'r>(sources: impl Iterator<Item = &'r Record>, now: Timestamp) -> F
         }
     }
     best
+}
+
+impl Readings {
+    /// When the newest of its samples was taken.
+    fn newest(&self) -> Option<Timestamp> {
+        let times = self.pods.iter().map(|pod| pod.at);
+        times.chain(self.objectives.iter().map(|it| it.at)).max()
+    }
 }
 
 impl Measures {

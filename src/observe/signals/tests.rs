@@ -87,6 +87,24 @@ fn a_source_that_is_not_there_is_not_waited_for() {
 }
 
 #[test]
+fn use_comes_from_the_first_source_that_is_fresh() {
+    let mut measured = metrics();
+    measured.expect("other", true, false);
+    measured.take("metrics", Ok(said(0, 100)));
+    let mut other = said(5, 900);
+    other.pods[0].waiting = Some(30);
+    measured.take("other", Ok(other));
+    let signals = pod_signals(&measured, 5);
+    assert_eq!((signals.used.cpu, signals.peak.cpu), (100_000_000, 100_000_000));
+    assert_eq!(signals.waiting, Some(30));
+    measured.take("other", Ok(said(46, 50)));
+    assert_eq!(pod_signals(&measured, 46).used.cpu, 50_000_000);
+    measured.take("metrics", Ok(said(60, 70)));
+    measured.take("other", Ok(said(65, 80)));
+    assert_eq!(pod_signals(&measured, 65).used.cpu, 70_000_000);
+}
+
+#[test]
 fn the_interval_is_what_is_seen_of_it() {
     let mut measured = metrics();
     let interval = |measured: &Measured| measured.signals(at(0)).interval;

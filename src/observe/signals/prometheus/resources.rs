@@ -65,13 +65,14 @@ impl Question {
         Self::NodeTime,
     ];
 
-    /// In PromQL. Two minutes hold two samples where Prometheus scrapes every minute.
+    /// In PromQL. Between the last two samples, as a mean of minutes would hide who wakes; two minutes hold two where
+    /// Prometheus scrapes every minute.
     pub(super) fn promql(self) -> String {
         let pods = r#"pod!="",container!="",container!="POD""#;
         let node = r#"id="/""#;
         match self {
             Self::Cpu => format!(
-                "sum by (namespace, pod) (rate(container_cpu_usage_seconds_total{{{pods}}}[2m]))"
+                "sum by (namespace, pod) (irate(container_cpu_usage_seconds_total{{{pods}}}[2m]))"
             ),
             Self::Memory => {
                 format!("sum by (namespace, pod) (container_memory_working_set_bytes{{{pods}}})")
@@ -83,22 +84,22 @@ impl Question {
                 "max by (namespace, pod) (timestamp(container_memory_working_set_bytes{{{pods}}}))"
             ),
             Self::Throttled => format!(
-                "max by (namespace, pod) (rate(container_cpu_cfs_throttled_periods_total{{{pods}}}[2m]) \
-                 / rate(container_cpu_cfs_periods_total{{{pods}}}[2m]))"
+                "max by (namespace, pod) (irate(container_cpu_cfs_throttled_periods_total{{{pods}}}[2m]) \
+                 / irate(container_cpu_cfs_periods_total{{{pods}}}[2m]))"
             ),
             Self::Pressure => format!(
-                "max by (namespace, pod) (rate(container_pressure_cpu_waiting_seconds_total{{{pods}}}[2m]))"
+                "max by (namespace, pod) (irate(container_pressure_cpu_waiting_seconds_total{{{pods}}}[2m]))"
             ),
             Self::MachineCpu => {
-                "sum by (namespace, name) (rate(kubevirt_vmi_cpu_usage_seconds_total[2m]))"
+                "sum by (namespace, name) (irate(kubevirt_vmi_cpu_usage_seconds_total[2m]))"
                     .to_owned()
             }
             Self::MachineDelay => {
-                "max by (namespace, name) (rate(kubevirt_vmi_vcpu_delay_seconds_total[2m]))"
+                "max by (namespace, name) (irate(kubevirt_vmi_vcpu_delay_seconds_total[2m]))"
                     .to_owned()
             }
             Self::NodeCpu => format!(
-                "sum by (node, instance) (rate(container_cpu_usage_seconds_total{{{node}}}[2m]))"
+                "sum by (node, instance) (irate(container_cpu_usage_seconds_total{{{node}}}[2m]))"
             ),
             Self::NodeMemory => {
                 format!("sum by (node, instance) (container_memory_working_set_bytes{{{node}}})")
