@@ -172,6 +172,28 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_surplus_goes_first_and_the_largest_want() {
+        // 60m of 2100m, against 50m of 3050m: the first is enough.
+        let want = pod(1000, 1060, 1110);
+        assert_eq!(cpu(&[pod(3050, 3000, 3000), pod(2100, 2040, 2040), want]), [3050, 2040, 1060]);
+        // Room for one of two that want more than they own.
+        let lender = pod(0, 0, 100);
+        let wants = [pod(1000, 1060, 1000), pod(100, 200, 100)];
+        assert_eq!(cpu(&[lender, wants[0], wants[1]]), [0, 1000, 200]);
+    }
+
+    #[test]
+    fn no_more_is_taken_back_than_it_takes() {
+        let waits =
+            |granted, fair| Course { moved: Some(Direction::Up), ..pod(granted, fair, fair) };
+        let pods = [waits(800, 500), waits(700, 600), pod(200, 500, 500)];
+        // 300m are wanted, and the larger surplus is just that.
+        assert_eq!(cpu(&pods[..]), [500, 600, 500]);
+        let roomy = [waits(800, 500), waits(700, 600), pod(200, 500, 600)];
+        assert_eq!(cpu(&roomy), [500, 700, 500]);
+    }
+
+    #[test]
     fn what_undoes_a_move_waits() {
         let grew = |pod| Course { moved: Some(Direction::Up), ..pod };
         let shrank = |pod| Course { moved: Some(Direction::Down), ..pod };

@@ -93,6 +93,7 @@ mod tests {
         // 1/10 of its share, against 500/600 of it.
         assert_eq!(steps(&[pod(500, 600), pod(10, 100)], 90, &[90]), [500, 100]);
         assert_eq!(steps(&[pod(10, 100), pod(500, 600)], 90, &[90]), [100, 500]);
+        assert_eq!(steps(&[pod(90, 100), pod(50, 100)], 50, &[50]), [90, 100]);
     }
 
     #[test]

@@ -333,6 +333,7 @@ mod tests {
         assert_eq!(nanocores("0.25"), Ok(250_000_000));
         assert_eq!(Bytes::rounded_up("0.1Gi"), Ok(Bytes(107_374_183)));
         assert_eq!(Bytes::rounded_up("1e-30"), Ok(Bytes(1)));
+        assert_eq!(Bytes::rounded_up("1e-99"), Ok(Bytes(1)));
     }
 
     proptest! {
