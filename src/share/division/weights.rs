@@ -104,6 +104,11 @@ mod tests {
             assert_eq!(number, (1 << 56) / n);
         }
         assert_eq!(of(&[(u64::MAX, 1), (1, u64::MAX)]), [1 << 60, 1]);
+        // However small, a weight is not none, and none stays none.
+        assert_eq!(of(&[(u64::MAX, 1), (0, 1), (1, u64::MAX)]), [1 << 60, 0, 1]);
+        // Products of 128 bits.
+        let long = of(&[(u64::MAX, u64::MAX - 2), (u64::MAX / 4, u64::MAX - 6)]);
+        assert!(long[0].abs_diff(4 * long[1]) < 8 && long[0] >= 1 << 60, "{long:?}");
     }
 
     proptest! {

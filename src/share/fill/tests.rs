@@ -29,6 +29,12 @@ fn divides_by_weight_within_bounds() {
 }
 
 #[test]
+fn what_is_cut_goes_by_largest_remainder() {
+    // 3 2/11, 1 4/11 and 5/11.
+    assert_eq!(fill(&[claim(1, 7, 9), claim(1, 3, 9), claim(1, 1, 9)], 5), [3, 1, 1]);
+}
+
+#[test]
 fn a_claim_without_weight_stays_at_its_least() {
     assert_eq!(fill(&[claim(0, 7, 50), claim(3, 0, 20)], 100), [7, 20]);
     assert_eq!(fill(&[claim(0, 0, 50)], 100), [0]);
@@ -66,6 +72,15 @@ fn sum(amounts: impl IntoIterator<Item = u64>) -> u128 {
 
 proptest! {
     #![proptest_config(cases(1))]
+
+    #[test]
+    fn a_divisor_divides(over in 0..u64::MAX, under in 1..1u64 << 63, weight in 0..1u64 << 63) {
+        let exact = u128::from(weight) * u128::from(over);
+        let (whole, remainder) = level::Level { over, under }.divisor().of(weight);
+        prop_assert_eq!(u128::from(remainder), exact % u128::from(under));
+        let most = u128::from(u64::MAX);
+        prop_assert_eq!(u128::from(whole), (exact / u128::from(under)).min(most));
+    }
 
     #[test]
     fn pours_exactly_what_there_is((claims, total) in claims()) {
