@@ -105,8 +105,8 @@ fn is_settled(weighed: &Weighed) -> bool {
     pool.spec.mode == Mode::Auto && pool.status.as_ref().is_some_and(ready)
 }
 
-/// Whether something else than demand moved the shares: pods came, went or were moved, or own more or less although no
-/// weight did change.
+/// Whether something else than demand moved the shares: pods came or went, or own more or less although no weight did
+/// change.
 fn changed(
     divided: &Divided,
     weights: &[u64],
