@@ -9,7 +9,7 @@ BINARY := $(CURDIR)/target/$(TARGET)/release/weightedshare
 export WEIGHTEDSHARE_BINARY := $(BINARY)
 E2E := target/debug/e2e
 # Cluster tests share one node: one at a time, one file after the other.
-CLUSTER_TESTS := --test harness --test schema --test states --test examples --test changes --test plan --test lending --test prometheus --test division
+CLUSTER_TESTS := --test harness --test schema --test states --test examples --test changes --test plan --test lending --test objective --test prometheus --test division
 
 .PHONY: help demo test lint unit e2e cluster binary bench crds docs pictures image clean
 
@@ -29,6 +29,7 @@ unit: toolchain ## unit and property tests, without a cluster
 	cargo test --workspace --locked
 
 e2e: setup binary harness ## the tests on a real cluster
+	cargo build -p busy-service --release --locked --target $(TARGET)
 	cargo test -p e2e --locked --no-run
 	$(E2E) run -- cargo test -p e2e --locked --offline --no-fail-fast $(CLUSTER_TESTS) -- --ignored --test-threads=1 --nocapture
 

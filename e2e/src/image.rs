@@ -11,6 +11,8 @@ use crate::packages;
 pub const PAUSE: &str = "weightedshare.dev/e2e/pause:1";
 /// busybox with all its applets, for test pods: a shell to spin, sleep and fetch with.
 pub const BUSYBOX: &str = "weightedshare.dev/e2e/busybox:1";
+/// A service that computes for each request, and says how long its requests took.
+pub const SERVICE: &str = "weightedshare.dev/e2e/busy-service:1";
 
 /// An image: one layer, and how to run it.
 #[derive(Clone, Debug)]
@@ -157,6 +159,15 @@ pub fn operator_image(binary: &Path, tag: &str) -> Result<Image> {
     Ok(Image::new(format!("weightedshare.dev/weightedshare:{tag}"), layer)?
         .user("65532:65532")
         .entrypoint(&["/weightedshare"]))
+}
+
+/// The image [`SERVICE`], from the static binary of `busy-service`, which is built beside the operator's.
+pub fn service(operator: &Path) -> Result<Image> {
+    let binary = operator.with_file_name("busy-service");
+    let content = std::fs::read(&binary).with_context(|| format!("read {}", binary.display()))?;
+    let mut layer = Layer::new();
+    layer.file("busy-service", 0o755, content)?;
+    Ok(Image::new(SERVICE, layer)?.entrypoint(&["/busy-service"]))
 }
 
 /// The image [`BUSYBOX`], from the distribution's static busybox.

@@ -2,7 +2,7 @@
 //!
 //! For tests: [`cluster`] finds the cluster, [`cgroups`] asks the kernel who got what, [`audit`]
 //! counts who wrote what, [`image`] makes images without an engine, [`kwok`] plays many nodes, [`pause`] makes
-//! a process stand still.
+//! a process stand still, [`requests`] asks a service as its users do.
 //!
 //! The harness, from outside to inside: [`session`] (the [`lock`], the run directory, the clearing
 //! away), [`namespace`], [`init`] (the first process in there), [`inside`] (starts everything,
@@ -35,6 +35,7 @@ pub mod packages;
 pub mod pause;
 pub mod process;
 pub mod prometheus;
+pub mod requests;
 pub mod run_dir;
 pub mod say;
 pub mod session;

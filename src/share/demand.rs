@@ -37,6 +37,8 @@ pub struct Sample {
     pub limit: Option<u64>,
     /// What it holds: its requests, in millicores or bytes.
     pub held: u64,
+    /// Its use rose of late: it woke, or wakes again and again.
+    pub rises: bool,
     /// Its node uses nearly all that it can allocate.
     pub node_busy: bool,
     /// The part of the time, in thousandths, in which it waited for CPU. Zero says nothing: where the kernel does not
@@ -51,8 +53,9 @@ impl Sample {
     /// The demand that the sample shows, `headroom` percent above the use.
     ///
     /// A pod that uses 95 % of its limit would use more if it could, and so would one that waits for CPU. Where nobody
-    /// says whether it waits, it is taken to when it uses 90 % of what it holds on a busy node. (Use above the request
-    /// on a node with idle CPU is just use.) Such a pod is given twice its use, and no less than its fair share.
+    /// says whether it waits, it is taken to when it uses 90 % of what it holds on a busy node, or half of it at its peak
+    /// while its use rises: a sample is a mean, and who is awake for less than its time never shows more. (Use above the
+    /// request on a node with idle CPU is just use.) Such a pod is given twice its use, and no less than its fair share.
     /// Memory is used, not waited for: its demand is always the use and the headroom.
     #[must_use]
     pub fn demand(&self, resource: Resource, headroom: u8) -> Demand {
@@ -63,13 +66,15 @@ impl Sample {
         };
         let (used, peak) = (u128::from(self.used), u128::from(self.peak));
         let whole = |amount: u128| u64::try_from(amount).unwrap_or(u64::MAX);
-        let reaches =
-            |percent: u128, of: u64| used > 0 && used * 100 >= u128::from(of) * unit * percent;
+        let part = |used: u128, percent: u128, of: u64| {
+            used > 0 && used * 100 >= u128::from(of) * unit * percent
+        };
+        let wakes = self.rises && part(peak, 50, self.held);
         let waits = match self.waiting {
-            None | Some(0) => self.node_busy && reaches(90, self.held),
+            None | Some(0) => self.node_busy && (part(used, 90, self.held) || wakes),
             Some(waiting) => waiting >= WAITS,
         };
-        let limited = waits || self.limit.is_some_and(|limit| reaches(95, limit));
+        let limited = waits || self.limit.is_some_and(|limit| part(used, 95, limit));
         if resource == Resource::Cpu && limited {
             Demand::Limited(whole((2 * peak).div_ceil(unit)))
         } else {
@@ -82,8 +87,15 @@ impl Sample {
 mod tests {
     use super::*;
 
-    const IDLE: Sample =
-        Sample { used: 0, peak: 0, limit: None, held: 500, node_busy: false, waiting: None };
+    const IDLE: Sample = Sample {
+        used: 0,
+        peak: 0,
+        limit: None,
+        held: 500,
+        rises: false,
+        node_busy: false,
+        waiting: None,
+    };
 
     fn cpu(milli: u64, sample: Sample) -> Demand {
         let used = milli * 1_000_000;
@@ -124,6 +136,22 @@ mod tests {
     }
 
     #[test]
+    fn who_wakes_again_and_again_is_limited_at_half_of_what_he_holds() {
+        let wakes = Sample { peak: 250_000_000, rises: true, node_busy: true, ..IDLE };
+        assert_eq!(wakes.demand(Resource::Cpu, 20), Demand::Limited(500));
+        let no_longer = [
+            Sample { rises: false, ..wakes },
+            Sample { node_busy: false, ..wakes },
+            Sample { waiting: Some(1), ..wakes },
+        ];
+        for sample in no_longer {
+            assert_eq!(sample.demand(Resource::Cpu, 20), Demand::Known(300));
+        }
+        let less = Sample { peak: 249_000_000, ..wakes };
+        assert_eq!(less.demand(Resource::Cpu, 20), Demand::Known(299));
+    }
+
+    #[test]
     fn waiting_says_more_than_a_busy_node() {
         let waits = |waiting| Sample { waiting: Some(waiting), ..IDLE };
         assert_eq!(cpu(300, waits(100)), Demand::Limited(600));
@@ -144,6 +172,7 @@ mod tests {
             peak: 1000,
             limit: Some(1000),
             held: 1000,
+            rises: true,
             node_busy: true,
             waiting: Some(1000),
         };

@@ -4,15 +4,16 @@ use std::collections::VecDeque;
 
 /// How long a use is remembered, in milliseconds: ten minutes.
 const WINDOW: i64 = 600_000;
+/// Whether a use rises again, the last so many samples say.
+const RECENT: usize = 4;
 
 /// The use of one resource over the last ten minutes, as far as the highest of it matters.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Peak {
     /// Samples that are higher than all after them: the time in milliseconds, the use in its unit.
     falling: VecDeque<(i64, u64)>,
-    /// The last sample, and the one before it.
-    last: Option<(i64, u64)>,
-    before: Option<(i64, u64)>,
+    /// The last samples, the newest first.
+    recent: [Option<(i64, u64)>; RECENT],
 }
 
 impl Peak {
@@ -21,16 +22,17 @@ impl Peak {
     ///
     /// When the last two samples are both under half of the peak, the busy time is over: they alone are remembered.
     pub fn take(&mut self, at: i64, used: u64) -> bool {
-        if self.last.is_some_and(|(last, _)| at <= last) {
+        if self.last().is_some_and(|(last, _)| at <= last) {
             return false;
         }
-        self.before = self.last.replace((at, used));
+        self.recent.rotate_right(1);
+        self.recent[0] = Some((at, used));
         while self.falling.pop_back_if(|&mut (_, lower)| lower <= used).is_some() {}
         self.falling.push_back((at, used));
         while self.falling.pop_front_if(|&mut (past, _)| past < at - WINDOW).is_some() {}
 
         let quiet = |sample: (i64, u64)| sample.1 < self.highest().div_ceil(2);
-        if let (Some(before), Some(last)) = (self.before, self.last)
+        if let [Some(last), Some(before), ..] = self.recent
             && quiet(before)
             && quiet(last)
         {
@@ -48,7 +50,19 @@ impl Peak {
     /// The last sample: when, and how much. None where nothing was ever measured.
     #[must_use]
     pub fn last(&self) -> Option<(i64, u64)> {
-        self.last
+        self.recent[0]
+    }
+
+    /// Whether the use rose in the last four samples, by two thirds or more: who wakes, or wakes again and again. A sample
+    /// is a mean, and such a one shows only the part of its time in which he was awake.
+    #[must_use]
+    pub fn rises(&self) -> bool {
+        let mut lowest = u128::MAX;
+        self.recent.iter().rev().flatten().any(|&(_, used)| {
+            let used = u128::from(used);
+            lowest = lowest.min(used);
+            used > 0 && 3 * used >= 5 * lowest
+        })
     }
 }
 
@@ -85,6 +99,24 @@ mod tests {
         assert_eq!(peak(&[(0, 1), (15, 0), (30, 0)]), 0);
         // One burst in between does not count as quiet.
         assert_eq!(peak(&[(0, 100), (15, 20), (30, 60), (45, 20)]), 100);
+    }
+
+    #[test]
+    fn who_wakes_is_seen_for_four_samples() {
+        let rises = |uses: &[u64]| {
+            let mut peak = Peak::default();
+            for (at, &used) in (0..).zip(uses) {
+                peak.take(at, used);
+            }
+            peak.rises()
+        };
+        assert!(!rises(&[]) && !rises(&[0, 0]) && !rises(&[80, 120, 80, 120]));
+        assert!(rises(&[0, 1]) && rises(&[60, 100]) && !rises(&[61, 100]));
+        // Who falls asleep does not wake; who has been awake for some time is steady.
+        assert!(!rises(&[100, 50, 0, 0]));
+        assert!(rises(&[0, 100, 0, 0]) && rises(&[0, 100, 100, 100]));
+        assert!(!rises(&[0, 100, 100, 100, 100]) && !rises(&[0, 100, 0, 0, 0]));
+        assert!(!rises(&[u64::MAX, u64::MAX]) && rises(&[u64::MAX / 2, u64::MAX]));
     }
 
     proptest! {

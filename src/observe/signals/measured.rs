@@ -39,6 +39,8 @@ pub struct PodSignals {
     pub used: PerResource<u64>,
     /// The most that it used of late: nanocores, bytes.
     pub peak: PerResource<u64>,
+    /// Its use rose of late.
+    pub rises: PerResource<bool>,
     /// The least that it held while it was last measured: millicores, bytes. None: what it holds now.
     pub held: PerResource<Option<u64>>,
     /// The part of the time, in thousandths, in which it waited for CPU. None: nobody says.
@@ -198,6 +200,7 @@ impl Measured {
             let signals = PodSignals {
                 used: PerResource::from_fn(used),
                 peak: PerResource::from_fn(|resource| pod.peak[resource].highest()),
+                rises: PerResource::from_fn(|resource| pod.peak[resource].rises()),
                 held: PerResource::from_fn(|resource| pod.held_while_measured(resource, window)),
                 waiting: pod.waiting.filter(|&(at, _)| recent(at)).map(|(_, waiting)| waiting),
             };
@@ -248,13 +251,16 @@ fn take_pod(pods: &mut BTreeMap<(String, String), Measures>, pod: PodReading) ->
     (before > 0 && at > before).then_some(at - before)
 }
 
-/// The best that sources of one kind can say.
+/// The best that sources of one kind can say. Where all fail, each says why.
 fn freshness<'r>(sources: impl Iterator<Item = &'r Record>, now: Timestamp) -> Freshness {
     let mut best = Freshness::default();
     for record in sources {
         let this = record.freshness(now);
         match (&best, &this) {
             (Freshness::Fresh, _) | (Freshness::Stale(_), Freshness::Absent(_)) => {}
+            (Freshness::Stale(one), Freshness::Stale(other)) if one != other => {
+                best = Freshness::Stale(format!("{one}; {other}"));
+            }
             _ => best = this,
         }
     }

@@ -87,6 +87,17 @@ fn a_source_that_is_not_there_is_not_waited_for() {
 }
 
 #[test]
+fn where_all_sources_fail_each_says_why() {
+    let mut measured = metrics();
+    measured.expect("other", true, false);
+    let stale = |words: &str| Freshness::Stale(words.into());
+    assert_eq!(measured.usage(at(0)), stale("no measurement has come yet"));
+    measured.take("other", Err(SourceError::Failed("other is down".into())));
+    measured.take("metrics", Err(failed()));
+    assert_eq!(measured.usage(at(0)), stale("metrics do not answer; other is down"));
+}
+
+#[test]
 fn use_comes_from_the_first_source_that_is_fresh() {
     let mut measured = metrics();
     measured.expect("other", true, false);
