@@ -90,7 +90,7 @@ impl Rush {
                 requests: [actual(&pods[0], "main"), actual(&pods[1], "main")],
                 used: [0, 1].map(|i| now[i].millicores_since(&last[i]).unwrap_or_default()),
             };
-            if self.seen.len() % 15 == 0 {
+            if self.seen.len().is_multiple_of(15) {
                 println!(
                     "{:4.0} s: {:5.0} ms, weight {:4}, service and batch hold {:?}m and use {:?}m",
                     seen.second, seen.p99, seen.weight, seen.requests, seen.used
