@@ -145,7 +145,7 @@ fn pool(with_objective: bool) -> Value {
         let query = "histogram_quantile(0.99, sum by (le) (rate(http_request_duration_seconds_bucket[30s])))";
         let target = TARGET.as_secs_f64().to_string();
         service["objective"] = json!({"query": query, "target": target, "better": "Lower"});
-        let expression = "current / performance";
+        let expression = "current * clamp(1.0 / performance, 0.8, 2.0)";
         service["dynamicWeight"] =
             json!({"expression": expression, "min": 100, "max": 2000, "halfLifeSeconds": 15});
     }

@@ -205,7 +205,7 @@ pub fn demand(
         peak: signals.peak[resource],
         limit: limits.sum::<Option<u64>>().filter(|&limit| limit > 0),
         held: signals.held[resource].unwrap_or(holds),
-        rises: signals.rises[resource],
+        risen: signals.risen[resource],
         node_busy: node.is_some_and(|node| node.busy[resource]),
         waiting: signals.waiting,
     };

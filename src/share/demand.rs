@@ -37,8 +37,8 @@ pub struct Sample {
     pub limit: Option<u64>,
     /// What it holds: its requests, in millicores or bytes.
     pub held: u64,
-    /// Its use rose of late: it woke, or wakes again and again.
-    pub rises: bool,
+    /// What its use rose to of late, in nanocores or bytes: it woke, or wakes again and again. Zero: it did not.
+    pub risen: u64,
     /// Its node uses nearly all that it can allocate.
     pub node_busy: bool,
     /// The part of the time, in thousandths, in which it waited for CPU. Zero says nothing: where the kernel does not
@@ -53,9 +53,9 @@ impl Sample {
     /// The demand that the sample shows, `headroom` percent above the use.
     ///
     /// A pod that uses 95 % of its limit would use more if it could, and so would one that waits for CPU. Where nobody
-    /// says whether it waits, it is taken to when it uses 90 % of what it holds on a busy node, or half of it at its peak
-    /// while its use rises: a sample is a mean, and who is awake for less than its time never shows more. (Use above the
-    /// request on a node with idle CPU is just use.) Such a pod is given twice its use, and no less than its fair share.
+    /// says whether it waits, it is taken to when it uses 90 % of what it holds on a busy node, or when
+    /// its use rose to half of it: a sample is a mean, and who is awake for less than its time never shows more. (Use above
+    /// the request on a node with idle CPU is just use.) Such a pod is given twice its use, and no less than its fair share.
     /// Memory is used, not waited for: its demand is always the use and the headroom.
     #[must_use]
     pub fn demand(&self, resource: Resource, headroom: u8) -> Demand {
@@ -64,17 +64,19 @@ impl Sample {
             Resource::Cpu => 1_000_000,
             Resource::Memory => 1,
         };
-        let (used, peak) = (u128::from(self.used), u128::from(self.peak));
+        let peak = u128::from(self.peak);
         let whole = |amount: u128| u64::try_from(amount).unwrap_or(u64::MAX);
-        let part = |used: u128, percent: u128, of: u64| {
-            used > 0 && used * 100 >= u128::from(of) * unit * percent
+        let part = |used: u64, percent: u128, of: u64| {
+            used > 0 && u128::from(used) * 100 >= u128::from(of) * unit * percent
         };
-        let wakes = self.rises && part(peak, 50, self.held);
         let waits = match self.waiting {
-            None | Some(0) => self.node_busy && (part(used, 90, self.held) || wakes),
+            None | Some(0) => {
+                self.node_busy
+                    && (part(self.used, 90, self.held) || part(self.risen, 50, self.held))
+            }
             Some(waiting) => waiting >= WAITS,
         };
-        let limited = waits || self.limit.is_some_and(|limit| part(used, 95, limit));
+        let limited = waits || self.limit.is_some_and(|limit| part(self.used, 95, limit));
         if resource == Resource::Cpu && limited {
             Demand::Limited(whole((2 * peak).div_ceil(unit)))
         } else {
@@ -92,7 +94,7 @@ mod tests {
         peak: 0,
         limit: None,
         held: 500,
-        rises: false,
+        risen: 0,
         node_busy: false,
         waiting: None,
     };
@@ -137,18 +139,15 @@ mod tests {
 
     #[test]
     fn who_wakes_again_and_again_is_limited_at_half_of_what_he_holds() {
-        let wakes = Sample { peak: 250_000_000, rises: true, node_busy: true, ..IDLE };
-        assert_eq!(wakes.demand(Resource::Cpu, 20), Demand::Limited(500));
-        let no_longer = [
-            Sample { rises: false, ..wakes },
+        let (half, peak) = (250_000_000, 300_000_000);
+        let wakes = Sample { peak, risen: half, node_busy: true, ..IDLE };
+        assert_eq!(wakes.demand(Resource::Cpu, 20), Demand::Limited(600));
+        let others = [
+            Sample { risen: half - 1, ..wakes },
             Sample { node_busy: false, ..wakes },
             Sample { waiting: Some(1), ..wakes },
         ];
-        for sample in no_longer {
-            assert_eq!(sample.demand(Resource::Cpu, 20), Demand::Known(300));
-        }
-        let less = Sample { peak: 249_000_000, ..wakes };
-        assert_eq!(less.demand(Resource::Cpu, 20), Demand::Known(299));
+        assert_eq!(others.map(|it| it.demand(Resource::Cpu, 20)), [Demand::Known(360); 3]);
     }
 
     #[test]
@@ -172,7 +171,7 @@ mod tests {
             peak: 1000,
             limit: Some(1000),
             held: 1000,
-            rises: true,
+            risen: 1000,
             node_busy: true,
             waiting: Some(1000),
         };

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 /// How long a use is remembered, in milliseconds: ten minutes.
 const WINDOW: i64 = 600_000;
-/// Whether a use rises again, the last so many samples say.
+/// What a use rose to, the last so many samples say.
 const RECENT: usize = 4;
 
 /// The use of one resource over the last ten minutes, as far as the highest of it matters.
@@ -53,16 +53,18 @@ impl Peak {
         self.recent[0]
     }
 
-    /// Whether the use rose in the last four samples, by two thirds or more: who wakes, or wakes again and again. A sample
-    /// is a mean, and such a one shows only the part of its time in which he was awake.
+    /// What the use rose to in the last four samples, by two thirds or more; zero where it did not. A sample is a mean, and
+    /// of one who wakes, or wakes again and again, it shows only the part of the time in which he was awake.
     #[must_use]
-    pub fn rises(&self) -> bool {
-        let mut lowest = u128::MAX;
-        self.recent.iter().rev().flatten().any(|&(_, used)| {
-            let used = u128::from(used);
+    pub fn risen(&self) -> u64 {
+        let (mut lowest, mut risen) = (u64::MAX, 0);
+        for &(_, used) in self.recent.iter().rev().flatten() {
             lowest = lowest.min(used);
-            used > 0 && 3 * used >= 5 * lowest
-        })
+            if 3 * u128::from(used) >= 5 * u128::from(lowest) {
+                risen = used.max(risen);
+            }
+        }
+        risen
     }
 }
 
@@ -103,20 +105,20 @@ mod tests {
 
     #[test]
     fn who_wakes_is_seen_for_four_samples() {
-        let rises = |uses: &[u64]| {
+        let risen = |uses: &[u64]| {
             let mut peak = Peak::default();
             for (at, &used) in (0..).zip(uses) {
                 peak.take(at, used);
             }
-            peak.rises()
+            peak.risen()
         };
-        assert!(!rises(&[]) && !rises(&[0, 0]) && !rises(&[80, 120, 80, 120]));
-        assert!(rises(&[0, 1]) && rises(&[60, 100]) && !rises(&[61, 100]));
+        assert_eq!([risen(&[]), risen(&[0, 0]), risen(&[90]), risen(&[80, 120, 80, 120])], [0; 4]);
+        assert_eq!([risen(&[0, 1]), risen(&[60, 100]), risen(&[61, 100])], [1, 100, 0]);
         // Who falls asleep does not wake; who has been awake for some time is steady.
-        assert!(!rises(&[100, 50, 0, 0]));
-        assert!(rises(&[0, 100, 0, 0]) && rises(&[0, 100, 100, 100]));
-        assert!(!rises(&[0, 100, 100, 100, 100]) && !rises(&[0, 100, 0, 0, 0]));
-        assert!(!rises(&[u64::MAX, u64::MAX]) && rises(&[u64::MAX / 2, u64::MAX]));
+        assert_eq!([risen(&[100, 50, 0, 0]), risen(&[100, 50, 1, 2])], [0, 2]);
+        assert_eq!([risen(&[0, 90, 0, 0]), risen(&[0, 90, 100, 90])], [90, 100]);
+        assert_eq!([risen(&[0, 90, 90, 90, 90]), risen(&[0, 90, 0, 0, 0])], [0; 2]);
+        assert_eq!([risen(&[u64::MAX; 2]), risen(&[u64::MAX / 2, u64::MAX])], [0, u64::MAX]);
     }
 
     proptest! {

@@ -25,6 +25,21 @@ pub struct Bench {
     pub cluster: Cluster,
     pub client: Client,
     pub namespace: String,
+    ended: bool,
+}
+
+impl Drop for Bench {
+    /// A test that failed leaves nothing behind that takes CPU from those after it.
+    fn drop(&mut self) {
+        let delete = |what: &[&str]| {
+            let mut command = std::process::Command::new("kubectl");
+            let _ = command.arg("delete").args(what).arg("--wait=false").status();
+        };
+        if !self.ended {
+            delete(&["weightedshares", "--all", "--namespace", &self.namespace]);
+            delete(&["namespace", &self.namespace]);
+        }
+    }
 }
 
 impl Bench {
@@ -37,7 +52,7 @@ impl Bench {
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
         kubectl::apply(&manifest.to_string()).await?;
         let client = cluster.client().await?;
-        Ok(Self { cluster, client, namespace: namespace.to_owned() })
+        Ok(Self { cluster, client, namespace: namespace.to_owned(), ended: false })
     }
 
     /// Applies an object to the namespace, with `kubectl apply`.
@@ -114,7 +129,8 @@ impl Bench {
     }
 
     /// Deletes the namespace with all that is in it, without waiting.
-    pub async fn end(self) -> Result<()> {
+    pub async fn end(mut self) -> Result<()> {
+        self.ended = true;
         let pools = self.pools().list(&ListParams::default()).await?;
         for pool in pools {
             self.pools().delete(&pool.name_any(), &DeleteParams::default()).await?;

@@ -39,8 +39,8 @@ pub struct PodSignals {
     pub used: PerResource<u64>,
     /// The most that it used of late: nanocores, bytes.
     pub peak: PerResource<u64>,
-    /// Its use rose of late.
-    pub rises: PerResource<bool>,
+    /// What its use rose to of late, zero where it did not: nanocores, bytes.
+    pub risen: PerResource<u64>,
     /// The least that it held while it was last measured: millicores, bytes. None: what it holds now.
     pub held: PerResource<Option<u64>>,
     /// The part of the time, in thousandths, in which it waited for CPU. None: nobody says.
@@ -200,7 +200,7 @@ impl Measured {
             let signals = PodSignals {
                 used: PerResource::from_fn(used),
                 peak: PerResource::from_fn(|resource| pod.peak[resource].highest()),
-                rises: PerResource::from_fn(|resource| pod.peak[resource].rises()),
+                risen: PerResource::from_fn(|resource| pod.peak[resource].risen()),
                 held: PerResource::from_fn(|resource| pod.held_while_measured(resource, window)),
                 waiting: pod.waiting.filter(|&(at, _)| recent(at)).map(|(_, waiting)| waiting),
             };
