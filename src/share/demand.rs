@@ -53,9 +53,9 @@ impl Sample {
     /// The demand that the sample shows, `headroom` percent above the use.
     ///
     /// A pod that uses 95 % of its limit would use more if it could, and so would one that waits for CPU. Where nobody
-    /// says whether it waits, it is taken to when it uses 90 % of what it holds on a busy node, or when
-    /// its use rose to half of it: a sample is a mean, and who is awake for less than its time never shows more. (Use above
-    /// the request on a node with idle CPU is just use.) Such a pod is given twice its use, and no less than its fair share.
+    /// says whether it waits, it is taken to when it uses 90 % of what it holds on a busy node, or when its use rose to
+    /// half of that: a sample is a mean, and who is awake for less than its time never shows more. (Use above the request
+    /// on a node with idle CPU is just use.) Such a pod is given twice its use, and no less than its fair share.
     /// Memory is used, not waited for: its demand is always the use and the headroom.
     #[must_use]
     pub fn demand(&self, resource: Resource, headroom: u8) -> Demand {
