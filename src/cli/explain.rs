@@ -151,6 +151,14 @@ impl Story<'_, '_> {
     fn capacity(&self, resource: Resource, divided: &Divided) -> String {
         let aside = divided.sum(|pod| if pod.claim.is_none() { pod.holding.charge() } else { 0 });
         let capacity = resource.readable(divided.capacity);
+        if let Some(bound) = divided.quota {
+            return format!(
+                "The pool has {capacity}, but ResourceQuota {} leaves it {}, of which {} are divided.",
+                bound.quota,
+                resource.readable(divided.divisible),
+                resource.readable(divided.divisible.saturating_sub(aside)),
+            );
+        }
         match aside {
             0 => format!("The pool has {capacity} to divide."),
             _ => format!(

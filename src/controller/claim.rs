@@ -1,8 +1,11 @@
 //! From a pool and its pods to what the mathematics divides, and back. Pure.
 
+use kube::ResourceExt;
+
 use super::{
     nodes::Nodes,
     play::{can_move, holding},
+    quotas,
     shares::{Divided, MemberShare, PodShare},
     weigh::{Weighed, WeighedMember},
 };
@@ -181,6 +184,13 @@ impl<'w, 'a> Draft<'w, 'a> {
                 _ => None,
             },
             leaving,
+            divisible: pool.capacity.saturating_add(aside),
+            quota: None,
+            quotas: quotas::rooms(
+                self.snapshot,
+                &self.weighed.pool.namespace().unwrap_or_default(),
+                resource,
+            ),
             frees_room: leaving > 0 || members.iter().flat_map(|member| &member.pods).any(gives),
             members,
         }

@@ -1,5 +1,6 @@
 //! What a division comes to: for each pool, member and pod.
 
+use super::quotas::{QuotaBound, QuotaRoom};
 use crate::{
     observe::Pod,
     share::{self, Demand, Holding, MemberClaim, PerResource, PodClaim},
@@ -18,6 +19,12 @@ pub struct Divided<'a> {
     pub too_small: Option<u128>,
     /// What the pods that are being deleted still hold.
     pub leaving: u64,
+    /// What of it can be divided: less, where a quota leaves less.
+    pub divisible: u64,
+    /// The quota that does.
+    pub quota: Option<QuotaBound<'a>>,
+    /// What the quotas of the namespace leave free.
+    pub quotas: Vec<QuotaRoom<'a>>,
     /// Some pod is being deleted, or still holds more than it is granted: room for the others is on its way.
     pub frees_room: bool,
 }

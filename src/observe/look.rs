@@ -45,6 +45,7 @@ pub async fn look(client: &Client) -> Result<(Objects, Option<SourceError>), Loo
         stateful_sets: list(client).await?,
         daemon_sets: list(client).await?,
         jobs: list(client).await?,
+        quotas: list(client).await?,
         limit_ranges: list(client).await?,
         ..Objects::default()
     };

@@ -60,6 +60,7 @@ impl From<Objects> for Snapshot {
                 .iter()
                 .filter_map(|vmi| Some((vmi.metadata.uid.clone()?, vmi.machine())))
                 .collect(),
+            quotas: Self::by_namespace(objects.quotas.iter()),
             signals: signals(&objects.pod_metrics),
             pods: Self::in_order(objects.pods.iter().map(Pod::read).collect()),
             pools: Self::by_age(objects.pools),

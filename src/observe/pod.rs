@@ -48,6 +48,10 @@ pub struct Pod {
     pub overhead: PerResource<u64>,
     /// Every container, init containers too, has limits of CPU and memory.
     pub limited: bool,
+    /// It may run for so long only.
+    pub deadline: bool,
+    /// Its priority class.
+    pub priority_class: Option<String>,
     /// How far a resize of it has come.
     pub resize: Resize,
     /// A resize of ours changed its requests or limits, as its managed fields say.
@@ -193,6 +197,8 @@ impl Pod {
             limited: containers.iter().chain(init).all(|container| {
                 Resource::ALL.iter().all(|&resource| limit(container, resource).is_some())
             }),
+            deadline: spec.is_some_and(|spec| spec.active_deadline_seconds.is_some()),
+            priority_class: spec.and_then(|spec| spec.priority_class_name.clone()),
             resize: read_resize(pod),
             resized_by_us: PerResource::from_fn(|resource| {
                 let field = format!("\"f:{resource}\"");

@@ -9,6 +9,7 @@ use super::{
     kubevirt::Machine,
     limit_range::Limits,
     pod::{Owner, Pod},
+    quota::Quota,
     signals::Signals,
     workload::{Template, Workload},
 };
@@ -32,6 +33,8 @@ pub struct Snapshot {
     pub machines: BTreeMap<String, Machine>,
     /// What LimitRanges allow, by namespace.
     pub limits: BTreeMap<String, Limits>,
+    /// What ResourceQuotas allow, by namespace, each by name.
+    pub quotas: BTreeMap<String, Vec<Quota>>,
     /// What is measured.
     pub signals: Signals,
 }
@@ -83,6 +86,35 @@ impl Snapshot {
         pods.retain(|pod| !pod.finished);
         pods.sort_unstable_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         pods
+    }
+
+    /// The quotas of each namespace, each by name.
+    #[must_use]
+    pub fn by_namespace<'q>(
+        quotas: impl Iterator<Item = &'q core::ResourceQuota>,
+    ) -> BTreeMap<String, Vec<Quota>> {
+        let mut all: BTreeMap<String, Vec<Quota>> = BTreeMap::new();
+        for quota in quotas {
+            let namespace = quota.metadata.namespace.clone().unwrap_or_default();
+            all.entry(namespace).or_default().extend(Quota::read(quota));
+        }
+        all.values_mut().for_each(|quotas| quotas.sort_by(|a, b| a.name.cmp(&b.name)));
+        all
+    }
+
+    /// The pods of a namespace.
+    #[must_use]
+    pub fn pods_of(&self, namespace: &str) -> &[Pod] {
+        let start = self.pods.partition_point(|pod| *pod.namespace < *namespace);
+        let count = self.pods[start..].partition_point(|pod| pod.namespace == namespace);
+        &self.pods[start..start + count]
+    }
+
+    /// The workloads of a namespace.
+    pub fn workloads_of(&self, namespace: &str) -> impl Iterator<Item = (&Owner, &Workload)> {
+        let first = Owner { namespace: namespace.to_owned(), ..Owner::default() };
+        let from = self.workloads.range(first..);
+        from.take_while(move |(owner, _)| owner.namespace == namespace)
     }
 
     /// The template that the pod was made from, where its controller is known.

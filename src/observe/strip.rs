@@ -36,6 +36,8 @@ pub(super) fn pod(pod: &mut core::Pod) {
         overhead: spec.overhead,
         resources: spec.resources,
         os: spec.os,
+        active_deadline_seconds: spec.active_deadline_seconds,
+        priority_class_name: spec.priority_class_name,
         ..core::PodSpec::default()
     });
     pod.status = pod.status.take().map(|status| core::PodStatus {
@@ -52,11 +54,23 @@ pub(super) fn pod(pod: &mut core::Pod) {
     });
 }
 
-/// Of a ReplicaSet: all but its owner and the resources in its template.
+/// Of a ResourceQuota: all but what it bounds, and how much of that there is.
+pub(super) fn quota(quota: &mut core::ResourceQuota) {
+    metadata(quota);
+    quota.metadata.annotations = None;
+}
+
+/// Of a ReplicaSet: all but its owner, the resources in its template, and whether its pods are refused.
 pub(super) fn replica_set(set: &mut apps::ReplicaSet) {
     metadata(set);
     set.metadata.annotations = None;
-    set.status = None;
+    set.status = set.status.take().map(|status| apps::ReplicaSetStatus {
+        conditions: status.conditions.map(|mut conditions| {
+            conditions.retain(|condition| condition.type_ == "ReplicaFailure");
+            conditions
+        }),
+        ..apps::ReplicaSetStatus::default()
+    });
     if let Some(template) = set.spec.as_mut().and_then(|spec| spec.template.as_mut()) {
         pod_template(template);
     }
@@ -73,21 +87,28 @@ pub(super) fn stateful_set(set: &mut apps::StatefulSet) {
     }
 }
 
-/// Of a DaemonSet: all but the resources in its template.
+/// Of a DaemonSet: all but the resources in its template, and how many pods it is to have.
 pub(super) fn daemon_set(set: &mut apps::DaemonSet) {
     metadata(set);
     set.metadata.annotations = None;
-    set.status = None;
+    set.status = set.status.take().map(|status| apps::DaemonSetStatus {
+        desired_number_scheduled: status.desired_number_scheduled,
+        ..apps::DaemonSetStatus::default()
+    });
     if let Some(spec) = &mut set.spec {
         pod_template(&mut spec.template);
     }
 }
 
-/// Of a Job: all but the resources in its template.
+/// Of a Job: all but the resources in its template, and how far it is.
 pub(super) fn job(job: &mut batch::Job) {
     metadata(job);
     job.metadata.annotations = None;
-    job.status = None;
+    job.status = job.status.take().map(|status| batch::JobStatus {
+        succeeded: status.succeeded,
+        conditions: status.conditions,
+        ..batch::JobStatus::default()
+    });
     if let Some(spec) = &mut job.spec {
         pod_template(&mut spec.template);
     }
@@ -97,6 +118,7 @@ fn pod_template(template: &mut core::PodTemplateSpec) {
     template.metadata = None;
     template.spec = template.spec.take().map(|spec| core::PodSpec {
         containers: spec.containers.into_iter().map(container).collect(),
+        init_containers: spec.init_containers.map(|init| init.into_iter().map(container).collect()),
         ..core::PodSpec::default()
     });
 }

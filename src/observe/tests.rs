@@ -404,3 +404,97 @@ fn what_is_free_on_a_node_is_what_no_pod_is_charged() {
 fn owner(kind: &str, name: &str) -> Owner {
     Owner { namespace: "shop".into(), kind: kind.into(), name: name.into() }
 }
+
+#[test]
+fn a_quota_says_what_it_bounds_and_whom_it_counts() {
+    let read = |spec: Value, status: Value| {
+        let quota = json!({"metadata": {"name": "compute", "namespace": "shop"}, "spec": spec, "status": status});
+        let mut quota: core::ResourceQuota = serde_json::from_value(quota).unwrap();
+        let read = Quota::read(&quota);
+        strip::quota(&mut quota);
+        assert_eq!(Quota::read(&quota), read, "what the caches keep of a quota");
+        read
+    };
+    let hard = json!({"cpu": "3", "requests.cpu": "2", "limits.memory": "1Gi", "pods": "9"});
+    let full = read(
+        json!({"hard": hard}),
+        json!({"hard": hard, "used": {"cpu": "1500m", "requests.cpu": "1500m", "limits.memory": "1Mi"}}),
+    )
+    .unwrap();
+    assert_eq!(full.requests.cpu, Some(Bounded { hard: 2000, used: 1500 }));
+    assert_eq!(full.requests.memory, None);
+    assert_eq!(full.limits.memory, Some(Bounded { hard: 1 << 30, used: MI }));
+    // As in a file.
+    let file = read(json!({"hard": {"cpu": "3"}}), json!({})).unwrap();
+    assert_eq!(file.requests.cpu, Some(Bounded { hard: 3000, used: 0 }));
+    assert_eq!(read(json!({"hard": {"pods": "9"}}), json!({})), None);
+
+    let counts = |more: Value, changes: Value| {
+        let mut spec = json!({"hard": {"cpu": "3"}});
+        merge(&mut spec, more);
+        let pod = self::read(running(changes));
+        read(spec, json!({})).unwrap().counts(&pod)
+    };
+    let scope = |name: &str| json!({"scopes": [name]});
+    let deadline = || json!({"spec": {"activeDeadlineSeconds": 60}});
+    assert!(counts(scope("NotBestEffort"), json!({})) && !counts(scope("BestEffort"), json!({})));
+    assert!(counts(scope("NotTerminating"), json!({})) && !counts(scope("Terminating"), json!({})));
+    assert!(
+        counts(scope("Terminating"), deadline()) && !counts(scope("NotTerminating"), deadline())
+    );
+    let class = |operator: &str| {
+        let requirement =
+            json!({"scopeName": "PriorityClass", "operator": operator, "values": ["gold"]});
+        json!({"scopeSelector": {"matchExpressions": [requirement]}})
+    };
+    let gold = || json!({"spec": {"priorityClassName": "gold"}});
+    assert!(counts(class("In"), gold()) && !counts(class("In"), json!({})));
+    assert!(!counts(class("NotIn"), gold()) && counts(class("NotIn"), json!({})));
+    assert!(counts(class("Exists"), gold()) && !counts(class("Exists"), json!({})));
+    assert!(!counts(class("DoesNotExist"), gold()) && counts(class("DoesNotExist"), json!({})));
+    // What is not understood counts everything.
+    assert!(counts(scope("CrossNamespacePodAffinity"), json!({})));
+}
+
+#[test]
+fn a_workload_says_how_many_pods_it_is_to_have_and_whether_they_are_refused() {
+    let condition = |type_: &str, status: &str| json!({"type": type_, "status": status, "message": "exceeded quota"});
+    let set = |replicas: Value, conditions: Value| {
+        let set = json!({
+            "metadata": {"name": "web", "namespace": "shop"},
+            "spec": {"replicas": replicas, "selector": {}, "template": {"spec": {
+                "containers": [{"name": "main", "resources": {"limits": {"cpu": "200m"}}}],
+                "initContainers": [
+                    {"name": "mesh", "restartPolicy": "Always", "resources": {"requests": {"cpu": "50m"}}},
+                    {"name": "first", "resources": {"requests": {"cpu": "100m"}}},
+                ],
+            }}},
+            "status": {"replicas": 1, "conditions": conditions},
+        });
+        let mut set: apps::ReplicaSet = serde_json::from_value(set).unwrap();
+        let read = Workload::of_replica_set(&set).1;
+        strip::replica_set(&mut set);
+        assert_eq!(Workload::of_replica_set(&set).1, read, "what the caches keep of a ReplicaSet");
+        (read.pods, read.refused, read.charge.cpu)
+    };
+    assert_eq!(set(json!(3), json!([])), (3, None, 250));
+    assert_eq!(set(Value::Null, json!([condition("ReplicaFailure", "False")])), (1, None, 250));
+    let refused = set(json!(2), json!([condition("ReplicaFailure", "True")]));
+    assert_eq!(refused, (2, Some("exceeded quota".to_owned()), 250));
+
+    let job = |spec: Value, status: Value| {
+        let mut job =
+            json!({"metadata": {"name": "once"}, "spec": {"template": {}}, "status": status});
+        merge(&mut job["spec"], spec);
+        let mut job: k8s_openapi::api::batch::v1::Job = serde_json::from_value(job).unwrap();
+        let read = Workload::of_job(&job).1;
+        strip::job(&mut job);
+        assert_eq!(Workload::of_job(&job).1, read, "what the caches keep of a Job");
+        read.pods
+    };
+    assert_eq!(job(json!({}), json!({})), 1);
+    let many = json!({"parallelism": 3, "completions": 8});
+    assert_eq!(job(many.clone(), json!({"succeeded": 2})), 3);
+    assert_eq!(job(many.clone(), json!({"succeeded": 7})), 1);
+    assert_eq!(job(many, json!({"succeeded": 7, "conditions": [condition("Failed", "True")]})), 0);
+}

@@ -59,6 +59,7 @@ pub struct World {
     stateful_sets: Store<apps::StatefulSet>,
     daemon_sets: Store<apps::DaemonSet>,
     jobs: Store<batch::Job>,
+    quotas: Store<core::ResourceQuota>,
     limit_ranges: Store<core::LimitRange>,
     /// What the sources told.
     measured: Arc<Mutex<Measured>>,
@@ -80,6 +81,7 @@ impl World {
             stateful_sets: cache(watch(client), strip::stateful_set, &mut changes),
             daemon_sets: cache(watch(client), strip::daemon_set, &mut changes),
             jobs: cache(watch(client), strip::job, &mut changes),
+            quotas: cache(watch(client), strip::quota, &mut changes),
             limit_ranges: cache(watch(client), strip::metadata, &mut changes),
             measured: Arc::default(),
             written: Mutex::default(),
@@ -106,6 +108,7 @@ impl World {
         self.stateful_sets.wait_until_ready().await?;
         self.daemon_sets.wait_until_ready().await?;
         self.jobs.wait_until_ready().await?;
+        self.quotas.wait_until_ready().await?;
         self.limit_ranges.wait_until_ready().await
     }
 
@@ -140,6 +143,7 @@ impl World {
             workloads: self.workloads(),
             nodes,
             limits,
+            quotas: Snapshot::by_namespace(self.quotas.state().iter().map(Arc::as_ref)),
             signals: measured.signals(now),
             ..Snapshot::default()
         }

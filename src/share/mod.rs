@@ -21,7 +21,7 @@ pub use division::{
     divide,
 };
 pub use fill::{Claim, Filling, fill};
-pub use ledger::{Standing, steps};
+pub use ledger::{Common, Standing, steps};
 pub use peak::Peak;
 pub use pod::{Container, Held, Holding, InitContainer, Play};
 pub use quantity::{Bytes, MilliCpu, QuantityError, nanocores};

@@ -174,6 +174,18 @@ pub fn divide(pools: &[Pool], nodes: &[Node]) -> Vec<Division> {
 }
 
 impl Pool {
+    /// What its members are to have at least, together: their minima, and the floors of their pods.
+    #[must_use]
+    pub fn least(&self) -> u64 {
+        let of = |(member, pods): (&MemberClaim, Range<usize>)| {
+            let floors = self.pods[pods.clone()].iter().map(|pod| pod.floor);
+            let floors = floors.fold(0, u64::saturating_add);
+            let min = if pods.is_empty() { 0 } else { member.min };
+            min.min(member.max.unwrap_or(u64::MAX)).max(floors)
+        };
+        self.runs().map(of).fold(0, u64::saturating_add)
+    }
+
     /// Each member with the places of its pods.
     fn runs(&self) -> impl Iterator<Item = (&MemberClaim, Range<usize>)> {
         let mut end = 0;
