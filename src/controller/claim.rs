@@ -10,10 +10,11 @@ use super::{
     weigh::{Weighed, WeighedMember},
 };
 use crate::{
-    api::{Strategy, Surplus, WeightPer},
+    api::{Member, Strategy, Surplus, WeightPer},
     observe::{Pod, Snapshot},
     share::{
-        Demand, Division, Idle, MemberClaim, PerResource, PodClaim, Pool, Resource, Sample, Verdict,
+        Demand, Division, Holding, Idle, MemberClaim, PerResource, PodClaim, Pool, Resource,
+        Sample, Verdict,
     },
 };
 
@@ -98,11 +99,9 @@ impl<'w, 'a> Draft<'w, 'a> {
         let limits = self.snapshot.limits.get(&pod.pod.namespace).copied().unwrap_or_default();
         let range = limits.pod[self.resource];
         let cap = pod.holding.most().into_iter().chain(range.max).min();
-        let min = member.spec.min_per_pod.get(self.resource);
-        let floor = min.unwrap_or(MIN_PER_POD[self.resource]).max(range.min);
         PodClaim {
             weight: self.beside_siblings(member, pod.pod),
-            floor: floor.min(cap.unwrap_or(u64::MAX)).max(pod.holding.fixed()),
+            floor: floor(self.snapshot, member.spec, pod.pod, &pod.holding, self.resource),
             cap,
             node: nodes.place(pod.pod),
             demand: demand(
@@ -195,6 +194,22 @@ impl<'w, 'a> Draft<'w, 'a> {
             members,
         }
     }
+}
+
+/// The least that a pod can be given.
+#[must_use]
+pub fn floor(
+    snapshot: &Snapshot,
+    member: &Member,
+    pod: &Pod,
+    holding: &Holding,
+    resource: Resource,
+) -> u64 {
+    let limits = snapshot.limits.get(&pod.namespace).copied().unwrap_or_default();
+    let range = limits.pod[resource];
+    let cap = holding.most().into_iter().chain(range.max).min();
+    let floor = member.min_per_pod.get(resource).unwrap_or(MIN_PER_POD[resource]).max(range.min);
+    floor.min(cap.unwrap_or(u64::MAX)).max(holding.fixed())
 }
 
 /// What a pod that holds so much was measured to have a use for, with so many percent of headroom.

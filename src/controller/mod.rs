@@ -16,6 +16,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 mod update;
+mod waiting;
 mod weigh;
 pub mod weight;
 
@@ -44,6 +45,7 @@ pub use quotas::{QuotaBound, QuotaRoom};
 pub use shares::{Divided, MemberShare, PodShare, Shares};
 pub use standing::{Outcome, Standing, of_member};
 use update::Weights;
+use waiting::Waits;
 pub use weigh::{Weighed, WeighedMember, weigh};
 
 use crate::{
@@ -67,6 +69,8 @@ pub struct Context {
     failures: Mutex<HashMap<(Option<String>, String), u32>>,
     /// What was worked out for each pool, by its UID.
     memories: Mutex<HashMap<String, Memories>>,
+    /// The pods that room was made for on nodes.
+    waits: Mutex<Waits>,
 }
 
 /// What was worked out for a pool.
@@ -90,15 +94,20 @@ pub async fn run(
         changes.flat_map(move |change| {
             let concerned = pools.state_filter(|pool| match &change {
                 Change::In(namespace) => pool.namespace().as_ref() == Some(namespace),
-                Change::Measured => true,
+                Change::Measured | Change::Waiting => true,
             });
             stream::iter(concerned).map(|pool| {
                 Ok::<ReconcileRequest<_>, Infallible>(ObjectRef::from_obj(&*pool).into())
             })
         })
     };
-    let context =
-        Arc::new(Context { client, world, failures: Mutex::default(), memories: Mutex::default() });
+    let context = Arc::new(Context {
+        client,
+        world,
+        failures: Mutex::default(),
+        memories: Mutex::default(),
+        waits: Mutex::default(),
+    });
     // One turn at a time: two pools on one node do not promise its room twice.
     let config = Config::default().debounce(DEBOUNCE).concurrency(1);
     let turns = applier(
@@ -141,6 +150,11 @@ impl Context {
     fn memories(&self) -> std::sync::MutexGuard<'_, HashMap<String, Memories>> {
         // As below.
         self.memories.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waits(&self) -> std::sync::MutexGuard<'_, Waits> {
+        // As below.
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<(Option<String>, String), u32>> {

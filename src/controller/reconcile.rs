@@ -59,7 +59,8 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     }
 
     let now = Timestamp::now();
-    let snapshot = context.world.snapshot(now);
+    let mut snapshot = context.world.snapshot(now);
+    snapshot.wanted = context.waits().room(&snapshot, now);
     let namespace = pool.namespace().unwrap_or_default();
     let there = |other: &WeightedShare| other.namespace().as_ref() == Some(&namespace);
     let same = |other: &WeightedShare| there(other) && other.name_any() == pool.name_any();
@@ -124,7 +125,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     Ok(Action::requeue(match outcome.refused.is_empty() {
         false => SOON,
         true if !ready => WAITING,
-        true if crowded => CROWDED,
+        true if crowded || !snapshot.wanted.is_empty() => CROWDED,
         true => SETTLED,
     }))
 }

@@ -14,6 +14,7 @@ mod snapshot;
 mod strip;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod workload;
 mod world;
 
@@ -29,5 +30,6 @@ pub use pod::{Container, FIELD_MANAGER, Obstacle, Owner, Pod, Resize};
 pub use qos::Qos;
 pub use quota::{Bounded, Quota, Scope};
 pub use snapshot::{Node, Snapshot};
+pub use waiting::{Terms, Waiting};
 pub use workload::{Template, TemplateContainer, Workload};
 pub use world::{Change, Changes, Guarded, World};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
 use super::{
-    Qos,
+    Qos, Waiting,
     amount::{amount, limit},
 };
 use crate::share::{self, Held, Holding, InitContainer, PerResource, Play, Resource};
@@ -52,6 +52,8 @@ pub struct Pod {
     pub deadline: bool,
     /// Its priority class.
     pub priority_class: Option<String>,
+    /// The scheduler finds no room for it.
+    pub waits: Option<Box<Waiting>>,
     /// How far a resize of it has come.
     pub resize: Resize,
     /// A resize of ours changed its requests or limits, as its managed fields say.
@@ -199,6 +201,7 @@ impl Pod {
             }),
             deadline: spec.is_some_and(|spec| spec.active_deadline_seconds.is_some()),
             priority_class: spec.and_then(|spec| spec.priority_class_name.clone()),
+            waits: Waiting::read(pod).map(Box::new),
             resize: read_resize(pod),
             resized_by_us: PerResource::from_fn(|resource| {
                 let field = format!("\"f:{resource}\"");

@@ -11,6 +11,7 @@ use super::{
     pod::{Owner, Pod},
     quota::Quota,
     signals::Signals,
+    waiting::Terms,
     workload::{Template, Workload},
 };
 use crate::{
@@ -35,17 +36,21 @@ pub struct Snapshot {
     pub limits: BTreeMap<String, Limits>,
     /// What ResourceQuotas allow, by namespace, each by name.
     pub quotas: BTreeMap<String, Vec<Quota>>,
+    /// Room that is made and left free on nodes, for pods that the scheduler finds none for.
+    pub wanted: BTreeMap<String, PerResource<u64>>,
     /// What is measured.
     pub signals: Signals,
 }
 
 /// What is read of a node.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Node {
     /// What its pods can be charged in all.
     pub allocatable: PerResource<u64>,
     /// It uses nearly all of that: 95 % or more.
     pub busy: PerResource<bool>,
+    /// Which pods it takes.
+    pub terms: Terms,
 }
 
 impl Node {
@@ -54,7 +59,11 @@ impl Node {
     pub fn read(node: &core::Node) -> Self {
         let quantities = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
         let allocatable = |resource| amount(quantities, resource).unwrap_or_default();
-        Self { allocatable: PerResource::from_fn(allocatable), ..Self::default() }
+        Self {
+            allocatable: PerResource::from_fn(allocatable),
+            terms: Terms::read(node),
+            ..Self::default()
+        }
     }
 
     /// Notes what it uses (nanocores of CPU, bytes of memory).
@@ -152,11 +161,19 @@ impl Snapshot {
         }
     }
 
-    /// What is free on each node: allocatable less the charges of all pods on it, never below zero.
+    /// What is free on each node: allocatable less the charges of all pods on it and the room that others wait for,
+    /// never below zero.
     #[must_use]
     pub fn free(&self) -> BTreeMap<String, PerResource<u64>> {
         let mut free: BTreeMap<String, PerResource<u64>> =
             self.nodes.iter().map(|(name, node)| (name.clone(), node.allocatable)).collect();
+        for (node, wanted) in &self.wanted {
+            if let Some(room) = free.get_mut(node) {
+                for resource in Resource::ALL {
+                    room[resource] = room[resource].saturating_sub(wanted[resource]);
+                }
+            }
+        }
         for pod in &self.pods {
             if let Some(room) = pod.node.as_ref().and_then(|node| free.get_mut(node)) {
                 for resource in Resource::ALL {

@@ -3,18 +3,21 @@
 use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
 use kube::Resource;
 
-use super::pod::FIELD_MANAGER;
+use super::{Waiting, pod::FIELD_MANAGER};
 
 /// Of any object: who wrote what.
 pub(super) fn metadata<K: Resource>(object: &mut K) {
     object.meta_mut().managed_fields = None;
 }
 
-/// Of a node: all but its name and what it can allocate.
+/// Of a node: all but its name, what it can allocate, and whom it takes.
 pub(super) fn node(node: &mut core::Node) {
     metadata(node);
     node.metadata.annotations = None;
-    node.spec = None;
+    node.spec = node
+        .spec
+        .take()
+        .map(|spec| core::NodeSpec { taints: spec.taints, ..core::NodeSpec::default() });
     node.status = node.status.take().map(|status| core::NodeStatus {
         allocatable: status.allocatable,
         ..core::NodeStatus::default()
@@ -29,7 +32,12 @@ pub(super) fn pod(pod: &mut core::Pod) {
     if let Some(annotations) = &mut pod.metadata.annotations {
         annotations.retain(|key, _| key == "kubernetes.io/config.mirror");
     }
+    // Where it could run matters only as long as it waits for room.
+    let waits = Waiting::read(pod).is_some();
     pod.spec = pod.spec.take().map(|spec| core::PodSpec {
+        node_selector: spec.node_selector.filter(|_| waits),
+        affinity: spec.affinity.filter(|_| waits),
+        tolerations: spec.tolerations.filter(|_| waits),
         node_name: spec.node_name,
         containers: spec.containers.into_iter().map(container).collect(),
         init_containers: spec.init_containers.map(|init| init.into_iter().map(container).collect()),
@@ -45,7 +53,10 @@ pub(super) fn pod(pod: &mut core::Pod) {
         qos_class: status.qos_class,
         observed_generation: status.observed_generation,
         conditions: status.conditions.map(|mut conditions| {
-            conditions.retain(|condition| condition.type_.starts_with("PodResize"));
+            conditions.retain(|condition| {
+                condition.type_.starts_with("PodResize")
+                    || (waits && condition.type_ == "PodScheduled")
+            });
             conditions
         }),
         container_statuses: status.container_statuses.map(statuses),

@@ -498,3 +498,90 @@ fn a_workload_says_how_many_pods_it_is_to_have_and_whether_they_are_refused() {
     assert_eq!(job(many.clone(), json!({"succeeded": 7})), 1);
     assert_eq!(job(many, json!({"succeeded": 7, "conditions": [condition("Failed", "True")]})), 0);
 }
+
+#[test]
+fn a_pod_waits_where_the_scheduler_says_that_no_node_has_enough() {
+    let pending = |message: &str, changes: Value| {
+        let mut pod = running(json!({
+            "spec": {"nodeName": null, "nodeSelector": {"disk": "ssd"}},
+            "status": {"phase": "Pending", "containerStatuses": null, "conditions": [{
+                "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
+            }]},
+        }));
+        merge(&mut pod, changes);
+        read(pod).waits
+    };
+    let lacks =
+        |message: &str| pending(message, json!({})).map(|it| (it.lacks.cpu, it.lacks.memory));
+    assert_eq!(lacks("0/1 nodes are available: 1 Insufficient cpu."), Some((true, false)));
+    let both =
+        "0/3 nodes are available: 1 Insufficient cpu, 2 Insufficient memory. preemption: 0/3";
+    assert_eq!(lacks(both), Some((true, true)));
+    assert_eq!(lacks("0/1 nodes are available: 1 node(s) didn't match the node selector."), None);
+    assert_eq!(
+        lacks("0/1 nodes are available: 1 Too many pods. preemption: Insufficient cpu"),
+        None
+    );
+    let short = "0/1 nodes are available: 1 Insufficient cpu.";
+    let gated = json!({"status": {"conditions": [{
+        "type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": short,
+    }]}});
+    assert_eq!(pending(short, gated), None);
+    assert_eq!(pending(short, json!({"spec": {"nodeName": "n1"}})), None);
+
+    let node = |labels: Value, taints: Value| {
+        let node =
+            json!({"metadata": {"name": "n1", "labels": labels}, "spec": {"taints": taints}});
+        let mut node: core::Node = serde_json::from_value(node).unwrap();
+        let read = Node::read(&node);
+        strip::node(&mut node);
+        assert_eq!(Node::read(&node), read, "what the caches keep of a node");
+        read.terms
+    };
+    let runs = |changes: Value, labels: Value, taints: Value| {
+        pending(short, changes).unwrap().may_run_on("n1", &node(labels, taints))
+    };
+    let ssd = || json!({"disk": "ssd", "zone": "a"});
+    assert!(
+        runs(json!({}), ssd(), json!([])) && !runs(json!({}), json!({"disk": "hdd"}), json!([]))
+    );
+    let tainted = || json!([{"key": "gpu", "value": "yes", "effect": "NoSchedule"}]);
+    assert!(!runs(json!({}), ssd(), tainted()));
+    assert!(runs(json!({}), ssd(), json!([{"key": "gpu", "effect": "PreferNoSchedule"}])));
+    let tolerates = |toleration: Value| json!({"spec": {"tolerations": [toleration]}});
+    for (toleration, runs_there) in [
+        (json!({"operator": "Exists"}), true),
+        (json!({"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}), true),
+        (json!({"key": "gpu", "value": "yes"}), true),
+        (json!({"key": "gpu", "value": "no"}), false),
+        (json!({"key": "gpu", "value": "yes", "effect": "NoExecute"}), false),
+    ] {
+        assert_eq!(
+            runs(tolerates(toleration.clone()), ssd(), tainted()),
+            runs_there,
+            "{toleration}"
+        );
+    }
+    let affine = |terms: Value| {
+        let required = json!({"nodeSelectorTerms": terms});
+        json!({"spec": {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}}})
+    };
+    let term = |kind: &str, key: &str, operator: &str, value: &str| json!({kind: [{"key": key, "operator": operator, "values": [value]}]});
+    for (terms, runs_there) in [
+        (json!([term("matchExpressions", "zone", "In", "a")]), true),
+        (json!([term("matchExpressions", "zone", "In", "b")]), false),
+        (
+            json!([
+                term("matchExpressions", "zone", "In", "b"),
+                term("matchExpressions", "zone", "NotIn", "b")
+            ]),
+            true,
+        ),
+        (json!([term("matchExpressions", "zone", "DoesNotExist", "")]), false),
+        (json!([term("matchFields", "metadata.name", "In", "n1")]), true),
+        (json!([term("matchFields", "metadata.name", "In", "n2")]), false),
+        (json!([{}]), false),
+    ] {
+        assert_eq!(runs(affine(terms.clone()), ssd(), json!([])), runs_there, "{terms}");
+    }
+}

@@ -29,6 +29,7 @@ use super::{
     signals::{self, Asked, Measured, MemberKey, Objective},
     snapshot::{Node, Snapshot},
     strip,
+    waiting::Waiting,
     workload::Workload,
 };
 use crate::api::{Member, WeightedShare};
@@ -43,6 +44,8 @@ pub enum Change {
     In(String),
     /// There is something new of what is measured.
     Measured,
+    /// A pod finds no room on any node.
+    Waiting,
 }
 
 /// The changes, as they come.
@@ -74,7 +77,7 @@ impl World {
         let mut changes = Vec::new();
         let world = Self {
             pools: cache(watch(client), strip::metadata, &mut changes),
-            pods: cache(watch(client), strip::pod, &mut changes),
+            pods: cache_of(watch(client), strip::pod, of_pod, &mut changes),
             nodes: cache(watch(client), strip::node, &mut changes),
             deployments: cache(watch(client), strip::metadata, &mut changes),
             replica_sets: cache(watch(client), strip::replica_set, &mut changes),
@@ -213,10 +216,35 @@ where
     watcher(Api::<K>::all(client.clone()), watcher::Config::default())
 }
 
+/// What changes with a pod: one without a node may wait for room that any pool could make.
+fn of_pod(pod: &core::Pod) -> Option<Change> {
+    match Waiting::read(pod) {
+        Some(_) => Some(Change::Waiting),
+        None => of_namespace(pod),
+    }
+}
+
+fn of_namespace<K: KubeResource>(object: &K) -> Option<Change> {
+    object.meta().namespace.clone().map(Change::In)
+}
+
 /// Keeps what `events` tell in a store, less what `strip` removes, and adds their namespaces to the changes.
 fn cache<K>(
     events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
     strip: fn(&mut K),
+    changes: &mut Vec<Changes>,
+) -> Store<K>
+where
+    K: KubeResource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+{
+    cache_of(events, strip, of_namespace, changes)
+}
+
+/// Keeps what `events` tell in a store, less what `strip` removes, and adds to the changes what `change` makes of them.
+fn cache_of<K>(
+    events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
+    strip: fn(&mut K),
+    change: fn(&K) -> Option<Change>,
     changes: &mut Vec<Changes>,
 ) -> Store<K>
 where
@@ -228,9 +256,9 @@ where
         .default_backoff()
         .reflect(writer)
         .touched_objects()
-        .filter_map(|touched| {
+        .filter_map(move |touched| {
             future::ready(match touched {
-                Ok(object) => object.meta().namespace.clone().map(Change::In),
+                Ok(object) => change(&object),
                 Err(error) => {
                     warn!(kind = %K::kind(&()), %error, "the watch broke and is taken up again");
                     None

@@ -7,6 +7,7 @@ mod quotas;
 mod reporting;
 mod simulation;
 mod updating;
+mod waiting;
 
 use std::{collections::BTreeMap, slice::from_ref};
 

@@ -83,6 +83,8 @@ pub struct Node {
     pub allocatable: Option<u64>,
     /// What pods are charged there that are not divided.
     pub others: u64,
+    /// Room that is to be free there for pods that are to come.
+    pub wanted: u64,
 }
 
 /// How one pool was divided.
