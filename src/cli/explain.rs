@@ -117,6 +117,13 @@ impl Story<'_, '_> {
             ));
             return lines;
         }
+        if let Some(to) = &pod.left_to {
+            lines.push(format!(
+                "  It is left alone, and the pool has that much less to divide: {}.",
+                to.message
+            ));
+            return lines;
+        }
         let (Some(claim), Some(share)) = (pod.claim, pod.share) else {
             lines.push("  It cannot be resized, so it keeps what it holds, and the pool has that much less to divide.".to_owned());
             return lines;

@@ -4,10 +4,11 @@ use kube::ResourceExt;
 
 use super::{
     nodes::Nodes,
-    play::{can_move, holding},
+    play::can_move,
     quotas,
     shares::{Divided, MemberShare, PodShare},
     weigh::{Weighed, WeighedMember},
+    yielding::holding,
 };
 use crate::{
     api::{Member, Strategy, Surplus, WeightPer},
@@ -44,11 +45,9 @@ impl<'w, 'a> Draft<'w, 'a> {
         resource: Resource,
         nodes: &Nodes,
     ) -> (Self, Pool) {
-        let pod = |&pod| PodShare {
-            pod,
-            holding: holding(snapshot, pod, resource),
-            claim: None,
-            share: None,
+        let pod = |&pod| {
+            let (holding, left_to) = holding(snapshot, pod, resource);
+            PodShare { pod, holding, left_to, claim: None, share: None }
         };
         let members = weighed.members.iter().map(|member| member.pods.iter().map(pod).collect());
         let mut order: Vec<usize> = (0..weighed.members.len()).collect();

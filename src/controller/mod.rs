@@ -2,6 +2,7 @@
 
 mod calm;
 mod claim;
+mod contest;
 mod divide;
 mod error;
 mod events;
@@ -19,6 +20,7 @@ mod update;
 mod waiting;
 mod weigh;
 pub mod weight;
+mod yielding;
 
 use std::{
     collections::HashMap,
@@ -39,6 +41,7 @@ use kube::{
 use tracing::warn;
 
 use calm::Memory;
+use contest::Contests;
 pub use divide::divide;
 pub use error::Error;
 pub use quotas::{QuotaBound, QuotaRoom};
@@ -47,6 +50,7 @@ pub use standing::{Outcome, Standing, of_member};
 use update::Weights;
 use waiting::Waits;
 pub use weigh::{Weighed, WeighedMember, weigh};
+pub use yielding::Yield;
 
 use crate::{
     api::WeightedShare,
@@ -71,6 +75,8 @@ pub struct Context {
     memories: Mutex<HashMap<String, Memories>>,
     /// The pods that room was made for on nodes.
     waits: Mutex<Waits>,
+    /// Who else keeps setting what we set.
+    contests: Mutex<Contests>,
 }
 
 /// What was worked out for a pool.
@@ -107,6 +113,7 @@ pub async fn run(
         failures: Mutex::default(),
         memories: Mutex::default(),
         waits: Mutex::default(),
+        contests: Mutex::default(),
     });
     // One turn at a time: two pools on one node do not promise its room twice.
     let config = Config::default().debounce(DEBOUNCE).concurrency(1);
@@ -155,6 +162,11 @@ impl Context {
     fn waits(&self) -> std::sync::MutexGuard<'_, Waits> {
         // As below.
         self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn contests(&self) -> std::sync::MutexGuard<'_, Contests> {
+        // As below.
+        self.contests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<(Option<String>, String), u32>> {

@@ -60,6 +60,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
 
     let now = Timestamp::now();
     let mut snapshot = context.world.snapshot(now);
+    snapshot.contested = context.contests().left(&snapshot, now);
     snapshot.wanted = context.waits().room(&snapshot, now);
     let namespace = pool.namespace().unwrap_or_default();
     let there = |other: &WeightedShare| other.namespace().as_ref() == Some(&namespace);
@@ -85,6 +86,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     if pool.spec.mode == Mode::Auto {
         let resizes = moves::towards_shares(divided, &snapshot.free());
         outcome = actuate(&context, pool, resizes).await;
+        context.contests().sent(&outcome.sent, &snapshot);
     }
     // Pods that left all pools go back, at the hands of the oldest pool of their namespace.
     if snapshot.pools.iter().position(there) == Some(place) {

@@ -1,6 +1,9 @@
 //! What a division comes to: for each pool, member and pod.
 
-use super::quotas::{QuotaBound, QuotaRoom};
+use super::{
+    quotas::{QuotaBound, QuotaRoom},
+    yielding::Yield,
+};
 use crate::{
     observe::Pod,
     share::{self, Demand, Holding, MemberClaim, PerResource, PodClaim},
@@ -49,6 +52,8 @@ pub struct PodShare<'a> {
     pub pod: &'a Pod,
     /// What it holds, and how that may move.
     pub holding: Holding,
+    /// Who it is left to, if to somebody else.
+    pub left_to: Option<Yield>,
     /// What it claims. None: it is left alone, at what it holds.
     pub claim: Option<PodClaim>,
     /// What it owns, and what it is to be charged. None: it stays at what it holds.

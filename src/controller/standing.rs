@@ -213,6 +213,9 @@ fn of_pod(
         let part = &divided.members[member].pods[index];
         let (charge, admitted) = (part.holding.charge(), part.holding.admitted());
         match part.share.map(|share| share.share) {
+            None if let Some(to) = &part.left_to => {
+                return Standing::new(MemberState::Skipped, to.reason, to.message.clone());
+            }
             None => {
                 return Standing::new(
                     MemberState::Skipped,

@@ -6,8 +6,9 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::{
     claim::floor,
-    play::{can_move, holding},
+    play::can_move,
     weigh::{Weighed, weigh},
+    yielding::holding,
 };
 use crate::{
     api::Mode,
@@ -121,7 +122,7 @@ fn places<'a>(snapshot: &'a Snapshot, weighed: &[Weighed]) -> Places<'a> {
                 let Some(place) = pod.node.as_deref().and_then(|node| places.get_mut(node)) else {
                     continue;
                 };
-                let holding = holding(snapshot, pod, resource);
+                let (holding, _) = holding(snapshot, pod, resource);
                 if !can_move(&holding) {
                     continue;
                 }

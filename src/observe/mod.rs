@@ -5,7 +5,9 @@ mod kubevirt;
 mod limit_range;
 mod look;
 mod metrics;
+mod neighbours;
 mod objects;
+mod optional;
 mod pod;
 mod qos;
 mod quota;
@@ -25,6 +27,9 @@ pub use kubevirt::{
 pub use limit_range::{Limits, Range};
 pub use look::{LookError, look};
 pub use metrics::{ContainerMetrics, NodeMetrics, PodMetrics};
+pub use neighbours::{
+    Neighbours, UpdatePolicy, VerticalPodAutoscaler, VerticalPodAutoscalerSpec, VerticalTarget,
+};
 pub use objects::Objects;
 pub use pod::{Container, FIELD_MANAGER, Obstacle, Owner, Pod, Resize};
 pub use qos::Qos;

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::{
+    api::core::v1 as core,
+    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta},
+};
 
 use super::{
     Qos, Waiting,
@@ -58,6 +61,10 @@ pub struct Pod {
     pub resize: Resize,
     /// A resize of ours changed its requests or limits, as its managed fields say.
     pub resized_by_us: PerResource<bool>,
+    /// Who else set its requests or limits last, by a resize that nobody has written over, as its managed fields say.
+    pub set_by: PerResource<Option<String>>,
+    /// The system depends on it.
+    pub critical: bool,
     /// Why no resize can ever be sent to it.
     pub obstacle: Option<Obstacle>,
 }
@@ -204,16 +211,19 @@ impl Pod {
             waits: Waiting::read(pod).map(Box::new),
             resize: read_resize(pod),
             resized_by_us: PerResource::from_fn(|resource| {
-                let field = format!("\"f:{resource}\"");
-                meta.managed_fields.iter().flatten().any(|entry| {
-                    entry.manager.as_deref() == Some(FIELD_MANAGER)
-                        && entry.subresource.as_deref() == Some("resize")
-                        && entry
-                            .fields_v1
-                            .iter()
-                            .any(|fields| fields.0.to_string().contains(&field))
-                })
+                resizers(meta, resource)
+                    .any(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER))
             }),
+            set_by: PerResource::from_fn(|resource| {
+                let others = resizers(meta, resource).filter_map(|entry| {
+                    Some((entry.time.as_ref().map(|time| time.0), entry.manager.as_deref()?))
+                });
+                // These two carry out what others ask for.
+                let not = [FIELD_MANAGER, "kubelet", "kube-apiserver"];
+                let last = others.filter(|(_, manager)| !not.contains(manager)).max();
+                last.map(|(_, manager)| manager.to_owned())
+            }),
+            critical: spec.is_some_and(is_critical),
             obstacle: obstacle(pod),
         }
     }
@@ -269,6 +279,23 @@ impl Owner {
 
 fn phase(pod: &core::Pod) -> &str {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
+}
+
+/// The entries of those whose resizes set the resource somewhere in the pod.
+fn resizers(pod: &ObjectMeta, resource: Resource) -> impl Iterator<Item = &ManagedFieldsEntry> {
+    let field = format!("\"f:{resource}\"");
+    let entries = pod.managed_fields.iter().flatten();
+    entries.filter(move |entry| {
+        entry.subresource.as_deref() == Some("resize")
+            && entry.fields_v1.iter().any(|fields| fields.0.to_string().contains(&field))
+    })
+}
+
+/// Whether the kubelet and the scheduler evict others for it.
+fn is_critical(spec: &core::PodSpec) -> bool {
+    let named = ["system-node-critical", "system-cluster-critical"];
+    spec.priority_class_name.as_deref().is_some_and(|name| named.contains(&name))
+        || spec.priority.is_some_and(|priority| priority >= 2_000_000_000)
 }
 
 /// The virtual machine whose launcher a pod is.

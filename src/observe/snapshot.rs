@@ -8,6 +8,7 @@ use super::{
     amount::amount,
     kubevirt::Machine,
     limit_range::Limits,
+    neighbours::Neighbours,
     pod::{Owner, Pod},
     quota::Quota,
     signals::Signals,
@@ -36,6 +37,10 @@ pub struct Snapshot {
     pub limits: BTreeMap<String, Limits>,
     /// What ResourceQuotas allow, by namespace, each by name.
     pub quotas: BTreeMap<String, Vec<Quota>>,
+    /// Who else has a say in what pods hold.
+    pub neighbours: Neighbours,
+    /// The resources of pods that are left to those who keep setting them, by the pods' UIDs.
+    pub contested: BTreeMap<String, PerResource<Option<String>>>,
     /// Room that is made and left free on nodes, for pods that the scheduler finds none for.
     pub wanted: BTreeMap<String, PerResource<u64>>,
     /// What is measured.
@@ -136,6 +141,13 @@ impl Snapshot {
     #[must_use]
     pub fn machine(&self, pod: &Pod) -> Option<&Machine> {
         self.machines.get(pod.machine.as_ref()?)
+    }
+
+    /// The workloads that the pod belongs to: its controller, the controller of that, and so on.
+    pub fn workloads_above<'s>(&'s self, pod: &'s Pod) -> impl Iterator<Item = &'s Owner> {
+        let above = |owner: &&'s Owner| self.workloads.get(*owner)?.owner.as_ref();
+        // Nothing owns itself; if something did, that would be no reason to hang.
+        std::iter::successors(pod.owner.as_ref(), above).take(4)
     }
 
     /// Whether the pod belongs to the workload, directly or (as of a Deployment) through another.

@@ -1,6 +1,8 @@
 //! What the caches leave out: everything that nobody reads.
 
-use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
+use k8s_openapi::api::{
+    apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, core::v1 as core,
+};
 use kube::Resource;
 
 use super::{Waiting, pod::FIELD_MANAGER};
@@ -27,7 +29,11 @@ pub(super) fn node(node: &mut core::Node) {
 /// Of a pod: all but its resources, its place, and how a resize of it goes.
 pub(super) fn pod(pod: &mut core::Pod) {
     if let Some(entries) = &mut pod.metadata.managed_fields {
-        entries.retain(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER));
+        // Nothing else can change what a pod holds.
+        entries.retain(|entry| {
+            entry.manager.as_deref() == Some(FIELD_MANAGER)
+                || entry.subresource.as_deref() == Some("resize")
+        });
     }
     if let Some(annotations) = &mut pod.metadata.annotations {
         annotations.retain(|key, _| key == "kubernetes.io/config.mirror");
@@ -45,6 +51,7 @@ pub(super) fn pod(pod: &mut core::Pod) {
         resources: spec.resources,
         os: spec.os,
         active_deadline_seconds: spec.active_deadline_seconds,
+        priority: spec.priority,
         priority_class_name: spec.priority_class_name,
         ..core::PodSpec::default()
     });
@@ -69,6 +76,16 @@ pub(super) fn pod(pod: &mut core::Pod) {
 pub(super) fn quota(quota: &mut core::ResourceQuota) {
     metadata(quota);
     quota.metadata.annotations = None;
+}
+
+/// Of a HorizontalPodAutoscaler: all but what it scales, and by which metrics.
+pub(super) fn horizontal(scaler: &mut autoscaling::HorizontalPodAutoscaler) {
+    metadata(scaler);
+    scaler.metadata.annotations = None;
+    scaler.status = None;
+    if let Some(spec) = &mut scaler.spec {
+        spec.behavior = None;
+    }
 }
 
 /// Of a ReplicaSet: all but its owner, the resources in its template, and whether its pods are refused.

@@ -8,7 +8,7 @@ use std::{
 
 use futures::{Stream, StreamExt, future, stream};
 use k8s_openapi::{
-    api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core},
+    api::{apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, core::v1 as core},
     jiff::Timestamp,
 };
 use kube::{
@@ -25,6 +25,8 @@ use tracing::warn;
 
 use super::{
     limit_range::Limits,
+    neighbours::{Neighbours, VerticalPodAutoscaler},
+    optional::{self, watch_where_served},
     pod::{Owner, Pod},
     signals::{self, Asked, Measured, MemberKey, Objective},
     snapshot::{Node, Snapshot},
@@ -63,6 +65,8 @@ pub struct World {
     daemon_sets: Store<apps::DaemonSet>,
     jobs: Store<batch::Job>,
     quotas: Store<core::ResourceQuota>,
+    horizontal: Store<autoscaling::HorizontalPodAutoscaler>,
+    vertical: Store<VerticalPodAutoscaler>,
     limit_ranges: Store<core::LimitRange>,
     /// What the sources told.
     measured: Arc<Mutex<Measured>>,
@@ -85,6 +89,12 @@ impl World {
             daemon_sets: cache(watch(client), strip::daemon_set, &mut changes),
             jobs: cache(watch(client), strip::job, &mut changes),
             quotas: cache(watch(client), strip::quota, &mut changes),
+            horizontal: cache(watch(client), strip::horizontal, &mut changes),
+            vertical: cache(
+                watch_where_served(client, optional::POLL),
+                strip::metadata,
+                &mut changes,
+            ),
             limit_ranges: cache(watch(client), strip::metadata, &mut changes),
             measured: Arc::default(),
             written: Mutex::default(),
@@ -112,6 +122,8 @@ impl World {
         self.daemon_sets.wait_until_ready().await?;
         self.jobs.wait_until_ready().await?;
         self.quotas.wait_until_ready().await?;
+        self.horizontal.wait_until_ready().await?;
+        self.vertical.wait_until_ready().await?;
         self.limit_ranges.wait_until_ready().await
     }
 
@@ -146,6 +158,10 @@ impl World {
             workloads: self.workloads(),
             nodes,
             limits,
+            neighbours: Neighbours::read(
+                self.horizontal.state().iter().map(Arc::as_ref),
+                self.vertical.state().iter().map(Arc::as_ref),
+            ),
             quotas: Snapshot::by_namespace(self.quotas.state().iter().map(Arc::as_ref)),
             signals: measured.signals(now),
             ..Snapshot::default()

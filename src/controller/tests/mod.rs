@@ -3,6 +3,7 @@
 mod calming;
 mod dividing;
 mod moving;
+mod neighbours;
 mod quotas;
 mod reporting;
 mod simulation;
