@@ -1,8 +1,9 @@
 //! From a pool and its pods to what the mathematics divides, and back. Pure.
 
 use super::{
+    in_use::InUse,
     nodes::Nodes,
-    play::{can_move, holding},
+    play::{can_move, holding, left_alone},
     shares::{Divided, MemberShare, PodShare},
     weigh::{Weighed, WeighedMember},
 };
@@ -40,13 +41,24 @@ impl<'w, 'a> Draft<'w, 'a> {
         resource: Resource,
         nodes: &Nodes,
     ) -> (Self, Pool) {
-        let pod = |&pod| PodShare {
-            pod,
-            holding: holding(snapshot, pod, resource),
-            claim: None,
-            share: None,
+        let capacity = &weighed.pool.spec.capacity;
+        let divided = PerResource::from_fn(|it| capacity.get(it).is_some());
+        let pod = |member: &WeighedMember, pod| {
+            let holding = holding(snapshot, pod, member.spec, resource, divided);
+            let in_use = (resource == Resource::Memory).then(|| InUse::of(snapshot, pod, &holding));
+            PodShare {
+                pod,
+                left_alone: left_alone(snapshot, pod, member.spec, resource),
+                in_use: in_use.flatten(),
+                holding,
+                claim: None,
+                share: None,
+            }
         };
-        let members = weighed.members.iter().map(|member| member.pods.iter().map(pod).collect());
+        let members = weighed
+            .members
+            .iter()
+            .map(|member| member.pods.iter().map(|it| pod(member, it)).collect());
         let mut order: Vec<usize> = (0..weighed.members.len()).collect();
         order.sort_by_key(|&i| &weighed.members[i].spec.name);
         let draft = Self { snapshot, weighed, resource, order, members: members.collect() };
@@ -172,7 +184,7 @@ impl<'w, 'a> Draft<'w, 'a> {
         }
         let members: Vec<MemberShare> = members.into_iter().flatten().collect();
         let leaving = self.weighed.leaving.iter().map(|pod| pod.charge(resource)).sum();
-        let gives = |pod: &PodShare| pod.granted() < pod.holding.charge();
+        let gives = |pod: &PodShare| pod.reach().is_some_and(|to| to < pod.holding.charge());
         Divided {
             capacity,
             overcommitted: division.verdict == Verdict::Overcommitted,

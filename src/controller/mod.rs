@@ -2,14 +2,18 @@
 
 mod calm;
 mod claim;
+mod container_limits;
 mod divide;
 mod error;
 mod events;
+mod in_use;
+
 mod moves;
 mod nodes;
 mod play;
 mod reconcile;
 mod report;
+mod setbacks;
 mod shares;
 mod standing;
 #[cfg(test)]
@@ -39,6 +43,7 @@ use tracing::warn;
 use calm::Memory;
 pub use divide::divide;
 pub use error::Error;
+use setbacks::Setbacks;
 pub use shares::{Divided, MemberShare, PodShare, Shares};
 pub use standing::{Outcome, Standing, of_member};
 use update::Weights;
@@ -65,6 +70,8 @@ pub struct Context {
     failures: Mutex<HashMap<(Option<String>, String), u32>>,
     /// What was worked out for each pool, by its UID.
     memories: Mutex<HashMap<String, Memories>>,
+    /// Resizes that went wrong.
+    setbacks: Mutex<Setbacks>,
 }
 
 /// What was worked out for a pool.
@@ -95,8 +102,13 @@ pub async fn run(
             })
         })
     };
-    let context =
-        Arc::new(Context { client, world, failures: Mutex::default(), memories: Mutex::default() });
+    let context = Arc::new(Context {
+        client,
+        world,
+        failures: Mutex::default(),
+        memories: Mutex::default(),
+        setbacks: Mutex::default(),
+    });
     // One turn at a time: two pools on one node do not promise its room twice.
     let config = Config::default().debounce(DEBOUNCE).concurrency(1);
     let turns = applier(
@@ -139,6 +151,11 @@ impl Context {
     fn memories(&self) -> std::sync::MutexGuard<'_, HashMap<String, Memories>> {
         // As below.
         self.memories.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn setbacks(&self) -> std::sync::MutexGuard<'_, Setbacks> {
+        // As below.
+        self.setbacks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<(Option<String>, String), u32>> {

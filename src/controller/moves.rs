@@ -8,38 +8,47 @@ use super::{
 };
 use crate::{
     actuate::PodResize,
-    observe::{Pod, Qos, Snapshot, Template},
+    observe::{Pod, Qos, Resize, Snapshot, Template},
     share::{self, Holding, PerResource, Play, Resource, Standing},
 };
 
 /// What is free on each node, in units of each resource.
 type Free = BTreeMap<String, PerResource<u64>>;
 
-/// The resizes that bring the pods of a divided pool nearer to their shares.
+/// The resizes that bring the pods of a divided pool nearer to their shares, and those that take back what a node could
+/// not carry out.
 #[must_use]
 pub fn towards_shares(divided: &Shares, free: &Free) -> Vec<PodResize> {
     Resource::ALL
         .into_iter()
         .filter_map(|resource| Some((resource, divided[resource].as_ref()?)))
-        .flat_map(|(resource, divided)| moves(resource, divided, free))
+        .flat_map(|(resource, divided)| {
+            let failed = |pod: &&PodShare| {
+                matches!(pod.pod.resize, Resize::Infeasible(_) | Resize::Failing(_))
+            };
+            let back = divided.pods().filter(failed);
+            let back = back.filter_map(move |pod| PodResize::back(pod.pod, resource));
+            moves(resource, divided, free).into_iter().chain(back).collect::<Vec<_>>()
+        })
         .collect()
 }
 
 fn moves(resource: Resource, divided: &Divided, free: &Free) -> Vec<PodResize> {
     let pods: Vec<(&PodShare, u64)> =
-        divided.pods().filter_map(|pod| Some((pod, pod.share?.share))).collect();
+        divided.pods().filter_map(|pod| Some((pod, pod.reach()?))).collect();
     let room = divided.capacity.saturating_sub(divided.charged());
     let standings = pods.iter().map(|(pod, target)| (pod.pod, &pod.holding, *target));
     let allowed = steps(standings, resource, room, free);
 
     pods.iter()
         .zip(allowed)
-        .filter_map(|((pod, share), allowed)| {
-            let (now, holding) = (pod.holding.charge(), &pod.holding);
-            if allowed != *share && allowed == now {
+        .filter_map(|((pod, target), allowed)| {
+            let now = pod.holding.charge();
+            if allowed != *target && allowed == now {
                 // It waits for room.
                 return None;
             }
+            let holding = pod.in_use.as_ref().map_or(&pod.holding, |in_use| &in_use.holding);
             let mut requests = holding.split(allowed);
             if holding.charge_with(&requests) > allowed.max(now) {
                 // One container gives what another takes: the giving comes first.
@@ -47,21 +56,13 @@ fn moves(resource: Resource, divided: &Divided, free: &Free) -> Vec<PodResize> {
                     *request = (*request).min(container.held.requested);
                 }
             }
-            resize(pod.pod, resource, &requests, |i| Some(requests[i]))
+            let mut limits = holding.limits(&requests);
+            if let Some(in_use) = &pod.in_use {
+                limits = in_use.limits(limits);
+            }
+            PodResize::to(pod.pod, resource, &requests, |i| limits[i])
         })
         .collect()
-}
-
-/// The resize to `requests`; the limits of a Guaranteed pod go with them, as `limits` says.
-fn resize(
-    pod: &Pod,
-    resource: Resource,
-    requests: &[u64],
-    limits: impl Fn(usize) -> Option<u64>,
-) -> Option<PodResize> {
-    PodResize::to(pod, resource, requests, |i| {
-        if pod.qos == Qos::Guaranteed { limits(i) } else { None }
-    })
 }
 
 fn steps<'a>(
@@ -121,7 +122,7 @@ pub fn back_to_templates(snapshot: &Snapshot, namespace: &str) -> Release {
             .filter_map(|&pod| Some((pod, snapshot.template(pod)?)))
             .map(|(pod, template)| {
                 let holding =
-                    pod.holding(resource, |_| Some(Play { weight: 1, least: 0, most: None }));
+                    pod.holding(resource, |_| Some(Play { weight: 1, ..Play::default() }));
                 (pod, holding, started_with(pod, template, resource))
             })
             .collect();
@@ -147,7 +148,9 @@ pub fn back_to_templates(snapshot: &Snapshot, namespace: &str) -> Release {
         {
             let limit =
                 |i: usize| snapshot.template(pod)?.get(&pod.containers[i].name)?.limit[resource];
-            let move_ = resize(pod, resource, requests, limit);
+            let move_ = PodResize::to(pod, resource, requests, |i| {
+                if pod.qos == Qos::Guaranteed { limit(i) } else { None }
+            });
             if move_.is_some() || holding.charge() != target {
                 release.waiting.push(pod.name.clone());
             }

@@ -4,7 +4,7 @@ use super::{shares::Shares, weigh::WeighedMember};
 use crate::{
     actuate::{PodResize, Refusal, RefusalKind},
     api::{MemberState, Mode},
-    observe::{Pod, Resize},
+    observe::{Barred, Pod, Resize},
     share::Resource,
 };
 
@@ -171,14 +171,10 @@ fn of_pod(
         );
     }
     match &pod.resize {
-        Resize::Infeasible(message) => {
-            return Standing::new(MemberState::Infeasible, "Infeasible", message.clone());
-        }
+        Resize::Infeasible(why) => return of_barred(&Barred { forever: true, why: why.clone() }),
+        Resize::Failing(why) => return of_barred(&Barred { forever: false, why: why.clone() }),
         Resize::Deferred(message) => {
             return Standing::new(MemberState::Deferred, "Deferred", message.clone());
-        }
-        Resize::Failing(message) => {
-            return Standing::new(MemberState::Deferred, "ResizeFailing", message.clone());
         }
         Resize::Done | Resize::InProgress => {}
     }
@@ -190,14 +186,14 @@ fn of_pod(
         let part = &divided.members[member].pods[index];
         let (charge, admitted) = (part.holding.charge(), part.holding.admitted());
         match part.share.map(|share| share.share) {
+            None if let Some(barred) = &pod.barred[resource] => return of_barred(barred),
             None => {
-                return Standing::new(
-                    MemberState::Skipped,
-                    "RestartOnResize",
-                    format!(
-                        "a resize of {resource} would restart its containers (resizePolicy): it keeps what it has"
-                    ),
-                );
+                let (reason, why) = match part.left_alone {
+                    Some(left_alone) => (left_alone.reason(), left_alone.remedy()),
+                    None => ("LeftAlone", "it keeps what it has"),
+                };
+                let message = format!("{resource} is left alone: {why}");
+                return Standing::new(MemberState::Skipped, reason, message);
             }
             Some(share) if share != charge && mode == Mode::Observe => {
                 let (now, then) = (resource.quantity(charge), resource.quantity(share));
@@ -207,7 +203,7 @@ fn of_pod(
                     format!("{resource} would go from {now} to {then}, were the mode Auto"),
                 );
             }
-            Some(_) if charge != admitted || pod.resize == Resize::InProgress => {
+            Some(_) if is_under_way(pod, resource) || charge != admitted => {
                 return Standing::new(
                     MemberState::Resizing,
                     "Resizing",
@@ -237,10 +233,40 @@ fn of_pod(
                     format!("{resource} stays at {now} instead of {then}: {why}"),
                 );
             }
+            Some(share) if share < charge => {
+                let (now, then) = (resource.quantity(charge), resource.quantity(share));
+                let safe = part.in_use.as_ref().map_or(charge, |in_use| in_use.safe);
+                return Standing::new(
+                    MemberState::Deferred,
+                    "MemoryInUse",
+                    format!(
+                        "{resource} stays at {now} instead of {then} while it is in use: with a margin, {} of late",
+                        resource.quantity(safe)
+                    ),
+                );
+            }
             Some(_) => {}
         }
     }
     Standing::new(MemberState::Settled, "Settled", "")
+}
+
+/// Whether the kubelet has not said yet that what the spec asks for is in force, limits too: a container that was killed
+/// meanwhile may have started with less.
+fn is_under_way(pod: &Pod, resource: Resource) -> bool {
+    let enforced = pod.containers.iter().all(|container| container.is_enforced(resource));
+    pod.resize == Resize::InProgress || !enforced
+}
+
+/// What a node could not carry out is taken back, and tried again later.
+fn of_barred(barred: &Barred) -> Standing {
+    let (state, reason) = match barred.forever {
+        true => (MemberState::Infeasible, "Infeasible"),
+        false => (MemberState::Deferred, "ResizeFailing"),
+    };
+    let message =
+        format!("its node does not carry the resize out, so it keeps what it has: {}", barred.why);
+    Standing::new(state, reason, message)
 }
 
 /// A resize in words: `cpu 200m -> 1`.

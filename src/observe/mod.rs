@@ -24,7 +24,7 @@ pub use limit_range::{Limits, Range};
 pub use look::{LookError, look};
 pub use metrics::{ContainerMetrics, NodeMetrics, PodMetrics};
 pub use objects::Objects;
-pub use pod::{Container, FIELD_MANAGER, Obstacle, Owner, Pod, Resize};
+pub use pod::{Barred, Container, FIELD_MANAGER, Obstacle, Owner, Pod, Resize};
 pub use qos::Qos;
 pub use snapshot::{Node, Snapshot};
 pub use workload::{Template, TemplateContainer, Workload};

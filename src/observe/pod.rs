@@ -13,6 +13,9 @@ use crate::share::{self, Held, Holding, InitContainer, PerResource, Play, Resour
 /// The field manager of everything that we write.
 pub const FIELD_MANAGER: &str = "weightedshare";
 
+/// What the kernel may make of a limit: CPU time comes in hundredths of a core at the least, memory in pages.
+const ROUNDING: PerResource<u64> = PerResource { cpu: 10, memory: 64 << 10 };
+
 /// What is read of a pod.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pod {
@@ -46,14 +49,25 @@ pub struct Pod {
     pub init: PerResource<Vec<InitContainer>>,
     /// What its RuntimeClass adds.
     pub overhead: PerResource<u64>,
-    /// Every container, init containers too, has limits of CPU and memory.
-    pub limited: bool,
+    /// Every init container has a limit of the resource.
+    pub init_limited: PerResource<bool>,
     /// How far a resize of it has come.
     pub resize: Resize,
     /// A resize of ours changed its requests or limits, as its managed fields say.
     pub resized_by_us: PerResource<bool>,
     /// Why no resize can ever be sent to it.
     pub obstacle: Option<Obstacle>,
+    /// What its node could not carry out of late, and what is not tried now.
+    pub barred: PerResource<Option<Barred>>,
+}
+
+/// What a node said to a resize that it did not carry out.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Barred {
+    /// It can never do it; otherwise it tried and failed.
+    pub forever: bool,
+    /// Its words.
+    pub why: String,
 }
 
 /// The controller of a pod or workload.
@@ -76,6 +90,8 @@ pub struct Container {
     pub held: PerResource<Held>,
     /// Its limits.
     pub limit: PerResource<Option<u64>>,
+    /// The limits that are in force, where the kubelet has spoken of them.
+    pub enforced: PerResource<Option<u64>>,
     /// Its resize policy says that a resize of the resource restarts it.
     pub restarts: PerResource<bool>,
 }
@@ -190,8 +206,8 @@ impl Pod {
             overhead: PerResource::from_fn(|resource| {
                 amount(spec.and_then(|spec| spec.overhead.as_ref()), resource).unwrap_or_default()
             }),
-            limited: containers.iter().chain(init).all(|container| {
-                Resource::ALL.iter().all(|&resource| limit(container, resource).is_some())
+            init_limited: PerResource::from_fn(|resource| {
+                init.iter().all(|container| limit(container, resource).is_some())
             }),
             resize: read_resize(pod),
             resized_by_us: PerResource::from_fn(|resource| {
@@ -206,6 +222,7 @@ impl Pod {
                 })
             }),
             obstacle: obstacle(pod),
+            barred: PerResource::default(),
         }
     }
 
@@ -241,6 +258,24 @@ impl Pod {
                 .map(|init| InitContainer { held: held(init.held), ..*init })
                 .collect(),
             overhead: self.overhead[resource],
+        }
+    }
+}
+
+impl Container {
+    /// Whether its spec asks for something that is not in force yet.
+    #[must_use]
+    pub fn is_pending(&self, resource: Resource) -> bool {
+        let held = self.held[resource];
+        held.requested != held.admitted || !self.is_enforced(resource)
+    }
+
+    /// Whether its limit is in force, as far as the kubelet says so. What the kernel rounds may differ.
+    #[must_use]
+    pub fn is_enforced(&self, resource: Resource) -> bool {
+        match (self.limit[resource], self.enforced[resource]) {
+            (Some(limit), Some(enforced)) => limit.abs_diff(enforced) <= ROUNDING[resource],
+            _ => true,
         }
     }
 }
@@ -293,6 +328,10 @@ fn read_container(container: &core::Container, statuses: &[core::ContainerStatus
         name: container.name.clone(),
         held: PerResource::from_fn(|resource| held(container, statuses, resource)),
         limit: PerResource::from_fn(|resource| limit(container, resource)),
+        enforced: PerResource::from_fn(|resource| {
+            let status = statuses.iter().find(|status| status.name == container.name)?;
+            amount(status.resources.as_ref()?.limits.as_ref(), resource)
+        }),
         restarts: PerResource::from_fn(|resource| {
             container.resize_policy.iter().flatten().any(|policy| {
                 policy.resource_name == resource.name()

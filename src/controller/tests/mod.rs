@@ -4,8 +4,10 @@ mod calming;
 mod dividing;
 mod moving;
 mod reporting;
+mod setting_back;
 mod simulation;
 mod updating;
+mod using;
 
 use std::{collections::BTreeMap, slice::from_ref};
 

@@ -62,7 +62,8 @@ fn a_burstable_pod_with_all_limits_never_reaches_them_all() {
     bounded.containers[0].limit.cpu = Some(400);
     let open = snapshot(from_ref(&pool), &[bounded.clone()], 1000);
     assert_eq!(resizes(&open), [("a".to_owned(), 50, 400)]);
-    bounded.limited = true;
+    bounded.containers[0].limit.memory = Some(1 << 30);
+    bounded.init_limited = PerResource { cpu: true, memory: true };
     let tight = snapshot(&[pool], &[bounded], 1000);
     assert_eq!(resizes(&tight), [("a".to_owned(), 50, 399)]);
 }
@@ -92,4 +93,76 @@ fn pods_of_no_pool_go_back_to_their_templates() {
     alone.owner = None;
     let stuck = moves::back_to_templates(&snapshot(&[], &[alone], 0), "shop").stuck;
     assert_eq!(stuck[0].0, "alone");
+}
+
+#[test]
+fn a_limit_follows_its_policy() {
+    let told = |policy: &str, pod: Pod| {
+        let mut policed = member("a", 100);
+        policed["limitPolicy"] = json!(policy);
+        let pool = pool("pool", 0, 300, json!([policed]));
+        let snapshot = snapshot(&[pool], &[pod], 1000);
+        let resizes = moves::towards_shares(&first(&snapshot).1, &snapshot.free());
+        resizes[0].containers.iter().map(|it| (it.request, it.limit)).collect::<Vec<_>>()
+    };
+    let limited = |limit| {
+        let mut pod = pod("a", "a", 50);
+        pod.containers[0].limit.cpu = limit;
+        pod
+    };
+    assert_eq!(told("Keep", limited(Some(120))), [(120, None)]);
+    assert_eq!(told("Keep", limited(None)), [(300, None)]);
+    // The template has no limit: as the two are now, 12 to 5.
+    assert_eq!(told("Ratio", limited(Some(120))), [(300, Some(720))]);
+    assert_eq!(told("Ratio", limited(None)), [(300, None)]);
+    assert_eq!(told("Cap", limited(Some(120))), [(300, Some(300))]);
+    assert_eq!(told("Cap", limited(None)), [(300, Some(300))]);
+    // With limits of memory everywhere, a limit of CPU that meets its request could make the pod Guaranteed.
+    let mut tight = limited(None);
+    tight.containers[0].limit.memory = Some(1 << 30);
+    tight.init_limited = PerResource { cpu: true, memory: true };
+    assert_eq!(told("Cap", tight), [(300, Some(301))]);
+    let mut sure = limited(Some(50));
+    sure.qos = Qos::Guaranteed;
+    for policy in ["Keep", "Ratio", "Cap"] {
+        assert_eq!(told(policy, sure.clone()), [(300, Some(300))], "{policy}");
+    }
+}
+
+#[test]
+fn containers_that_are_switched_off_keep_what_they_hold() {
+    let with = |off: Value| {
+        let mut member = member("a", 100);
+        member["containers"] = off;
+        let pool = pool("pool", 0, 300, json!([member]));
+        let mut two = pod("a", "a", 50);
+        two.owner = None;
+        two.containers.push(container("proxy", 100));
+        snapshot(&[pool], &[two], 1000)
+    };
+    assert_eq!(resizes(&with(json!([{"name": "main", "mode": "Auto"}]))), [("a".into(), 150, 300)]);
+    let proxy = with(json!([{"name": "proxy", "mode": "Off"}]));
+    let resize = &moves::towards_shares(&first(&proxy).1, &proxy.free())[0];
+    let main = ContainerResize { name: "main".into(), request: 200, limit: None };
+    assert_eq!(resize.containers, [main]);
+    let both = with(json!([{"name": "proxy", "mode": "Off"}, {"name": "main", "mode": "Off"}]));
+    assert_eq!(resizes(&both), []);
+    let (state, reason, _) = member_says(&both);
+    assert_eq!((state, &*reason), (MemberState::Skipped, "SwitchedOff"));
+}
+
+#[test]
+fn a_container_is_restarted_only_where_its_member_allows_it() {
+    let with = |allow: bool| {
+        let mut member = member("a", 100);
+        member["allowRestart"] = json!(allow);
+        let mut restarting = pod("a", "a", 50);
+        restarting.containers[0].restarts.cpu = true;
+        snapshot(&[pool("pool", 0, 300, json!([member]))], &[restarting], 1000)
+    };
+    assert_eq!(resizes(&with(true)), [("a".to_owned(), 50, 300)]);
+    assert_eq!(resizes(&with(false)), []);
+    let (_, reason, message) = member_says(&with(false));
+    assert_eq!(reason, "RestartOnResize");
+    assert!(message.contains("allowRestart: true"), "{message}");
 }
