@@ -31,10 +31,7 @@ impl InUse {
     /// over the use of the whole pod, while requests, which reach no cgroup, only stay over it together.
     #[must_use]
     pub fn of(snapshot: &Snapshot, pod: &Pod, holding: &Holding) -> Option<Self> {
-        let name = (pod.namespace.clone(), pod.name.clone());
-        let signals = snapshot.signals.pods.get(&name).filter(|_| can_move(holding))?;
-        let used = signals.peak.memory.max(signals.used.memory);
-        let safe = used.saturating_add((used / MARGIN_PARTS).max(MARGIN));
+        let safe = safe(snapshot, pod).filter(|_| can_move(holding))?;
         let limit = |limit: Option<u64>| match limit {
             // One that is added must not end the container either.
             None => safe,
@@ -72,4 +69,13 @@ impl InUse {
         let within = |(wanted, &least): (Option<u64>, &u64)| wanted.map(|limit| limit.max(least));
         wanted.into_iter().zip(&self.limits).map(within).collect()
     }
+}
+
+/// What a pod must be left: the most memory that it used of late, with a margin, in bytes. None: nobody measures it.
+#[must_use]
+pub fn safe(snapshot: &Snapshot, pod: &Pod) -> Option<u64> {
+    let name = (pod.namespace.clone(), pod.name.clone());
+    let signals = snapshot.signals.pods.get(&name)?;
+    let used = signals.peak.memory.max(signals.used.memory);
+    Some(used.saturating_add((used / MARGIN_PARTS).max(MARGIN)))
 }

@@ -12,6 +12,7 @@ mod moves;
 mod nodes;
 mod play;
 mod reconcile;
+mod release;
 mod report;
 mod setbacks;
 mod shares;

@@ -2,18 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    shares::{Divided, PodShare, Shares},
-    weigh,
-};
+use super::shares::{Divided, PodShare, Shares};
 use crate::{
     actuate::PodResize,
-    observe::{Pod, Qos, Resize, Snapshot, Template},
-    share::{self, Holding, PerResource, Play, Resource, Standing},
+    observe::{Pod, Resize},
+    share::{self, Holding, PerResource, Resource, Standing},
 };
 
 /// What is free on each node, in units of each resource.
-type Free = BTreeMap<String, PerResource<u64>>;
+pub type Free = BTreeMap<String, PerResource<u64>>;
 
 /// The resizes that bring the pods of a divided pool nearer to their shares, and those that take back what a node could
 /// not carry out.
@@ -65,7 +62,8 @@ fn moves(resource: Resource, divided: &Divided, free: &Free) -> Vec<PodResize> {
         .collect()
 }
 
-fn steps<'a>(
+/// How far each pod may go now, given the room in the pool and on the nodes.
+pub fn steps<'a>(
     pods: impl Iterator<Item = (&'a Pod, &'a Holding, u64)>,
     resource: Resource,
     room: u64,
@@ -82,93 +80,4 @@ fn steps<'a>(
         })
         .collect();
     share::steps(&standings, room, &node_room)
-}
-
-/// What it takes to put pods that belong to no pool any more back to their templates.
-#[derive(Debug, Default)]
-pub struct Release {
-    /// What may be sent now.
-    pub resizes: Vec<PodResize>,
-    /// Pods that wait for room, or for the kubelet.
-    pub waiting: Vec<String>,
-    /// Pods that cannot go back, each with the reason.
-    pub stuck: Vec<(String, &'static str)>,
-}
-
-/// Puts the pods of a namespace that a resize of ours changed, and that no pool claims any more, back to what their
-/// templates say: shrinks first, grows where the node has room for all of it.
-#[must_use]
-pub fn back_to_templates(snapshot: &Snapshot, namespace: &str) -> Release {
-    let mut release = Release::default();
-    let ours = |pod: &&Pod| Resource::ALL.iter().any(|&resource| pod.resized_by_us[resource]);
-    let pods: Vec<&Pod> =
-        weigh::unclaimed(snapshot, namespace).filter(|pod| !pod.terminating).filter(ours).collect();
-    if pods.is_empty() {
-        return release;
-    }
-    let free = snapshot.free();
-    for &pod in &pods {
-        if snapshot.template(pod).is_none() {
-            release.stuck.push((
-                pod.name.clone(),
-                "it has no controller whose template says what it started with",
-            ));
-        }
-    }
-    for resource in Resource::ALL {
-        let returning: Vec<(&Pod, Holding, Vec<u64>)> = pods
-            .iter()
-            .filter(|pod| pod.resized_by_us[resource])
-            .filter_map(|&pod| Some((pod, snapshot.template(pod)?)))
-            .map(|(pod, template)| {
-                let holding =
-                    pod.holding(resource, |_| Some(Play { weight: 1, ..Play::default() }));
-                (pod, holding, started_with(pod, template, resource))
-            })
-            .collect();
-        let standings = returning.iter().map(|(pod, holding, requests)| {
-            let settled = Holding {
-                containers: holding
-                    .containers
-                    .iter()
-                    .zip(requests)
-                    .map(|(container, &to)| share::Container {
-                        held: share::Held { requested: to, admitted: to },
-                        ..*container
-                    })
-                    .collect(),
-                ..holding.clone()
-            };
-            (*pod, holding, settled.charge())
-        });
-        let targets: Vec<u64> = standings.clone().map(|(_, _, target)| target).collect();
-        let allowed = steps(standings, resource, u64::MAX, &free);
-        for ((pod, holding, requests), (target, allowed)) in
-            returning.iter().zip(targets.into_iter().zip(allowed))
-        {
-            let limit =
-                |i: usize| snapshot.template(pod)?.get(&pod.containers[i].name)?.limit[resource];
-            let move_ = PodResize::to(pod, resource, requests, |i| {
-                if pod.qos == Qos::Guaranteed { limit(i) } else { None }
-            });
-            if move_.is_some() || holding.charge() != target {
-                release.waiting.push(pod.name.clone());
-            }
-            if allowed == target {
-                release.resizes.extend(move_);
-            }
-        }
-    }
-    release
-}
-
-/// What the template says for each regular container; one that it does not know keeps its own.
-fn started_with(pod: &Pod, template: &Template, resource: Resource) -> Vec<u64> {
-    pod.containers
-        .iter()
-        .map(|container| match template.get(&container.name) {
-            Some(template) => template.request[resource],
-            None => container.held[resource].requested,
-        })
-        .collect()
 }

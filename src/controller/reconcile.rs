@@ -17,7 +17,8 @@ use super::{
     Context, Error, Memories, calm,
     divide::divide,
     events::{self, Notice},
-    moves::{self, Release},
+    moves,
+    release::{self, Release},
     report,
     shares::Divided,
     standing::{Outcome, describe},
@@ -49,8 +50,17 @@ const SETTLED: Duration = Duration::from_secs(300);
 /// # Errors
 /// When the object cannot be read, the API server fails, or resizes were refused.
 pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
-    let pool = pool.0.as_ref().map_err(|invalid| Error::Unreadable(invalid.error.clone()))?;
     context.world.ready().await?;
+    let pool = match &pool.0 {
+        Ok(pool) => pool,
+        // One that cannot be read can be deleted all the same.
+        Err(invalid) if invalid.metadata.deletion_timestamp.is_some() => {
+            let metadata = invalid.metadata.clone();
+            return release(&WeightedShare { metadata, ..WeightedShare::default() }, &context)
+                .await;
+        }
+        Err(invalid) => return Err(Error::Unreadable(invalid.error.clone())),
+    };
     if pool.metadata.deletion_timestamp.is_some() {
         return release(pool, &context).await;
     }
@@ -93,7 +103,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     }
     // Pods that left all pools go back, at the hands of the oldest pool of their namespace.
     if snapshot.pools.iter().position(there) == Some(place) {
-        let returned = moves::back_to_templates(&snapshot, &namespace).resizes;
+        let returned = release::back_to_templates(&snapshot, &namespace).resizes;
         actuate(&context, pool, &snapshot, returned, now).await;
     }
 
@@ -217,7 +227,7 @@ async fn release(pool: &WeightedShare, context: &Context) -> Result<Action, Erro
     let now = Timestamp::now();
     let snapshot = context.world.snapshot(now);
     let namespace = pool.namespace().unwrap_or_default();
-    let Release { resizes, waiting, stuck } = moves::back_to_templates(&snapshot, &namespace);
+    let Release { resizes, waiting, stuck } = release::back_to_templates(&snapshot, &namespace);
     actuate(context, pool, &snapshot, resizes, now).await;
 
     let deleted = pool.metadata.deletion_timestamp.as_ref().map_or(0, |time| time.0.as_second());
@@ -227,8 +237,8 @@ async fn release(pool: &WeightedShare, context: &Context) -> Result<Action, Erro
     }
     let left = stuck
         .into_iter()
+        .chain(waiting)
         .map(|(pod, why)| format!("{pod} ({why})"))
-        .chain(waiting.into_iter().map(|pod| format!("{pod} (no room for what its template asks)")))
         .collect::<Vec<_>>();
     if !left.is_empty() {
         let note = format!("These pods keep what they have: {}", left.join(", "));

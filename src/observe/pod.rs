@@ -55,6 +55,8 @@ pub struct Pod {
     pub resize: Resize,
     /// A resize of ours changed its requests or limits, as its managed fields say.
     pub resized_by_us: PerResource<bool>,
+    /// A resize of ours set limits, as its managed fields say.
+    pub limited_by_us: PerResource<bool>,
     /// Why no resize can ever be sent to it.
     pub obstacle: Option<Obstacle>,
     /// What its node could not carry out of late, and what is not tried now.
@@ -210,17 +212,8 @@ impl Pod {
                 init.iter().all(|container| limit(container, resource).is_some())
             }),
             resize: read_resize(pod),
-            resized_by_us: PerResource::from_fn(|resource| {
-                let field = format!("\"f:{resource}\"");
-                meta.managed_fields.iter().flatten().any(|entry| {
-                    entry.manager.as_deref() == Some(FIELD_MANAGER)
-                        && entry.subresource.as_deref() == Some("resize")
-                        && entry
-                            .fields_v1
-                            .iter()
-                            .any(|fields| fields.0.to_string().contains(&field))
-                })
-            }),
+            resized_by_us: set_by_us(meta, &["f:requests", "f:limits"]),
+            limited_by_us: set_by_us(meta, &["f:limits"]),
             obstacle: obstacle(pod),
             barred: PerResource::default(),
         }
@@ -291,6 +284,25 @@ impl Owner {
             name: owner.name.clone(),
         })
     }
+}
+
+/// What of these fields of some container a resize of ours set.
+fn set_by_us(meta: &ObjectMeta, fields: &[&str]) -> PerResource<bool> {
+    let ours = meta.managed_fields.iter().flatten().filter(|entry| {
+        entry.manager.as_deref() == Some(FIELD_MANAGER)
+            && entry.subresource.as_deref() == Some("resize")
+    });
+    let entries: Vec<_> = ours.filter_map(|entry| entry.fields_v1.as_ref()).collect();
+    PerResource::from_fn(|resource| {
+        let field = format!("f:{resource}");
+        entries.iter().any(|entry| {
+            let containers = entry.0["f:spec"]["f:containers"].as_object();
+            containers.into_iter().flatten().any(|(_, container)| {
+                let resources = &container["f:resources"];
+                fields.iter().any(|&it| resources[it].get(&field).is_some())
+            })
+        })
+    })
 }
 
 fn phase(pod: &core::Pod) -> &str {

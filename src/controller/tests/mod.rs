@@ -18,7 +18,7 @@ use super::{
     calm,
     divide::divide,
     events::{self, Notice},
-    moves,
+    moves, release,
     report::{self, cpu_shares, cpu_weight},
     shares::Shares,
     standing::Outcome,

@@ -76,22 +76,29 @@ fn pods_of_no_pool_go_back_to_their_templates() {
         pod
     };
     let to = |snapshot: &Snapshot| -> Vec<(String, u64)> {
-        let release = moves::back_to_templates(snapshot, "shop");
+        let release = release::back_to_templates(snapshot, "shop");
         release.resizes.into_iter().map(|resize| (resize.pod, resize.to)).collect()
     };
     // A shrink at once, a grow where all of it fits, what we never touched not at all.
     let pods = [resized("large", 500), resized("small", 10), pod("theirs", "theirs", 70)];
     let full = snapshot(&[], &pods, 30);
     assert_eq!(to(&full), [("large".to_owned(), 50)]);
-    assert_eq!(moves::back_to_templates(&full, "shop").waiting, ["large", "small"]);
+    assert_eq!(
+        release::back_to_templates(&full, "shop")
+            .waiting
+            .iter()
+            .map(|it| &*it.0)
+            .collect::<Vec<_>>(),
+        ["large", "small"]
+    );
     let roomy = snapshot(&[], &pods, 40);
     assert_eq!(to(&roomy), [("large".to_owned(), 50), ("small".to_owned(), 50)]);
     let done = snapshot(&[], &[resized("large", 50)], 0);
-    assert_eq!(moves::back_to_templates(&done, "shop").waiting, [""; 0]);
+    assert_eq!(release::back_to_templates(&done, "shop").waiting, []);
 
     let mut alone = resized("alone", 500);
     alone.owner = None;
-    let stuck = moves::back_to_templates(&snapshot(&[], &[alone], 0), "shop").stuck;
+    let stuck = release::back_to_templates(&snapshot(&[], &[alone], 0), "shop").stuck;
     assert_eq!(stuck[0].0, "alone");
 }
 
@@ -165,4 +172,40 @@ fn a_container_is_restarted_only_where_its_member_allows_it() {
     let (_, reason, message) = member_says(&with(false));
     assert_eq!(reason, "RestartOnResize");
     assert!(message.contains("allowRestart: true"), "{message}");
+}
+
+#[test]
+fn limits_go_back_too_but_for_those_that_were_added_and_memory_in_use() {
+    let capped = |limit: u64, memory: bool| {
+        let mut pod = pod("a", "a", 300);
+        let resource = if memory { Resource::Memory } else { Resource::Cpu };
+        pod.resized_by_us[resource] = true;
+        pod.limited_by_us[resource] = true;
+        pod.containers[0].held[resource] = Held { requested: 300, admitted: 300 };
+        pod.containers[0].limit[resource] = Some(limit);
+        pod
+    };
+    let with = |pod: Pod, limit: Option<u64>| {
+        let mut snapshot = snapshot(&[], &[pod], 1000);
+        for workload in snapshot.workloads.values_mut() {
+            let main = workload.template.get_mut("main").unwrap();
+            main.limit = PerResource { cpu: limit, memory: limit };
+        }
+        snapshot
+    };
+    let told = |snapshot: &Snapshot| {
+        let release = release::back_to_templates(snapshot, "shop");
+        let resize = release.resizes.first().map(|it| it.containers[0].clone());
+        (resize.map(|it| (it.request, it.limit)), release.waiting.len(), release.stuck.len())
+    };
+    assert_eq!(told(&with(capped(300, false), Some(100))), (Some((50, Some(100))), 1, 0));
+    assert_eq!(told(&with(capped(300, false), None)), (Some((50, None)), 1, 1));
+    // A limit of memory stays where it would end the container.
+    let mut using = with(capped(300 << 20, true), Some(100 << 20));
+    assert_eq!(told(&using), (Some((0, Some(100 << 20))), 1, 0));
+    using.signals = measured(&[("a", 0)]);
+    assert_eq!(told(&using).0, Some((0, Some(100 << 20))));
+    let name = ("shop".to_owned(), "a".to_owned());
+    using.signals.pods.get_mut(&name).unwrap().peak.memory = 90 << 20;
+    assert_eq!(told(&using), (None, 1, 0));
 }
