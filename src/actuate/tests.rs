@@ -14,6 +14,7 @@ fn resize() -> PodResize {
     PodResize {
         namespace: "shop".into(),
         pod: "web-0".into(),
+        uid: "9a6f".into(),
         resource_version: "4711".into(),
         resource: Resource::Cpu,
         containers: vec![
@@ -41,7 +42,7 @@ async fn ask(
         respond.send_response(Response::builder().status(status).body(answer).unwrap());
         (head, serde_json::from_slice(&body).unwrap())
     };
-    let (answer, (head, body)) = tokio::join!(send(&client, resize), serve);
+    let (answer, (head, body)) = tokio::join!(send(&client, resize, None), serve);
     (head, body, answer.map(|pod| pod.metadata.resource_version.unwrap_or_default()))
 }
 
@@ -93,7 +94,7 @@ async fn a_refusal_is_told_by_what_follows_from_it() {
         (404, "not found", RefusalKind::Outdated),
         (409, "the object has been modified", RefusalKind::Outdated),
         (403, quota, RefusalKind::QuotaExceeded),
-        (403, "Node didn't have enough capacity", RefusalKind::Refused),
+        (403, "Node didn't have enough capacity", RefusalKind::NodeCapacity),
         (422, "Pod QOS Class may not change as a result of resizing", RefusalKind::Refused),
         (429, "too many requests", RefusalKind::Unreachable),
         (500, "etcdserver: leader changed", RefusalKind::Unreachable),
@@ -107,10 +108,54 @@ async fn a_refusal_is_told_by_what_follows_from_it() {
 }
 
 #[tokio::test]
+async fn where_admission_could_change_more_a_resize_is_tried_out_first() {
+    let pod = |request: &str, limits: Value| {
+        json!({"metadata": {"name": "web-0"}, "spec": {"containers": [
+            {"name": "main", "resources": {"requests": {"cpu": request}, "limits": limits}},
+        ]}})
+    };
+    let asked = PodResize {
+        containers: vec![ContainerResize { name: "main".into(), request: 200, limit: None }],
+        ..resize()
+    };
+    let before = Pod::read(&serde_json::from_value(pod("100m", json!({}))).unwrap());
+    let tried = async |answer: Value| {
+        let (service, mut server) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+        let client = Client::new(service, "default");
+        let serve = async {
+            let mut queries = Vec::new();
+            while let Some((request, respond)) = server.next_request().await {
+                queries.push(request.uri().query().unwrap_or_default().contains("dryRun=All"));
+                let answer = Body::from(serde_json::to_vec(&answer).unwrap());
+                respond.send_response(Response::new(answer));
+            }
+            queries
+        };
+        let send = async {
+            let answer = send(&client, &asked, Some(&before)).await;
+            drop(client);
+            answer
+        };
+        tokio::join!(send, serve)
+    };
+    let (answer, dry) = tried(pod("200m", json!({}))).await;
+    assert_eq!((answer.is_ok(), dry), (true, vec![true, false]));
+    let (answer, dry) = tried(pod("200m", json!({"memory": "64Mi"}))).await;
+    let refusal = answer.unwrap_err();
+    assert_eq!((refusal.kind, dry), (RefusalKind::LimitRange, vec![true]));
+    assert!(
+        refusal.message.contains("set the memory limit of container main to 64Mi"),
+        "{refusal}"
+    );
+    let (answer, _) = tried(pod("150m", json!({}))).await;
+    assert!(answer.unwrap_err().message.contains("set the cpu request of container main to 150m"));
+}
+
+#[tokio::test]
 async fn an_api_server_that_is_gone_is_unreachable() {
     let (service, server) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
     drop(server);
-    let refusal = send(&Client::new(service, "default"), &resize()).await.unwrap_err();
+    let refusal = send(&Client::new(service, "default"), &resize(), None).await.unwrap_err();
     assert_eq!(refusal.kind, RefusalKind::Unreachable);
 }
 

@@ -2,6 +2,7 @@
 
 pub mod condition;
 mod crd;
+mod resizing;
 mod rules;
 mod schema;
 mod spec;
@@ -10,6 +11,7 @@ mod status;
 mod tests;
 
 pub use crd::{crd, crd_yaml};
+pub use resizing::{ContainerMode, ContainerPolicy, LimitPolicy};
 pub use spec::{
     Better, DynamicWeight, Member, Mode, Objective, Resources, Sharing, Strategy, Surplus,
     TargetRef, WeightPer, WeightedShare, WeightedShareSpec,

@@ -85,6 +85,15 @@ pub fn member_name() -> Rule {
     )
 }
 
+/// A name that a container can have.
+pub fn container_name() -> Rule {
+    explained(
+        "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+        "\"no container can have the name '\" + self + \"': write its name in the pod, in lower-case \
+         letters, digits and -\"",
+    )
+}
+
 /// Weights from 1 to 10000.
 pub fn weight_range() -> Rule {
     stated(

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{WeightedShareStatus, rules, schema};
+use super::{ContainerPolicy, LimitPolicy, WeightedShareStatus, rules, schema};
 use crate::share::{Bytes, MilliCpu, PerResource, Resource};
 
 /// A pool of CPU and memory, and the members that share it by weight.
@@ -275,6 +275,27 @@ pub struct Member {
     #[x_kube(validation = rules::percent("lendPercent", 100))]
     pub lend_percent: Option<u8>,
 
+    /// What becomes of a container's limit when its request moves. `Keep`: it stays as it is, and the
+    /// request stops there. `Ratio`: it moves along, in the proportion that the pod's template has.
+    /// `Cap`: it is the request, so that the pod never gets more than it is granted, also where CPU
+    /// lies idle; a container without a limit is given one, which stays for the life of the pod. The
+    /// limits of a Guaranteed pod move along in any case. A limit of memory goes down in steps only,
+    /// never under what was used of late, and not at all where nobody measures that.
+    #[serde(default)]
+    pub limit_policy: LimitPolicy,
+
+    /// Containers that are treated in their own way, by name. Example, a proxy that keeps what it has:
+    /// `[{name: istio-proxy, mode: "Off"}]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub containers: Vec<ContainerPolicy>,
+
+    /// Whether containers may be restarted by a resize, where their `resizePolicy` says that a new
+    /// amount takes a restart (`RestartContainer`). Without it they are left alone.
+    #[serde(default)]
+    pub allow_restart: bool,
+
     /// The member's pods, by label, in the namespace of the pool. Either this or `targetRef`.
     /// Example: `{matchLabels: {app: checkout}}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -300,6 +321,9 @@ impl Default for Member {
             max: Resources::default(),
             min_per_pod: Resources::default(),
             lend_percent: None,
+            limit_policy: LimitPolicy::default(),
+            containers: Vec::new(),
+            allow_restart: false,
             selector: None,
             target_ref: None,
         }

@@ -52,6 +52,9 @@ fn a_full_pool_is_written_as_it_was_read() {
             "max": {"cpu": "4", "memory": "1536Mi"},
             "minPerPod": {"cpu": "50m"},
             "lendPercent": 10,
+            "limitPolicy": "Ratio",
+            "containers": [{"name": "istio-proxy", "mode": "Off"}],
+            "allowRestart": true,
             "selector": {"matchLabels": {"app": "checkout"}},
         }],
     });

@@ -237,6 +237,7 @@ fn carried_out(weighed: &Weighed, shares: &Shares) -> Outcome {
                 |(pod, Step { from, to })| PodResize {
                     namespace: pod.pod.namespace.clone(),
                     pod: pod.pod.name.clone(),
+                    uid: pod.pod.uid.clone(),
                     resource,
                     from,
                     to,

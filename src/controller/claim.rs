@@ -3,8 +3,9 @@
 use kube::ResourceExt;
 
 use super::{
+    in_use::InUse,
     nodes::Nodes,
-    play::can_move,
+    play::{can_move, left_alone},
     quotas,
     shares::{Divided, MemberShare, PodShare},
     weigh::{Weighed, WeighedMember},
@@ -45,11 +46,25 @@ impl<'w, 'a> Draft<'w, 'a> {
         resource: Resource,
         nodes: &Nodes,
     ) -> (Self, Pool) {
-        let pod = |&pod| {
-            let (holding, left_to) = holding(snapshot, pod, resource);
-            PodShare { pod, holding, left_to, claim: None, share: None }
+        let capacity = &weighed.pool.spec.capacity;
+        let divided = PerResource::from_fn(|it| capacity.get(it).is_some());
+        let pod = |member: &WeighedMember, pod| {
+            let (holding, left_to) = holding(snapshot, pod, member.spec, resource, divided);
+            let in_use = (resource == Resource::Memory).then(|| InUse::of(snapshot, pod, &holding));
+            PodShare {
+                pod,
+                left_alone: left_alone(snapshot, pod, member.spec, resource),
+                in_use: in_use.flatten(),
+                left_to,
+                holding,
+                claim: None,
+                share: None,
+            }
         };
-        let members = weighed.members.iter().map(|member| member.pods.iter().map(pod).collect());
+        let members = weighed
+            .members
+            .iter()
+            .map(|member| member.pods.iter().map(|it| pod(member, it)).collect());
         let mut order: Vec<usize> = (0..weighed.members.len()).collect();
         order.sort_by_key(|&i| &weighed.members[i].spec.name);
         let draft = Self { snapshot, weighed, resource, order, members: members.collect() };
@@ -173,7 +188,7 @@ impl<'w, 'a> Draft<'w, 'a> {
         }
         let members: Vec<MemberShare> = members.into_iter().flatten().collect();
         let leaving = self.weighed.leaving.iter().map(|pod| pod.charge(resource)).sum();
-        let gives = |pod: &PodShare| pod.granted() < pod.holding.charge();
+        let gives = |pod: &PodShare| pod.reach().is_some_and(|to| to < pod.holding.charge());
         Divided {
             capacity,
             overcommitted: division.verdict == Verdict::Overcommitted,

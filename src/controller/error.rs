@@ -18,9 +18,9 @@ pub enum Error {
         /// Its answer.
         source: kube::Error,
     },
-    /// Some resizes were refused; the status says which and why.
-    #[error("{count} resizes were refused, the first: {first}")]
-    Refused {
+    /// Some resizes got no answer.
+    #[error("{count} resizes got no answer, the first: {first}")]
+    Unreachable {
         /// How many.
         count: usize,
         /// The first of them.

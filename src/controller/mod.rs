@@ -2,16 +2,21 @@
 
 mod calm;
 mod claim;
+mod container_limits;
 mod contest;
 mod divide;
 mod error;
 mod events;
+mod in_use;
+
 mod moves;
 mod nodes;
 mod play;
 mod quotas;
 mod reconcile;
+mod release;
 mod report;
+mod setbacks;
 mod shares;
 mod standing;
 #[cfg(test)]
@@ -45,6 +50,7 @@ use contest::Contests;
 pub use divide::divide;
 pub use error::Error;
 pub use quotas::{QuotaBound, QuotaRoom};
+use setbacks::Setbacks;
 pub use shares::{Divided, MemberShare, PodShare, Shares};
 pub use standing::{Outcome, Standing, of_member};
 use update::Weights;
@@ -77,6 +83,8 @@ pub struct Context {
     waits: Mutex<Waits>,
     /// Who else keeps setting what we set.
     contests: Mutex<Contests>,
+    /// Resizes that went wrong.
+    setbacks: Mutex<Setbacks>,
 }
 
 /// What was worked out for a pool.
@@ -114,6 +122,7 @@ pub async fn run(
         memories: Mutex::default(),
         waits: Mutex::default(),
         contests: Mutex::default(),
+        setbacks: Mutex::default(),
     });
     // One turn at a time: two pools on one node do not promise its room twice.
     let config = Config::default().debounce(DEBOUNCE).concurrency(1);
@@ -167,6 +176,11 @@ impl Context {
     fn contests(&self) -> std::sync::MutexGuard<'_, Contests> {
         // As below.
         self.contests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn setbacks(&self) -> std::sync::MutexGuard<'_, Setbacks> {
+        // As below.
+        self.setbacks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<(Option<String>, String), u32>> {

@@ -1,8 +1,10 @@
-//! How far the requests of a pod may move. Pure.
+//! How far the requests and limits of a pod may move. Pure.
 
+use super::container_limits::{Apart, rule};
 use crate::{
+    api::{ContainerMode, Member},
     observe::{Container, Machine, Obstacle, Pod, Qos, Resize, Snapshot, Template},
-    share::{Holding, Play, Resource},
+    share::{Holding, LimitRule, PerResource, Play, Resource},
 };
 
 /// The container of a launcher pod in which the virtual machine runs.
@@ -14,78 +16,152 @@ pub fn can_move(holding: &Holding) -> bool {
     holding.containers.iter().any(|container| container.play.is_some())
 }
 
-/// What the pod holds of the resource, and how each of its containers may move.
+/// Why a container is left alone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LeftAlone {
+    /// Its member says so.
+    SwitchedOff,
+    /// Its resize policy says that a resize restarts it.
+    Restarts,
+    /// The pod's template does not know it: it was injected.
+    Injected,
+    /// It is the memory of a virtual machine.
+    Guest,
+}
+
+impl LeftAlone {
+    /// One word for programs.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::SwitchedOff => "SwitchedOff",
+            Self::Restarts => "RestartOnResize",
+            Self::Injected => "Injected",
+            Self::Guest => "GuestMemory",
+        }
+    }
+
+    /// The cause, and what to do about it.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::SwitchedOff => "the member's containers say mode Off",
+            Self::Restarts => {
+                "a resize would restart the container, as its resizePolicy says: take that out of the template, or say allowRestart: true"
+            }
+            Self::Injected => "its template does not know its containers",
+            Self::Guest => {
+                "memory that a virtual machine has is never taken from it: take memory out of the capacity"
+            }
+        }
+    }
+}
+
+/// Why the first container of a pod is left alone.
 #[must_use]
-pub fn holding(snapshot: &Snapshot, pod: &Pod, resource: Resource) -> Holding {
+pub fn left_alone(
+    snapshot: &Snapshot,
+    pod: &Pod,
+    member: &Member,
+    resource: Resource,
+) -> Option<LeftAlone> {
+    if resource == Resource::Memory && snapshot.machine(pod).is_some() {
+        return Some(LeftAlone::Guest);
+    }
+    let container = pod.containers.first()?;
+    container_left_alone(container, member, snapshot.template(pod), resource)
+}
+
+fn container_left_alone(
+    container: &Container,
+    member: &Member,
+    template: Option<&Template>,
+    resource: Resource,
+) -> Option<LeftAlone> {
+    let mut policies = member.containers.iter();
+    if policies.any(|it| it.name == container.name && it.mode == ContainerMode::Off) {
+        Some(LeftAlone::SwitchedOff)
+    } else if container.restarts[resource] && !member.allow_restart {
+        Some(LeftAlone::Restarts)
+    } else if template.is_some_and(|template| !template.contains_key(&container.name)) {
+        Some(LeftAlone::Injected)
+    } else {
+        None
+    }
+}
+
+/// What the pod holds of the resource, and how each of its containers may move, as its member says. `divided` are the
+/// resources that the pool divides.
+#[must_use]
+pub fn holding(
+    snapshot: &Snapshot,
+    pod: &Pod,
+    member: &Member,
+    resource: Resource,
+    divided: PerResource<bool>,
+) -> Holding {
     let machine = snapshot.machine(pod);
     let obstacle = match pod.obstacle {
         Some(Obstacle::VirtualMachine) => machine.is_none() || pod.qos == Qos::Guaranteed,
         other => other.is_some(),
     };
-    if obstacle || matches!(pod.resize, Resize::Infeasible(_)) {
+    let failed = matches!(pod.resize, Resize::Infeasible(_)) || pod.barred[resource].is_some();
+    if obstacle || failed {
         return pod.holding(resource, |_| None);
     }
-    // Were every request to reach its limit, a Burstable pod would become Guaranteed, which Kubernetes refuses.
-    let keeps_apart = (pod.qos == Qos::Burstable && pod.limited)
-        .then(|| pod.containers.iter().find(|container| !container.restarts[resource]))
-        .flatten()
-        .map(|container| container.name.as_str());
+    let template = snapshot.template(pod);
+    let alone = |container: &Container| match machine {
+        // Memory that a guest has is never taken from it.
+        Some(_) => container.name != COMPUTE || resource == Resource::Memory,
+        None => container_left_alone(container, member, template, resource).is_some(),
+    };
+    let measured = snapshot.signals.pods.contains_key(&(pod.namespace.clone(), pod.name.clone()));
+    let apart = Apart::of(pod, member.limit_policy, resource, divided, alone);
     let range = snapshot.limits.get(&pod.namespace).map(|limits| limits.container[resource]);
     let range = range.unwrap_or_default();
     pod.holding(resource, |container| {
-        let play = match machine {
-            Some(machine) => of_machine(machine, container, resource),
-            None => {
-                let apart = keeps_apart == Some(container.name.as_str());
-                play(pod.qos, container, snapshot.template(pod), resource, apart)
-            }
-        }?;
-        let most = play.most.into_iter().chain(range.max).min();
-        Some(Play { least: play.least.max(range.min), most, ..play })
+        if alone(container) {
+            return None;
+        }
+        let held = container.held[resource].requested;
+        let rule = rule(pod.qos, member.limit_policy, container, template, resource, &apart);
+        // Nobody knows how low a limit of memory could go without ending the container.
+        let unknown = resource == Resource::Memory && !measured;
+        let (rule, least) = match container.limit[resource] {
+            None if unknown => (LimitRule::Keep, held.min(1)),
+            Some(_) if unknown && rule != LimitRule::Keep => (rule, held),
+            // A request that is there stays there: without any, the pod would be BestEffort.
+            _ if pod.qos == Qos::Guaranteed || machine.is_some() => (rule, 1),
+            _ => (rule, held.min(1)),
+        };
+        let stops = container.limit[resource].filter(|_| rule == LimitRule::Keep);
+        let most = stops.map(|limit| limit - u64::from(apart.is(container) && limit > 0));
+        let threads = machine.map(threads);
+        let within = range.max.map(|max| rule.request_within(max));
+        Some(Play {
+            weight: weight(container, template, machine, resource),
+            least: least.max(range.min),
+            most: most.into_iter().chain(threads).chain(within).min(),
+            limit: rule,
+        })
     })
 }
 
-/// How the request of a container may move. None: it is left alone.
-fn play(
-    qos: Qos,
+/// The weight of a container beside the others of its pod: the request in its template.
+fn weight(
     container: &Container,
     template: Option<&Template>,
+    machine: Option<&Machine>,
     resource: Resource,
-    below_limit: bool,
-) -> Option<Play> {
-    if container.restarts[resource] {
-        return None;
+) -> u64 {
+    match (machine, template.and_then(|template| template.get(&container.name))) {
+        (Some(_), _) => 1,
+        (None, Some(template)) => template.request[resource],
+        (None, None) => container.held[resource].requested,
     }
-    let requested = container.held[resource].requested;
-    let weight = match template {
-        // A container that the template does not know was injected: it keeps its own.
-        Some(template) => template.get(&container.name)?.request[resource],
-        None => requested,
-    };
-    Some(match qos {
-        // Its limit moves along. A lower memory limit could end it, so memory only grows.
-        Qos::Guaranteed => Play {
-            weight,
-            least: if resource == Resource::Memory { requested } else { 1 },
-            most: None,
-        },
-        // A request that is there stays there: without any, the pod would be BestEffort.
-        _ => Play {
-            weight,
-            least: requested.min(1),
-            most: container.limit[resource]
-                .map(|limit| limit - u64::from(below_limit && limit > 0)),
-        },
-    })
 }
 
-/// How the request of a launcher pod's container may move: the CPU of the machine alone, which can make use of its
-/// virtual CPUs and the threads of its disks. Memory that a guest has is never taken from it.
-fn of_machine(machine: &Machine, container: &Container, resource: Resource) -> Option<Play> {
-    if container.name != COMPUTE || resource == Resource::Memory {
-        return None;
-    }
-    let threads = machine.vcpus.saturating_add(machine.io_threads).saturating_mul(1000);
-    let most = container.limit[resource].into_iter().chain([threads]).min();
-    Some(Play { weight: 1, least: 1, most })
+/// What a virtual machine can make use of, in millicores: its virtual CPUs, and the threads of its disks.
+fn threads(machine: &Machine) -> u64 {
+    machine.vcpus.saturating_add(machine.io_threads).saturating_mul(1000)
 }

@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use super::weigh::Weighed;
 use crate::{
     observe::{Pod, Qos, Quota, Snapshot},
-    share::{Claim, Pool, Resource, fill},
+    share::{Claim, Holding, LimitRule, Play, Pool, Resource, fill},
 };
 
 /// What a quota leaves free now, on requests or on limits.
@@ -36,10 +36,13 @@ impl<'a> QuotaRoom<'a> {
         &self.quota.name
     }
 
-    /// Whether a grow of the pod takes of it: limits move with requests in a Guaranteed pod alone.
+    /// Whether a grow of the pod takes of it: limits move with requests in a Guaranteed pod, and where the limitPolicy
+    /// says so. (Where it is Ratio they move by more, which the API server refuses.)
     #[must_use]
-    pub fn counts(&self, pod: &Pod) -> bool {
-        self.quota.counts(pod) && (!self.limits || pod.qos == Qos::Guaranteed)
+    pub fn counts(&self, pod: &Pod, holding: &Holding) -> bool {
+        let moves = |play: Option<Play>| play.is_some_and(|play| play.limit != LimitRule::Keep);
+        let limits = || holding.containers.iter().any(|container| moves(container.play));
+        self.quota.counts(pod) && (!self.limits || pod.qos == Qos::Guaranteed || limits())
     }
 }
 

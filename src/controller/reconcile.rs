@@ -17,7 +17,8 @@ use super::{
     Context, Error, Memories, calm,
     divide::divide,
     events::{self, Notice},
-    moves::{self, Release},
+    moves,
+    release::{self, Release},
     report,
     shares::Divided,
     standing::{Outcome, describe},
@@ -27,7 +28,7 @@ use super::{
 use crate::{
     actuate::{self, PodResize, RefusalKind},
     api::{Mode, WeightedShare},
-    observe::{FIELD_MANAGER, Guarded, World},
+    observe::{FIELD_MANAGER, Guarded, Snapshot, World},
     share::Divider,
 };
 
@@ -49,8 +50,17 @@ const SETTLED: Duration = Duration::from_secs(300);
 /// # Errors
 /// When the object cannot be read, the API server fails, or resizes were refused.
 pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
-    let pool = pool.0.as_ref().map_err(|invalid| Error::Unreadable(invalid.error.clone()))?;
     context.world.ready().await?;
+    let pool = match &pool.0 {
+        Ok(pool) => pool,
+        // One that cannot be read can be deleted all the same.
+        Err(invalid) if invalid.metadata.deletion_timestamp.is_some() => {
+            let metadata = invalid.metadata.clone();
+            return release(&WeightedShare { metadata, ..WeightedShare::default() }, &context)
+                .await;
+        }
+        Err(invalid) => return Err(Error::Unreadable(invalid.error.clone())),
+    };
     if pool.metadata.deletion_timestamp.is_some() {
         return release(pool, &context).await;
     }
@@ -60,6 +70,11 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
 
     let now = Timestamp::now();
     let mut snapshot = context.world.snapshot(now);
+    {
+        let mut setbacks = context.setbacks();
+        setbacks.see(&snapshot.pods, now);
+        setbacks.mark(&mut snapshot.pods, now);
+    }
     snapshot.contested = context.contests().left(&snapshot, now);
     snapshot.wanted = context.waits().room(&snapshot, now);
     let namespace = pool.namespace().unwrap_or_default();
@@ -85,13 +100,13 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     let mut outcome = Outcome::default();
     if pool.spec.mode == Mode::Auto {
         let resizes = moves::towards_shares(divided, &snapshot.free());
-        outcome = actuate(&context, pool, resizes).await;
+        outcome = actuate(&context, pool, &snapshot, resizes, now).await;
         context.contests().sent(&outcome.sent, &snapshot);
     }
     // Pods that left all pools go back, at the hands of the oldest pool of their namespace.
     if snapshot.pools.iter().position(there) == Some(place) {
-        let returned = moves::back_to_templates(&snapshot, &namespace).resizes;
-        actuate(&context, pool, returned).await;
+        let returned = release::back_to_templates(&snapshot, &namespace).resizes;
+        actuate(&context, pool, &snapshot, returned, now).await;
     }
 
     let status = report::status(weighed, divided, &outcome, &snapshot.signals, decided, Time(now));
@@ -116,24 +131,41 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
         memories.grants.told();
     }
 
-    let mut refusals =
-        outcome.refused.iter().filter(|refusal| refusal.kind != RefusalKind::Outdated);
-    if let Some(first) = refusals.next() {
-        return Err(Error::Refused { count: 1 + refusals.count(), first: first.to_string() });
+    let mut unheard =
+        outcome.refused.iter().filter(|refusal| refusal.kind == RefusalKind::Unreachable);
+    if let Some(first) = unheard.next() {
+        return Err(Error::Unreachable { count: 1 + unheard.count(), first: first.to_string() });
     }
     let ready = status.conditions.iter().any(|it| it.type_ == "Ready" && it.status == "True");
     let crowded = [&divided.cpu, &divided.memory].into_iter().flatten().any(Divided::is_crowded);
     context.settled(pool);
-    Ok(Action::requeue(match outcome.refused.is_empty() {
-        false => SOON,
-        true if !ready => WAITING,
-        true if crowded || !snapshot.wanted.is_empty() => CROWDED,
-        true => SETTLED,
-    }))
+    let outdated = outcome.refused.iter().any(|it| it.kind == RefusalKind::Outdated);
+    let pods = weighed.members.iter().flat_map(|member| &member.pods).copied();
+    let wait = match context.setbacks().next(pods) {
+        _ if outdated => SOON,
+        Some(retry) => WAITING.max(until(retry, now)).min(SETTLED),
+        None if !ready => WAITING,
+        None if crowded || !snapshot.wanted.is_empty() => CROWDED,
+        None => SETTLED,
+    };
+    Ok(Action::requeue(wait))
 }
 
-/// Sends the resizes, those of one pod one after the other, and remembers the answers.
-async fn actuate(context: &Context, pool: &WeightedShare, resizes: Vec<PodResize>) -> Outcome {
+fn until(then: Timestamp, now: Timestamp) -> Duration {
+    then.duration_since(now).try_into().unwrap_or_default()
+}
+
+/// Sends the resizes, those of one pod one after the other, and remembers the answers. Those that were refused before
+/// wait for their time.
+async fn actuate(
+    context: &Context,
+    pool: &WeightedShare,
+    snapshot: &Snapshot,
+    resizes: Vec<PodResize>,
+    now: Timestamp,
+) -> Outcome {
+    let (resizes, held_back) = context.setbacks().hold_back(resizes, now);
+    let asked = resizes.clone();
     let mut of_pods: Vec<Vec<PodResize>> = Vec::new();
     for resize in resizes {
         match of_pods.iter_mut().find(|of_pod| of_pod[0].pod == resize.pod) {
@@ -143,7 +175,7 @@ async fn actuate(context: &Context, pool: &WeightedShare, resizes: Vec<PodResize
     }
     let mut outcome = Outcome::default();
     let mut answers = stream::iter(of_pods)
-        .map(|of_pod| send_in_turn(&context.client, &context.world, of_pod))
+        .map(|of_pod| send_in_turn(&context.client, &context.world, snapshot, of_pod))
         .buffer_unordered(RESIZES_AT_ONCE);
     while let Some((sent, refused)) = answers.next().await {
         for resize in &sent {
@@ -157,12 +189,15 @@ async fn actuate(context: &Context, pool: &WeightedShare, resizes: Vec<PodResize
             outcome.refused.push(refusal);
         }
     }
+    context.setbacks().note(&asked, &outcome, now);
+    outcome.refused.extend(held_back);
     outcome
 }
 
 async fn send_in_turn(
     client: &Client,
     world: &World,
+    snapshot: &Snapshot,
     resizes: Vec<PodResize>,
 ) -> (Vec<PodResize>, Option<actuate::Refusal>) {
     let mut sent = Vec::new();
@@ -171,7 +206,9 @@ async fn send_in_turn(
         if let Some(version) = version.take() {
             resize.resource_version = version;
         }
-        match actuate::send(client, &resize).await {
+        let ranged = snapshot.limits.contains_key(&resize.namespace);
+        let first_try = if ranged { snapshot.pod(&resize.namespace, &resize.pod) } else { None };
+        match actuate::send(client, &resize, first_try).await {
             Ok(answer) => {
                 version = answer.resource_version();
                 world.wrote(answer);
@@ -189,20 +226,21 @@ async fn release(pool: &WeightedShare, context: &Context) -> Result<Action, Erro
         return Ok(Action::await_change());
     }
     context.memories().remove(&pool.uid().unwrap_or_default());
-    let snapshot = context.world.snapshot(Timestamp::now());
+    let now = Timestamp::now();
+    let snapshot = context.world.snapshot(now);
     let namespace = pool.namespace().unwrap_or_default();
-    let Release { resizes, waiting, stuck } = moves::back_to_templates(&snapshot, &namespace);
-    actuate(context, pool, resizes).await;
+    let Release { resizes, waiting, stuck } = release::back_to_templates(&snapshot, &namespace);
+    actuate(context, pool, &snapshot, resizes, now).await;
 
     let deleted = pool.metadata.deletion_timestamp.as_ref().map_or(0, |time| time.0.as_second());
-    let patient = Timestamp::now().as_second() - deleted < RELEASE_SECONDS;
+    let patient = now.as_second() - deleted < RELEASE_SECONDS;
     if !waiting.is_empty() && patient {
         return Ok(Action::requeue(SOON));
     }
     let left = stuck
         .into_iter()
+        .chain(waiting)
         .map(|(pod, why)| format!("{pod} ({why})"))
-        .chain(waiting.into_iter().map(|pod| format!("{pod} (no room for what its template asks)")))
         .collect::<Vec<_>>();
     if !left.is_empty() {
         let note = format!("These pods keep what they have: {}", left.join(", "));

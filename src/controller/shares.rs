@@ -1,6 +1,8 @@
 //! What a division comes to: for each pool, member and pod.
 
 use super::{
+    in_use::InUse,
+    play::LeftAlone,
     quotas::{QuotaBound, QuotaRoom},
     yielding::Yield,
 };
@@ -58,9 +60,23 @@ pub struct PodShare<'a> {
     pub claim: Option<PodClaim>,
     /// What it owns, and what it is to be charged. None: it stays at what it holds.
     pub share: Option<share::PodShare>,
+    /// What it cannot go under now, as it is in use.
+    pub in_use: Option<InUse>,
+    /// Why it is left alone, where its containers are.
+    pub left_alone: Option<LeftAlone>,
 }
 
 impl PodShare<'_> {
+    /// How far it can go towards its share now: what is in use is not taken from it. None: it stays at what it holds.
+    #[must_use]
+    pub fn reach(&self) -> Option<u64> {
+        let share = self.share?.share;
+        Some(match &self.in_use {
+            Some(in_use) => share.max(in_use.least()),
+            None => share,
+        })
+    }
+
     /// What it is to be charged: its share, or what it holds where it is left alone.
     #[must_use]
     pub fn granted(&self) -> u64 {

@@ -4,7 +4,7 @@ use super::{shares::Shares, weigh::WeighedMember};
 use crate::{
     actuate::{PodResize, Refusal, RefusalKind},
     api::{MemberState, Mode},
-    observe::{Pod, Resize},
+    observe::{Barred, Pod, Resize},
     share::Resource,
 };
 
@@ -194,14 +194,10 @@ fn of_pod(
         );
     }
     match &pod.resize {
-        Resize::Infeasible(message) => {
-            return Standing::new(MemberState::Infeasible, "Infeasible", message.clone());
-        }
+        Resize::Infeasible(why) => return of_barred(&Barred { forever: true, why: why.clone() }),
+        Resize::Failing(why) => return of_barred(&Barred { forever: false, why: why.clone() }),
         Resize::Deferred(message) => {
             return Standing::new(MemberState::Deferred, "Deferred", message.clone());
-        }
-        Resize::Failing(message) => {
-            return Standing::new(MemberState::Deferred, "ResizeFailing", message.clone());
         }
         Resize::Done | Resize::InProgress => {}
     }
@@ -216,14 +212,14 @@ fn of_pod(
             None if let Some(to) = &part.left_to => {
                 return Standing::new(MemberState::Skipped, to.reason, to.message.clone());
             }
+            None if let Some(barred) = &pod.barred[resource] => return of_barred(barred),
             None => {
-                return Standing::new(
-                    MemberState::Skipped,
-                    "RestartOnResize",
-                    format!(
-                        "a resize of {resource} would restart its containers (resizePolicy): it keeps what it has"
-                    ),
-                );
+                let (reason, why) = match part.left_alone {
+                    Some(left_alone) => (left_alone.reason(), left_alone.remedy()),
+                    None => ("LeftAlone", "it keeps what it has"),
+                };
+                let message = format!("{resource} is left alone: {why}");
+                return Standing::new(MemberState::Skipped, reason, message);
             }
             Some(share) if share != charge && mode == Mode::Observe => {
                 let (now, then) = (resource.quantity(charge), resource.quantity(share));
@@ -233,7 +229,7 @@ fn of_pod(
                     format!("{resource} would go from {now} to {then}, were the mode Auto"),
                 );
             }
-            Some(_) if charge != admitted || pod.resize == Resize::InProgress => {
+            Some(_) if is_under_way(pod, resource) || charge != admitted => {
                 return Standing::new(
                     MemberState::Resizing,
                     "Resizing",
@@ -254,7 +250,7 @@ fn of_pod(
                 let full = divided
                     .quotas
                     .iter()
-                    .find(|quota| quota.counts(pod) && quota.free < share - charge);
+                    .find(|quota| quota.counts(pod, &part.holding) && quota.free < share - charge);
                 let (reason, why) = match &pod.node {
                     Some(_) if let Some(quota) = full => (
                         "QuotaFull",
@@ -274,10 +270,40 @@ fn of_pod(
                     format!("{resource} stays at {now} instead of {then}: {why}"),
                 );
             }
+            Some(share) if share < charge => {
+                let (now, then) = (resource.quantity(charge), resource.quantity(share));
+                let safe = part.in_use.as_ref().map_or(charge, |in_use| in_use.safe);
+                return Standing::new(
+                    MemberState::Deferred,
+                    "MemoryInUse",
+                    format!(
+                        "{resource} stays at {now} instead of {then} while it is in use: with a margin, {} of late",
+                        resource.quantity(safe)
+                    ),
+                );
+            }
             Some(_) => {}
         }
     }
     Standing::new(MemberState::Settled, "Settled", "")
+}
+
+/// Whether the kubelet has not said yet that what the spec asks for is in force, limits too: a container that was killed
+/// meanwhile may have started with less.
+fn is_under_way(pod: &Pod, resource: Resource) -> bool {
+    let enforced = pod.containers.iter().all(|container| container.is_enforced(resource));
+    pod.resize == Resize::InProgress || !enforced
+}
+
+/// What a node could not carry out is taken back, and tried again later.
+fn of_barred(barred: &Barred) -> Standing {
+    let (state, reason) = match barred.forever {
+        true => (MemberState::Infeasible, "Infeasible"),
+        false => (MemberState::Deferred, "ResizeFailing"),
+    };
+    let message =
+        format!("its node does not carry the resize out, so it keeps what it has: {}", barred.why);
+    Standing::new(state, reason, message)
 }
 
 /// A resize in words: `cpu 200m -> 1`.

@@ -111,9 +111,10 @@ fn places<'a>(snapshot: &'a Snapshot, weighed: &[Weighed]) -> Places<'a> {
         })
         .collect();
     for pool in weighed.iter().filter(|it| it.pool.spec.mode == Mode::Auto) {
+        let divided = PerResource::from_fn(|it| pool.pool.spec.capacity.get(it).is_some());
         for (resource, member) in Resource::ALL
             .into_iter()
-            .filter(|it| pool.pool.spec.capacity.get(*it).is_some())
+            .filter(|it| divided[*it])
             .flat_map(|resource| pool.members.iter().map(move |member| (resource, member)))
         {
             let min = member.spec.min.get(resource).unwrap_or_default();
@@ -122,7 +123,7 @@ fn places<'a>(snapshot: &'a Snapshot, weighed: &[Weighed]) -> Places<'a> {
                 let Some(place) = pod.node.as_deref().and_then(|node| places.get_mut(node)) else {
                     continue;
                 };
-                let (holding, _) = holding(snapshot, pod, resource);
+                let (holding, _) = holding(snapshot, pod, member.spec, resource, divided);
                 if !can_move(&holding) {
                     continue;
                 }

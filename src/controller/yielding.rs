@@ -2,8 +2,9 @@
 
 use super::play;
 use crate::{
+    api::Member,
     observe::{Pod, Snapshot},
-    share::{Holding, Resource},
+    share::{Holding, PerResource, Resource},
 };
 
 /// Why a resource of a pod is left as it is, although it could be resized.
@@ -17,10 +18,16 @@ pub struct Yield {
 
 /// What the pod holds of the resource, and how that may move: not at all, where it is left to somebody else.
 #[must_use]
-pub fn holding(snapshot: &Snapshot, pod: &Pod, resource: Resource) -> (Holding, Option<Yield>) {
+pub fn holding(
+    snapshot: &Snapshot,
+    pod: &Pod,
+    member: &Member,
+    resource: Resource,
+    divided: PerResource<bool>,
+) -> (Holding, Option<Yield>) {
     match yields(snapshot, pod, resource) {
         Some(to) => (pod.holding(resource, |_| None), Some(to)),
-        None => (play::holding(snapshot, pod, resource), None),
+        None => (play::holding(snapshot, pod, member, resource, divided), None),
     }
 }
 

@@ -31,7 +31,7 @@ pub use neighbours::{
     Neighbours, UpdatePolicy, VerticalPodAutoscaler, VerticalPodAutoscalerSpec, VerticalTarget,
 };
 pub use objects::Objects;
-pub use pod::{Container, FIELD_MANAGER, Obstacle, Owner, Pod, Resize};
+pub use pod::{Barred, Container, FIELD_MANAGER, Obstacle, Owner, Pod, Resize};
 pub use qos::Qos;
 pub use quota::{Bounded, Quota, Scope};
 pub use snapshot::{Node, Snapshot};

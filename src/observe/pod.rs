@@ -16,6 +16,9 @@ use crate::share::{self, Held, Holding, InitContainer, PerResource, Play, Resour
 /// The field manager of everything that we write.
 pub const FIELD_MANAGER: &str = "weightedshare";
 
+/// What the kernel may make of a limit: CPU time comes in hundredths of a core at the least, memory in pages.
+const ROUNDING: PerResource<u64> = PerResource { cpu: 10, memory: 64 << 10 };
+
 /// What is read of a pod.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pod {
@@ -49,8 +52,8 @@ pub struct Pod {
     pub init: PerResource<Vec<InitContainer>>,
     /// What its RuntimeClass adds.
     pub overhead: PerResource<u64>,
-    /// Every container, init containers too, has limits of CPU and memory.
-    pub limited: bool,
+    /// Every init container has a limit of the resource.
+    pub init_limited: PerResource<bool>,
     /// It may run for so long only.
     pub deadline: bool,
     /// Its priority class.
@@ -61,12 +64,25 @@ pub struct Pod {
     pub resize: Resize,
     /// A resize of ours changed its requests or limits, as its managed fields say.
     pub resized_by_us: PerResource<bool>,
+    /// A resize of ours set limits, as its managed fields say.
+    pub limited_by_us: PerResource<bool>,
     /// Who else set its requests or limits last, by a resize that nobody has written over, as its managed fields say.
     pub set_by: PerResource<Option<String>>,
     /// The system depends on it.
     pub critical: bool,
     /// Why no resize can ever be sent to it.
     pub obstacle: Option<Obstacle>,
+    /// What its node could not carry out of late, and what is not tried now.
+    pub barred: PerResource<Option<Barred>>,
+}
+
+/// What a node said to a resize that it did not carry out.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Barred {
+    /// It can never do it; otherwise it tried and failed.
+    pub forever: bool,
+    /// Its words.
+    pub why: String,
 }
 
 /// The controller of a pod or workload.
@@ -89,6 +105,8 @@ pub struct Container {
     pub held: PerResource<Held>,
     /// Its limits.
     pub limit: PerResource<Option<u64>>,
+    /// The limits that are in force, where the kubelet has spoken of them.
+    pub enforced: PerResource<Option<u64>>,
     /// Its resize policy says that a resize of the resource restarts it.
     pub restarts: PerResource<bool>,
 }
@@ -203,17 +221,15 @@ impl Pod {
             overhead: PerResource::from_fn(|resource| {
                 amount(spec.and_then(|spec| spec.overhead.as_ref()), resource).unwrap_or_default()
             }),
-            limited: containers.iter().chain(init).all(|container| {
-                Resource::ALL.iter().all(|&resource| limit(container, resource).is_some())
+            init_limited: PerResource::from_fn(|resource| {
+                init.iter().all(|container| limit(container, resource).is_some())
             }),
             deadline: spec.is_some_and(|spec| spec.active_deadline_seconds.is_some()),
             priority_class: spec.and_then(|spec| spec.priority_class_name.clone()),
             waits: Waiting::read(pod).map(Box::new),
             resize: read_resize(pod),
-            resized_by_us: PerResource::from_fn(|resource| {
-                resizers(meta, resource)
-                    .any(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER))
-            }),
+            resized_by_us: set_by_us(meta, &["f:requests", "f:limits"]),
+            limited_by_us: set_by_us(meta, &["f:limits"]),
             set_by: PerResource::from_fn(|resource| {
                 let others = resizers(meta, resource).filter_map(|entry| {
                     Some((entry.time.as_ref().map(|time| time.0), entry.manager.as_deref()?))
@@ -225,6 +241,7 @@ impl Pod {
             }),
             critical: spec.is_some_and(is_critical),
             obstacle: obstacle(pod),
+            barred: PerResource::default(),
         }
     }
 
@@ -264,6 +281,24 @@ impl Pod {
     }
 }
 
+impl Container {
+    /// Whether its spec asks for something that is not in force yet.
+    #[must_use]
+    pub fn is_pending(&self, resource: Resource) -> bool {
+        let held = self.held[resource];
+        held.requested != held.admitted || !self.is_enforced(resource)
+    }
+
+    /// Whether its limit is in force, as far as the kubelet says so. What the kernel rounds may differ.
+    #[must_use]
+    pub fn is_enforced(&self, resource: Resource) -> bool {
+        match (self.limit[resource], self.enforced[resource]) {
+            (Some(limit), Some(enforced)) => limit.abs_diff(enforced) <= ROUNDING[resource],
+            _ => true,
+        }
+    }
+}
+
 impl Owner {
     /// The controller of an object.
     #[must_use]
@@ -275,6 +310,25 @@ impl Owner {
             name: owner.name.clone(),
         })
     }
+}
+
+/// What of these fields of some container a resize of ours set.
+fn set_by_us(meta: &ObjectMeta, fields: &[&str]) -> PerResource<bool> {
+    let ours = meta.managed_fields.iter().flatten().filter(|entry| {
+        entry.manager.as_deref() == Some(FIELD_MANAGER)
+            && entry.subresource.as_deref() == Some("resize")
+    });
+    let entries: Vec<_> = ours.filter_map(|entry| entry.fields_v1.as_ref()).collect();
+    PerResource::from_fn(|resource| {
+        let field = format!("f:{resource}");
+        entries.iter().any(|entry| {
+            let containers = entry.0["f:spec"]["f:containers"].as_object();
+            containers.into_iter().flatten().any(|(_, container)| {
+                let resources = &container["f:resources"];
+                fields.iter().any(|&it| resources[it].get(&field).is_some())
+            })
+        })
+    })
 }
 
 fn phase(pod: &core::Pod) -> &str {
@@ -329,6 +383,10 @@ fn read_container(container: &core::Container, statuses: &[core::ContainerStatus
         name: container.name.clone(),
         held: PerResource::from_fn(|resource| held(container, statuses, resource)),
         limit: PerResource::from_fn(|resource| limit(container, resource)),
+        enforced: PerResource::from_fn(|resource| {
+            let status = statuses.iter().find(|status| status.name == container.name)?;
+            amount(status.resources.as_ref()?.limits.as_ref(), resource)
+        }),
         restarts: PerResource::from_fn(|resource| {
             container.resize_policy.iter().flatten().any(|policy| {
                 policy.resource_name == resource.name()

@@ -102,6 +102,13 @@ impl Snapshot {
         pods
     }
 
+    /// A pod by its name.
+    #[must_use]
+    pub fn pod(&self, namespace: &str, name: &str) -> Option<&Pod> {
+        let key = |pod: &Pod| (pod.namespace.as_str(), pod.name.as_str()).cmp(&(namespace, name));
+        self.pods.binary_search_by(key).ok().map(|i| &self.pods[i])
+    }
+
     /// The quotas of each namespace, each by name.
     #[must_use]
     pub fn by_namespace<'q>(
@@ -165,10 +172,7 @@ impl Snapshot {
     #[must_use]
     pub fn has(&self, workload: &Owner) -> bool {
         match workload.kind.as_str() {
-            "Pod" => {
-                let name = (&workload.namespace, &workload.name);
-                self.pods.binary_search_by_key(&name, |pod| (&pod.namespace, &pod.name)).is_ok()
-            }
+            "Pod" => self.pod(&workload.namespace, &workload.name).is_some(),
             _ => self.workloads.contains_key(workload),
         }
     }

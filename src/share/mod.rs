@@ -8,6 +8,7 @@ mod fill;
 mod ledger;
 mod limits;
 mod peak;
+mod play;
 mod pod;
 mod quantity;
 mod resource;
@@ -23,6 +24,7 @@ pub use division::{
 pub use fill::{Claim, Filling, fill};
 pub use ledger::{Common, Standing, steps};
 pub use peak::Peak;
-pub use pod::{Container, Held, Holding, InitContainer, Play};
+pub use play::{LimitRule, Play};
+pub use pod::{Container, Held, Holding, InitContainer};
 pub use quantity::{Bytes, MilliCpu, QuantityError, nanocores};
 pub use resource::{PerResource, Resource};

@@ -1,6 +1,6 @@
 //! What a pod is charged, and how its share goes to its containers: one resource of one pod.
 
-use super::{Claim, fill};
+use super::{Claim, Play, fill};
 
 /// One resource of one pod, in units of it (millicores or bytes).
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -38,17 +38,6 @@ pub struct Held {
     pub requested: u64,
     /// The most that the kubelet has admitted or still enforces (allocated and actual).
     pub admitted: u64,
-}
-
-/// How the request of a container may move.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Play {
-    /// Its weight beside the other containers: the request in its template.
-    pub weight: u64,
-    /// The least that its request may be.
-    pub least: u64,
-    /// The most that its request may be.
-    pub most: Option<u64>,
 }
 
 impl Held {
@@ -145,6 +134,12 @@ impl Holding {
             .collect()
     }
 
+    /// The limits that go with the requests of the regular containers, in order. None: the limit stays as it is.
+    pub fn limits(&self, requests: &[u64]) -> Vec<Option<u64>> {
+        let of = |(container, &request): (&Container, &u64)| container.play?.limit.with(request);
+        self.containers.iter().zip(requests).map(of).collect()
+    }
+
     fn sidecars(&self) -> u64 {
         self.init.iter().filter(|init| init.sidecar).map(|init| init.held.charged()).sum()
     }
@@ -180,7 +175,7 @@ mod tests {
     }
 
     fn free(weight: u64) -> Option<Play> {
-        Some(Play { weight, least: 0, most: None })
+        Some(Play { weight, ..Play::default() })
     }
 
     #[test]
@@ -215,7 +210,7 @@ mod tests {
     fn equal_parts_where_templates_ask_for_nothing_or_are_full() {
         let none = Holding { containers: vec![container(0, free(0)); 2], ..Holding::default() };
         assert_eq!(none.split(101), [51, 50]);
-        let full = Some(Play { weight: 9, least: 0, most: Some(30) });
+        let full = Some(Play { weight: 9, most: Some(30), ..Play::default() });
         let pod = Holding {
             containers: vec![container(0, full), container(0, free(0)), container(0, free(0))],
             ..Holding::default()
@@ -251,8 +246,9 @@ mod tests {
             Holding {
                 containers: containers
                     .into_iter()
-                    .map(|(amount, play)| {
-                        container(amount, play.map(|(weight, least, most)| Play { weight, least, most }))
+                    .map(|(amount, bounds)| {
+                        let play = |(weight, least, most)| Play { weight, least, most, ..Play::default() };
+                        container(amount, bounds.map(play))
                     })
                     .collect(),
                 init: init

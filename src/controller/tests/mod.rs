@@ -6,8 +6,10 @@ mod moving;
 mod neighbours;
 mod quotas;
 mod reporting;
+mod setting_back;
 mod simulation;
 mod updating;
+mod using;
 mod waiting;
 
 use std::{collections::BTreeMap, slice::from_ref};
@@ -19,7 +21,7 @@ use super::{
     calm,
     divide::divide,
     events::{self, Notice},
-    moves,
+    moves, release,
     report::{self, cpu_shares, cpu_weight},
     shares::Shares,
     standing::Outcome,

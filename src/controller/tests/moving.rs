@@ -62,7 +62,8 @@ fn a_burstable_pod_with_all_limits_never_reaches_them_all() {
     bounded.containers[0].limit.cpu = Some(400);
     let open = snapshot(from_ref(&pool), &[bounded.clone()], 1000);
     assert_eq!(resizes(&open), [("a".to_owned(), 50, 400)]);
-    bounded.limited = true;
+    bounded.containers[0].limit.memory = Some(1 << 30);
+    bounded.init_limited = PerResource { cpu: true, memory: true };
     let tight = snapshot(&[pool], &[bounded], 1000);
     assert_eq!(resizes(&tight), [("a".to_owned(), 50, 399)]);
 }
@@ -75,21 +76,136 @@ fn pods_of_no_pool_go_back_to_their_templates() {
         pod
     };
     let to = |snapshot: &Snapshot| -> Vec<(String, u64)> {
-        let release = moves::back_to_templates(snapshot, "shop");
+        let release = release::back_to_templates(snapshot, "shop");
         release.resizes.into_iter().map(|resize| (resize.pod, resize.to)).collect()
     };
     // A shrink at once, a grow where all of it fits, what we never touched not at all.
     let pods = [resized("large", 500), resized("small", 10), pod("theirs", "theirs", 70)];
     let full = snapshot(&[], &pods, 30);
     assert_eq!(to(&full), [("large".to_owned(), 50)]);
-    assert_eq!(moves::back_to_templates(&full, "shop").waiting, ["large", "small"]);
+    assert_eq!(
+        release::back_to_templates(&full, "shop")
+            .waiting
+            .iter()
+            .map(|it| &*it.0)
+            .collect::<Vec<_>>(),
+        ["large", "small"]
+    );
     let roomy = snapshot(&[], &pods, 40);
     assert_eq!(to(&roomy), [("large".to_owned(), 50), ("small".to_owned(), 50)]);
     let done = snapshot(&[], &[resized("large", 50)], 0);
-    assert_eq!(moves::back_to_templates(&done, "shop").waiting, [""; 0]);
+    assert_eq!(release::back_to_templates(&done, "shop").waiting, []);
 
     let mut alone = resized("alone", 500);
     alone.owner = None;
-    let stuck = moves::back_to_templates(&snapshot(&[], &[alone], 0), "shop").stuck;
+    let stuck = release::back_to_templates(&snapshot(&[], &[alone], 0), "shop").stuck;
     assert_eq!(stuck[0].0, "alone");
+}
+
+#[test]
+fn a_limit_follows_its_policy() {
+    let told = |policy: &str, pod: Pod| {
+        let mut policed = member("a", 100);
+        policed["limitPolicy"] = json!(policy);
+        let pool = pool("pool", 0, 300, json!([policed]));
+        let snapshot = snapshot(&[pool], &[pod], 1000);
+        let resizes = moves::towards_shares(&first(&snapshot).1, &snapshot.free());
+        resizes[0].containers.iter().map(|it| (it.request, it.limit)).collect::<Vec<_>>()
+    };
+    let limited = |limit| {
+        let mut pod = pod("a", "a", 50);
+        pod.containers[0].limit.cpu = limit;
+        pod
+    };
+    assert_eq!(told("Keep", limited(Some(120))), [(120, None)]);
+    assert_eq!(told("Keep", limited(None)), [(300, None)]);
+    // The template has no limit: as the two are now, 12 to 5.
+    assert_eq!(told("Ratio", limited(Some(120))), [(300, Some(720))]);
+    assert_eq!(told("Ratio", limited(None)), [(300, None)]);
+    assert_eq!(told("Cap", limited(Some(120))), [(300, Some(300))]);
+    assert_eq!(told("Cap", limited(None)), [(300, Some(300))]);
+    // With limits of memory everywhere, a limit of CPU that meets its request could make the pod Guaranteed.
+    let mut tight = limited(None);
+    tight.containers[0].limit.memory = Some(1 << 30);
+    tight.init_limited = PerResource { cpu: true, memory: true };
+    assert_eq!(told("Cap", tight), [(300, Some(301))]);
+    let mut sure = limited(Some(50));
+    sure.qos = Qos::Guaranteed;
+    for policy in ["Keep", "Ratio", "Cap"] {
+        assert_eq!(told(policy, sure.clone()), [(300, Some(300))], "{policy}");
+    }
+}
+
+#[test]
+fn containers_that_are_switched_off_keep_what_they_hold() {
+    let with = |off: Value| {
+        let mut member = member("a", 100);
+        member["containers"] = off;
+        let pool = pool("pool", 0, 300, json!([member]));
+        let mut two = pod("a", "a", 50);
+        two.owner = None;
+        two.containers.push(container("proxy", 100));
+        snapshot(&[pool], &[two], 1000)
+    };
+    assert_eq!(resizes(&with(json!([{"name": "main", "mode": "Auto"}]))), [("a".into(), 150, 300)]);
+    let proxy = with(json!([{"name": "proxy", "mode": "Off"}]));
+    let resize = &moves::towards_shares(&first(&proxy).1, &proxy.free())[0];
+    let main = ContainerResize { name: "main".into(), request: 200, limit: None };
+    assert_eq!(resize.containers, [main]);
+    let both = with(json!([{"name": "proxy", "mode": "Off"}, {"name": "main", "mode": "Off"}]));
+    assert_eq!(resizes(&both), []);
+    let (state, reason, _) = member_says(&both);
+    assert_eq!((state, &*reason), (MemberState::Skipped, "SwitchedOff"));
+}
+
+#[test]
+fn a_container_is_restarted_only_where_its_member_allows_it() {
+    let with = |allow: bool| {
+        let mut member = member("a", 100);
+        member["allowRestart"] = json!(allow);
+        let mut restarting = pod("a", "a", 50);
+        restarting.containers[0].restarts.cpu = true;
+        snapshot(&[pool("pool", 0, 300, json!([member]))], &[restarting], 1000)
+    };
+    assert_eq!(resizes(&with(true)), [("a".to_owned(), 50, 300)]);
+    assert_eq!(resizes(&with(false)), []);
+    let (_, reason, message) = member_says(&with(false));
+    assert_eq!(reason, "RestartOnResize");
+    assert!(message.contains("allowRestart: true"), "{message}");
+}
+
+#[test]
+fn limits_go_back_too_but_for_those_that_were_added_and_memory_in_use() {
+    let capped = |limit: u64, memory: bool| {
+        let mut pod = pod("a", "a", 300);
+        let resource = if memory { Resource::Memory } else { Resource::Cpu };
+        pod.resized_by_us[resource] = true;
+        pod.limited_by_us[resource] = true;
+        pod.containers[0].held[resource] = Held { requested: 300, admitted: 300 };
+        pod.containers[0].limit[resource] = Some(limit);
+        pod
+    };
+    let with = |pod: Pod, limit: Option<u64>| {
+        let mut snapshot = snapshot(&[], &[pod], 1000);
+        for workload in snapshot.workloads.values_mut() {
+            let main = workload.template.get_mut("main").unwrap();
+            main.limit = PerResource { cpu: limit, memory: limit };
+        }
+        snapshot
+    };
+    let told = |snapshot: &Snapshot| {
+        let release = release::back_to_templates(snapshot, "shop");
+        let resize = release.resizes.first().map(|it| it.containers[0].clone());
+        (resize.map(|it| (it.request, it.limit)), release.waiting.len(), release.stuck.len())
+    };
+    assert_eq!(told(&with(capped(300, false), Some(100))), (Some((50, Some(100))), 1, 0));
+    assert_eq!(told(&with(capped(300, false), None)), (Some((50, None)), 1, 1));
+    // A limit of memory stays where it would end the container.
+    let mut using = with(capped(300 << 20, true), Some(100 << 20));
+    assert_eq!(told(&using), (Some((0, Some(100 << 20))), 1, 0));
+    using.signals = measured(&[("a", 0)]);
+    assert_eq!(told(&using).0, Some((0, Some(100 << 20))));
+    let name = ("shop".to_owned(), "a".to_owned());
+    using.signals.pods.get_mut(&name).unwrap().peak.memory = 90 << 20;
+    assert_eq!(told(&using), (None, 1, 0));
 }

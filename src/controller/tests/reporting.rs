@@ -67,6 +67,7 @@ fn resizes_and_troubles_become_events_once() {
     let resize = |name: &str| PodResize {
         namespace: "shop".into(),
         pod: name.into(),
+        uid: name.into(),
         resource_version: String::new(),
         resource: Resource::Cpu,
         containers: Vec::new(),
@@ -74,6 +75,7 @@ fn resizes_and_troubles_become_events_once() {
         to: 250,
     };
     let refusal = Refusal {
+        resource: Resource::Cpu,
         pod: "a-1".into(),
         kind: RefusalKind::QuotaExceeded,
         message: "the quota is full".into(),

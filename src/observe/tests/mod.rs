@@ -121,8 +121,10 @@ fn a_running_pod_is_read_whole() {
                 name: "main".into(),
                 held: PerResource { cpu: held(300, 300), memory: held(64 * MI, 64 * MI) },
                 limit: PerResource { cpu: None, memory: Some(128 * MI) },
+                enforced: PerResource { cpu: None, memory: Some(128 * MI) },
                 restarts: PerResource { cpu: false, memory: true },
             }],
+            init_limited: PerResource { cpu: true, memory: true },
             ..Pod::default()
         }
     );
@@ -211,18 +213,17 @@ fn init_containers_sidecars_and_overhead_are_charged() {
 }
 
 #[test]
-fn a_pod_is_limited_when_every_container_has_both_limits() {
-    let both = json!({"limits": {"cpu": "1", "memory": "128Mi"}});
-    let with = |main: &Value, init: &Value| {
-        read(running(json!({"spec": {
-            "containers": [{"name": "main", "resources": main}],
-            "initContainers": [{"name": "init", "resources": init}],
-        }})))
-        .limited
+fn init_containers_are_limited_when_each_has_a_limit() {
+    let init = |resources: &[Value]| {
+        let init: Vec<Value> =
+            resources.iter().map(|it| json!({"name": "init", "resources": it})).collect();
+        let pod = read(running(json!({"spec": {"containers": [], "initContainers": init}})));
+        (pod.init_limited.cpu, pod.init_limited.memory)
     };
-    assert!(with(&both, &both));
-    assert!(!with(&both, &json!({"limits": {"cpu": "1"}})));
-    assert!(!with(&json!({"limits": {"memory": "128Mi"}}), &both));
+    let both = json!({"limits": {"cpu": "1", "memory": "128Mi"}});
+    assert_eq!(init(&[]), (true, true));
+    assert_eq!(init(std::slice::from_ref(&both)), (true, true));
+    assert_eq!(init(&[both, json!({"limits": {"cpu": "1"}})]), (true, false));
 }
 
 #[test]

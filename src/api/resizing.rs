@@ -1,0 +1,45 @@
+//! What a member lets happen to its containers: its limits, and what is left alone.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::rules;
+
+/// What becomes of a container's limit when its request moves.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum LimitPolicy {
+    /// It stays as it is, and the request stops there.
+    #[default]
+    Keep,
+    /// It moves along, in the proportion that the pod's template has.
+    Ratio,
+    /// It is the request: what the pod is granted is all that it gets.
+    Cap,
+}
+
+/// What happens to one container.
+#[derive(Clone, Debug, Default, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerPolicy {
+    /// The container's name in the pod.
+    #[schemars(length(max = 63))]
+    #[x_kube(validation = rules::container_name())]
+    pub name: String,
+
+    /// `Off`: the container keeps its requests and limits, and what it holds is charged to the pool.
+    /// `Auto`: it takes part, as without an entry. Write `"Off"` in quotes: without them, YAML reads
+    /// it as false.
+    #[serde(default)]
+    pub mode: ContainerMode,
+}
+
+/// Whether a container takes part in the division of its pod.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum ContainerMode {
+    /// It does.
+    #[default]
+    Auto,
+    /// It is left alone.
+    Off,
+}

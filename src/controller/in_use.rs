@@ -1,0 +1,81 @@
+//! Memory that is in use is not taken away: what a pod can go down to now. Pure.
+
+use super::play::can_move;
+use crate::{
+    observe::{Pod, Qos, Resize, Snapshot},
+    share::Holding,
+};
+
+/// Over the most that was used of late, a fifth of it stays, and at least 16Mi.
+const MARGIN_PARTS: u64 = 5;
+const MARGIN: u64 = 16 << 20;
+/// A limit goes down by an eighth of itself at once, or by 16Mi, so that the kernel has time to write back and to free.
+const STEP_PARTS: u64 = 8;
+const STEP: u64 = 16 << 20;
+
+/// What keeps a pod from its share, as long as it is in use. Bytes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct InUse {
+    /// The most that it used of late, with the margin.
+    pub safe: u64,
+    /// The least that the limit of each regular container may be now.
+    limits: Vec<u64>,
+    /// What it holds, with the least that each container's request may be now.
+    pub holding: Holding,
+}
+
+impl InUse {
+    /// What the memory in use of a pod allows for now. None: nothing is known of it, or nothing can be taken.
+    ///
+    /// Use is measured by pod: of several containers, each might be the one that uses it. So a container's limit stays
+    /// over the use of the whole pod, while requests, which reach no cgroup, only stay over it together.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot, pod: &Pod, holding: &Holding) -> Option<Self> {
+        let safe = safe(snapshot, pod).filter(|_| can_move(holding))?;
+        let limit = |limit: Option<u64>| match limit {
+            // One that is added must not end the container either.
+            None => safe,
+            // One step at a time: the next when the kubelet has confirmed this one.
+            Some(limit) if pod.resize != Resize::Done => limit,
+            Some(limit) => {
+                let step = limit.saturating_sub((limit / STEP_PARTS).max(STEP));
+                safe.max(step).min(limit)
+            }
+        };
+        let limits: Vec<u64> =
+            pod.containers.iter().map(|container| limit(container.limit.memory)).collect();
+        let mut holding = holding.clone();
+        if pod.qos == Qos::Guaranteed {
+            // The request is the limit.
+            let plays = holding.containers.iter_mut().map(|container| &mut container.play);
+            for (play, &limit) in plays.zip(&limits) {
+                if let Some(play) = play {
+                    play.least = play.least.max(limit);
+                }
+            }
+        }
+        Some(Self { safe, limits, holding })
+    }
+
+    /// The least that the pod can be charged now.
+    #[must_use]
+    pub fn least(&self) -> u64 {
+        self.holding.fixed().max(self.safe).min(self.holding.charge())
+    }
+
+    /// The limits that can be set now, of those that are to be set.
+    #[must_use]
+    pub fn limits(&self, wanted: Vec<Option<u64>>) -> Vec<Option<u64>> {
+        let within = |(wanted, &least): (Option<u64>, &u64)| wanted.map(|limit| limit.max(least));
+        wanted.into_iter().zip(&self.limits).map(within).collect()
+    }
+}
+
+/// What a pod must be left: the most memory that it used of late, with a margin, in bytes. None: nobody measures it.
+#[must_use]
+pub fn safe(snapshot: &Snapshot, pod: &Pod) -> Option<u64> {
+    let name = (pod.namespace.clone(), pod.name.clone());
+    let signals = snapshot.signals.pods.get(&name)?;
+    let used = signals.peak.memory.max(signals.used.memory);
+    Some(used.saturating_add((used / MARGIN_PARTS).max(MARGIN)))
+}
