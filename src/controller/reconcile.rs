@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
-use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{
     Api, Client, ResourceExt,
     api::{Patch, PatchParams},
@@ -58,7 +58,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
         set_finalizers(pool, &context.client, true).await?;
     }
 
-    let now = Timestamp::now();
+    let now = context.clock.now();
     let snapshot = context.world.snapshot(now);
     let namespace = pool.namespace().unwrap_or_default();
     let there = |other: &WeightedShare| other.namespace().as_ref() == Some(&namespace);
@@ -107,7 +107,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
             )
             .await
             .map_err(|source| Error::Api { what: "take the status of", source })?;
-        events::publish(&context.client, pool, notices).await;
+        events::publish(&context.client, &context.clock, pool, notices).await;
     }
     if let Some(memories) = context.memories().get_mut(&uid) {
         memories.grants.told();
@@ -186,13 +186,13 @@ async fn release(pool: &WeightedShare, context: &Context) -> Result<Action, Erro
         return Ok(Action::await_change());
     }
     context.memories().remove(&pool.uid().unwrap_or_default());
-    let snapshot = context.world.snapshot(Timestamp::now());
+    let snapshot = context.world.snapshot(context.clock.now());
     let namespace = pool.namespace().unwrap_or_default();
     let Release { resizes, waiting, stuck } = moves::back_to_templates(&snapshot, &namespace);
     actuate(context, pool, resizes).await;
 
     let deleted = pool.metadata.deletion_timestamp.as_ref().map_or(0, |time| time.0.as_second());
-    let patient = Timestamp::now().as_second() - deleted < RELEASE_SECONDS;
+    let patient = context.clock.now().as_second() - deleted < RELEASE_SECONDS;
     if !waiting.is_empty() && patient {
         return Ok(Action::requeue(SOON));
     }
@@ -204,7 +204,7 @@ async fn release(pool: &WeightedShare, context: &Context) -> Result<Action, Erro
     if !left.is_empty() {
         let note = format!("These pods keep what they have: {}", left.join(", "));
         let notice = Notice { warning: true, reason: "NotReleased".into(), note };
-        events::publish(&context.client, pool, vec![notice]).await;
+        events::publish(&context.client, &context.clock, pool, vec![notice]).await;
     }
     set_finalizers(pool, &context.client, false).await?;
     Ok(Action::await_change())
