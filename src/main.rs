@@ -17,7 +17,7 @@ use weightedshare::{
         controller::PrometheusArguments, explain, manifests, plan::Plan, table::table,
     },
     controller,
-    observe::{self, Snapshot, signals},
+    observe::{self, Clock, Snapshot, signals},
 };
 
 /// What the program ends with on an error; 1 is the answer of `plan --exit-code`.
@@ -113,7 +113,7 @@ async fn run_controller(prometheus: PrometheusArguments) -> Result<(), String> {
     info!(server = %version.git_version, "weightedshare {} divides", env!("CARGO_PKG_VERSION"));
     let sources = signals::sources(&client, prometheus.options().as_ref());
     let sources = sources.map_err(|error| error.to_string())?;
-    controller::run(client, sources, shutdown()?).await;
+    controller::run(client, sources, Clock::system(), shutdown()?).await;
     info!("ended");
     Ok(())
 }

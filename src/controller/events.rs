@@ -16,7 +16,7 @@ use tracing::warn;
 use super::{standing::Outcome, weigh::Weighed};
 use crate::{
     api::{MemberState, WeightedShare, WeightedShareStatus},
-    observe::FIELD_MANAGER,
+    observe::{Clock, FIELD_MANAGER},
     share::Resource as Shared,
 };
 
@@ -92,10 +92,10 @@ pub fn notices(
 }
 
 /// Publishes notices on a pool. An event that cannot be written is logged: it must not hold up the division.
-pub async fn publish(client: &Client, pool: &WeightedShare, notices: Vec<Notice>) {
+pub async fn publish(client: &Client, clock: &Clock, pool: &WeightedShare, notices: Vec<Notice>) {
     let api: Api<Event> = Api::namespaced(client.clone(), &pool.namespace().unwrap_or_default());
     for notice in notices {
-        let event = event(pool, notice, Timestamp::now());
+        let event = event(pool, notice, clock.now());
         if let Err(error) = api.create(&PostParams::default(), &event).await {
             warn!(pool = %pool.name_any(), %error, "an event could not be written");
         }

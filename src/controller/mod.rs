@@ -60,7 +60,7 @@ pub use yielding::Yield;
 
 use crate::{
     api::WeightedShare,
-    observe::{Change, Guarded, World, signals::Asked},
+    observe::{Change, Clock, Guarded, World, signals::Asked},
 };
 
 /// How long one turn may take, all its calls together.
@@ -75,6 +75,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(120);
 pub struct Context {
     client: Client,
     world: World,
+    clock: Clock,
     /// How often a pool failed in a row, by namespace and name.
     failures: Mutex<HashMap<(Option<String>, String), u32>>,
     /// What was worked out for each pool, by its UID.
@@ -94,13 +95,14 @@ struct Memories {
     grants: Memory,
 }
 
-/// Runs until `shutdown`, then ends the turn it is in.
+/// Runs until `shutdown`, then ends the turn it is in. `clock` tells the time.
 pub async fn run(
     client: Client,
     sources: Vec<Asked>,
+    clock: Clock,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
-    let (world, changes) = World::watch(&client, sources);
+    let (world, changes) = World::watch(&client, sources, &clock);
     let pools = world.pools.clone();
     // A change in a namespace concerns all its pools: they may compete for the same pods.
     let queue = {
@@ -118,6 +120,7 @@ pub async fn run(
     let context = Arc::new(Context {
         client,
         world,
+        clock,
         failures: Mutex::default(),
         memories: Mutex::default(),
         waits: Mutex::default(),

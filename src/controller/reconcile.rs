@@ -68,7 +68,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
         set_finalizers(pool, &context.client, true).await?;
     }
 
-    let now = Timestamp::now();
+    let now = context.clock.now();
     let mut snapshot = context.world.snapshot(now);
     {
         let mut setbacks = context.setbacks();
@@ -125,7 +125,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
             )
             .await
             .map_err(|source| Error::Api { what: "take the status of", source })?;
-        events::publish(&context.client, pool, notices).await;
+        events::publish(&context.client, &context.clock, pool, notices).await;
     }
     if let Some(memories) = context.memories().get_mut(&uid) {
         memories.grants.told();
@@ -226,7 +226,7 @@ async fn release(pool: &WeightedShare, context: &Context) -> Result<Action, Erro
         return Ok(Action::await_change());
     }
     context.memories().remove(&pool.uid().unwrap_or_default());
-    let now = Timestamp::now();
+    let now = context.clock.now();
     let snapshot = context.world.snapshot(now);
     let namespace = pool.namespace().unwrap_or_default();
     let Release { resizes, waiting, stuck } = release::back_to_templates(&snapshot, &namespace);
@@ -245,7 +245,7 @@ async fn release(pool: &WeightedShare, context: &Context) -> Result<Action, Erro
     if !left.is_empty() {
         let note = format!("These pods keep what they have: {}", left.join(", "));
         let notice = Notice { warning: true, reason: "NotReleased".into(), note };
-        events::publish(&context.client, pool, vec![notice]).await;
+        events::publish(&context.client, &context.clock, pool, vec![notice]).await;
     }
     set_finalizers(pool, &context.client, false).await?;
     Ok(Action::await_change())

@@ -1,6 +1,7 @@
 //! The world as it is: pools, pods, nodes and workloads, from the API server's watches to one `Snapshot`.
 
 mod amount;
+mod clock;
 mod kubevirt;
 mod limit_range;
 mod look;
@@ -20,6 +21,7 @@ mod waiting;
 mod workload;
 mod world;
 
+pub use clock::Clock;
 pub use kubevirt::{
     Cpu, Domain, IoThreads, Machine, VirtualMachineInstance, VirtualMachineInstanceSpec,
     VirtualMachineInstanceStatus,

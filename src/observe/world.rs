@@ -24,6 +24,7 @@ use serde::de::DeserializeOwned;
 use tracing::warn;
 
 use super::{
+    Clock,
     limit_range::Limits,
     neighbours::{Neighbours, VerticalPodAutoscaler},
     optional::{self, watch_where_served},
@@ -77,7 +78,7 @@ pub struct World {
 impl World {
     /// Begins to watch, and to ask the sources. The caches fill while the changes are polled.
     #[must_use]
-    pub fn watch(client: &Client, sources: Vec<Asked>) -> (Self, Changes) {
+    pub fn watch(client: &Client, sources: Vec<Asked>, clock: &Clock) -> (Self, Changes) {
         let mut changes = Vec::new();
         let world = Self {
             pools: cache(watch(client), strip::metadata, &mut changes),
@@ -102,7 +103,7 @@ impl World {
         for asked in sources {
             let pools = world.pools.clone();
             let asks = move || pools.state().iter().flat_map(|pool| objectives(pool)).collect();
-            let signals = signals::poll(asked, world.measured.clone(), asks);
+            let signals = signals::poll(asked, world.measured.clone(), asks, clock.clone());
             changes.push(signals.map(|()| Change::Measured).boxed());
         }
         (world, stream::select_all(changes).boxed())

@@ -6,11 +6,11 @@ use std::{
 };
 
 use futures::{Stream, StreamExt, stream};
-use k8s_openapi::jiff::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
 use super::{Freshness, Measured, Objective, Source, SourceError};
+use crate::observe::Clock;
 
 /// How long a source may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -32,40 +32,52 @@ pub fn poll(
     asked: Asked,
     measured: Arc<Mutex<Measured>>,
     objectives: impl Fn() -> Vec<Objective> + Send + 'static,
+    clock: Clock,
 ) -> impl Stream<Item = ()> + Send + 'static {
     let name = asked.source.name();
     lock(&measured).expect(name, asked.usage, asked.performance);
     let mut ticks = interval(asked.every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let state = (asked, ticks, measured, objectives, None::<Freshness>);
-    stream::unfold(state, move |(asked, mut ticks, measured, objectives, mut before)| async move {
-        loop {
-            ticks.tick().await;
-            let began = Instant::now();
-            let wanted = objectives();
-            let said = timeout(PATIENCE, asked.source.read(&wanted)).await.unwrap_or_else(|_| {
-                let seconds = began.elapsed().as_secs();
-                Err(SourceError::Failed(format!("{name} did not answer within {seconds} s")))
-            });
-            let (news, now) = {
-                let mut measured = lock(&measured);
-                let news = measured.take(name, said);
-                let now = Timestamp::now();
-                (news, if asked.usage { measured.usage(now) } else { measured.performance(now) })
-            };
-            let turned = before.as_ref() != Some(&now);
-            if turned {
-                match &now {
-                    Freshness::Fresh => info!(source = name, "measures"),
-                    Freshness::Stale(why) | Freshness::Absent(why) => warn!(source = name, "{why}"),
+    let state = (asked, ticks, measured, objectives, clock, None::<Freshness>);
+    stream::unfold(
+        state,
+        move |(asked, mut ticks, measured, objectives, clock, mut before)| async move {
+            loop {
+                ticks.tick().await;
+                let began = Instant::now();
+                let wanted = objectives();
+                let said =
+                    timeout(PATIENCE, asked.source.read(&wanted)).await.unwrap_or_else(|_| {
+                        let seconds = began.elapsed().as_secs();
+                        Err(SourceError::Failed(format!(
+                            "{name} did not answer within {seconds} s"
+                        )))
+                    });
+                let (news, now) = {
+                    let mut measured = lock(&measured);
+                    let news = measured.take(name, said);
+                    let now = clock.now();
+                    (
+                        news,
+                        if asked.usage { measured.usage(now) } else { measured.performance(now) },
+                    )
+                };
+                let turned = before.as_ref() != Some(&now);
+                if turned {
+                    match &now {
+                        Freshness::Fresh => info!(source = name, "measures"),
+                        Freshness::Stale(why) | Freshness::Absent(why) => {
+                            warn!(source = name, "{why}")
+                        }
+                    }
+                    before = Some(now);
                 }
-                before = Some(now);
+                if news || turned {
+                    return Some(((), (asked, ticks, measured, objectives, clock, before)));
+                }
             }
-            if news || turned {
-                return Some(((), (asked, ticks, measured, objectives, before)));
-            }
-        }
-    })
+        },
+    )
     .boxed()
 }
 

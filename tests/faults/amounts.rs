@@ -1,0 +1,107 @@
+//! What pods are charged and of which class they are, read from plain JSON: written anew, so that a mistake of the
+//! program is not made twice.
+
+use serde_json::Value;
+
+pub const RESOURCES: [&str; 2] = ["cpu", "memory"];
+
+/// Millicores of CPU, bytes of memory.
+pub fn amount(resource: &str, quantity: &Value) -> Option<u64> {
+    let text = quantity.as_str()?;
+    if resource == "cpu" {
+        return match text.strip_suffix('m') {
+            Some(milli) => milli.parse().ok(),
+            None => Some((text.parse::<f64>().ok()? * 1000.0).round() as u64),
+        };
+    }
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: u64 = match &text[digits.len()..] {
+        "" => 1,
+        "Ki" => 1 << 10,
+        "Mi" => 1 << 20,
+        "Gi" => 1 << 30,
+        "Ti" => 1 << 40,
+        "k" => 1000,
+        "M" => 1_000_000,
+        "G" => 1_000_000_000,
+        _ => return None,
+    };
+    Some((digits.parse::<f64>().ok()? * unit as f64) as u64)
+}
+
+pub fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+    value.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// What a container of the spec asks for.
+pub fn request(container: &Value, resource: &str) -> Option<u64> {
+    let of = |which: &str| amount(resource, &container["resources"][which][resource]);
+    of("requests").or_else(|| of("limits"))
+}
+
+pub fn limit(container: &Value, resource: &str) -> Option<u64> {
+    amount(resource, &container["resources"]["limits"][resource])
+}
+
+/// The node can never give what the spec asks for.
+pub fn infeasible(pod: &Value) -> bool {
+    list(pod, "/status/conditions").iter().any(|condition| {
+        condition["type"] == "PodResizePending"
+            && condition["status"] == "True"
+            && condition["reason"] == "Infeasible"
+    })
+}
+
+/// What the scheduler, the kubelet and quotas take the pod to hold: the largest of what is asked for, allocated and
+/// enforced.
+pub fn charge(pod: &Value, resource: &str) -> u64 {
+    if matches!(text(pod, "/status/phase"), "Succeeded" | "Failed") {
+        return 0;
+    }
+    let infeasible = infeasible(pod);
+    let of = |container: &Value, statuses: &str| {
+        let asked = request(container, resource).unwrap_or_default();
+        let status = list(pod, statuses).iter().find(|it| it["name"] == container["name"]);
+        let held = status.and_then(|status| {
+            let allocated = amount(resource, &status["allocatedResources"][resource]);
+            allocated.max(amount(resource, &status["resources"]["requests"][resource]))
+        });
+        match held {
+            Some(held) if infeasible => held,
+            held => asked.max(held.unwrap_or_default()),
+        }
+    };
+    let (mut sidecars, mut highest) = (0, 0);
+    for init in list(pod, "/spec/initContainers") {
+        let this = sidecars + of(init, "/status/initContainerStatuses");
+        highest = highest.max(this);
+        if init["restartPolicy"] == "Always" {
+            sidecars = this;
+        }
+    }
+    let containers = list(pod, "/spec/containers").iter();
+    let running: u64 = containers.map(|it| of(it, "/status/containerStatuses")).sum();
+    let overhead = amount(resource, &pod["spec"]["overhead"][resource]).unwrap_or_default();
+    (sidecars + running).max(highest) + overhead
+}
+
+/// Guaranteed, Burstable or BestEffort.
+pub fn class(pod: &Value) -> &'static str {
+    let containers =
+        || list(pod, "/spec/containers").iter().chain(list(pod, "/spec/initContainers"));
+    let amounts = || containers().flat_map(|it| RESOURCES.map(|resource| (it, resource)));
+    if amounts().all(|(it, resource)| request(it, resource).unwrap_or_default() == 0) {
+        "BestEffort"
+    } else if amounts().all(|(it, resource)| {
+        limit(it, resource).is_some_and(|limit| limit > 0)
+            && request(it, resource) == limit(it, resource)
+    }) {
+        "Guaranteed"
+    } else {
+        "Burstable"
+    }
+}

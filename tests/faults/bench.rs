@@ -1,0 +1,124 @@
+//! Many runs: each seed is a scenario, run without faults and then with one or two.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::{
+    fault::Fault,
+    oracle::Oracle,
+    plant::Bug,
+    rng::Rng,
+    run::{Outcome, log, run},
+    scenario::Scenario,
+};
+
+/// How many faulty runs there are of each scenario.
+pub const FAULTY: u64 = 4;
+
+/// What some runs came to.
+#[derive(Default)]
+pub struct Tally {
+    pub runs: u64,
+    pub writes: u64,
+    /// Violations, by oracle.
+    pub found: BTreeMap<Oracle, u64>,
+    /// The first of them, told at length.
+    pub told: Vec<String>,
+}
+
+/// Which faults a run has.
+pub fn faults(seed: u64, k: u64, learned: &Outcome, scenario: &Scenario) -> Vec<Fault> {
+    let mut rng = Rng::of(seed, 100 + k);
+    let count = if rng.percent(25) { 2 } else { 1 };
+    (0..count).map(|_| Fault::any(&mut rng, learned.writes.len(), scenario.busy())).collect()
+}
+
+/// Whether the end can be held against that of the run without faults.
+fn comparable(scenario: &Scenario, faults: &[Fault]) -> bool {
+    // Where the controller's clock is wrong for good, nothing measured is ever new.
+    let lost = faults.iter().any(|fault| matches!(fault, Fault::Jump { back: None, .. }));
+    scenario.comparable && !(lost && scenario.usage.is_some())
+}
+
+/// One seed: the scenario as it is, then with faults.
+pub fn seed(seed: u64, tally: &mut Tally) {
+    let scenario = Scenario::new(seed);
+    let learned = run(&scenario, &[], None, 1, None);
+    tally.note(&scenario, &[], &learned);
+    if !learned.violations.is_empty() {
+        return;
+    }
+    for k in 0..FAULTY {
+        let faults = faults(seed, k, &learned, &scenario);
+        let like = comparable(&scenario, &faults).then_some(&learned.end);
+        let outcome = run(&scenario, &faults, None, 1, like);
+        tally.note(&scenario, &faults, &outcome);
+    }
+}
+
+/// Whether the oracles find a planted bug in a scenario, with a fault or without.
+pub fn finds(seed: u64, bug: Bug, oracles: &[Oracle]) -> bool {
+    let scenario = Scenario::new(seed);
+    let right = run(&scenario, &[], None, 1, None);
+    let faults = if seed % 2 == 0 { Vec::new() } else { faults(seed, 0, &right, &scenario) };
+    let like = comparable(&scenario, &faults).then_some(&right.end);
+    let outcome = run(&scenario, &faults, Some(bug), 1, like);
+    outcome.violations.iter().any(|it| oracles.contains(&it.oracle))
+}
+
+impl Tally {
+    pub fn note(&mut self, scenario: &Scenario, faults: &[Fault], outcome: &Outcome) {
+        self.runs += 1;
+        self.writes += outcome.writes.len() as u64;
+        for violation in &outcome.violations {
+            *self.found.entry(violation.oracle).or_default() += 1;
+        }
+        if outcome.violations.is_empty() || self.told.len() >= 5 {
+            return;
+        }
+        let mut told = format!("SEED={}\n{scenario:#?}\nfaults: {faults:?}\n", scenario.seed);
+        told += &log(&outcome.writes);
+        for violation in outcome.violations.iter().take(8) {
+            let _ = writeln!(told, "  VIOLATION {violation}");
+        }
+        self.told.push(told);
+    }
+
+    fn add(&mut self, other: Self) {
+        self.runs += other.runs;
+        self.writes += other.writes;
+        for (oracle, count) in other.found {
+            *self.found.entry(oracle).or_default() += count;
+        }
+        self.told.extend(other.told);
+    }
+}
+
+/// Goes through seeds on all processors.
+pub fn all(from: u64, count: u64, each: impl Fn(u64, &mut Tally) + Sync) -> Tally {
+    let next = AtomicU64::new(from);
+    let tally = Mutex::new(Tally::default());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let mut own = Tally::default();
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= from + count {
+                        break;
+                    }
+                    each(seed, &mut own);
+                }
+                tally.lock().unwrap_or_else(PoisonError::into_inner).add(own);
+            });
+        }
+    });
+    tally.into_inner().unwrap_or_else(PoisonError::into_inner)
+}

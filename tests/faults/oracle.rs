@@ -1,0 +1,229 @@
+//! What must hold, judged at each write and at the end.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::Method;
+use serde_json::Value;
+
+use super::{
+    amounts::{RESOURCES, amount, charge, class, limit, list, request, text},
+    cluster::Cluster,
+    server::Call,
+    store::{Key, Kind},
+};
+
+/// What is checked. Each has a planted bug that it finds.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Oracle {
+    /// No write of ours raises what a pool is charged above its capacity, or raises an excess.
+    Pool,
+    /// No write of ours asks for more than its node has confirmed free.
+    Node,
+    /// Each member holds its min in the end, or its status says why not.
+    Min,
+    /// Classes stay, limits stay but for Guaranteed pods, containers stay, and only cpu and memory move.
+    Shape,
+    /// Nothing is written but resizes, status, our finalizer, events and leases.
+    Writes,
+    /// While nothing happens, nothing is written.
+    Quiet,
+    /// One change costs a bounded number of resizes.
+    Bounded,
+    /// The end is that of a run without faults.
+    End,
+    /// In the end each pool says how it stands, and those that were deleted are gone.
+    Told,
+}
+
+#[derive(Clone, Debug)]
+pub struct Violation {
+    pub oracle: Oracle,
+    pub at: Duration,
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} at {:.3} s: {}", self.oracle, self.at.as_secs_f64(), self.what)
+    }
+}
+
+/// What a turn rests on may be that old when its writes arrive.
+const TURN: Duration = Duration::from_millis(500);
+
+impl Cluster {
+    pub fn violate(&mut self, oracle: Oracle, what: String) {
+        let at = self.elapsed();
+        self.violations.push(Violation { oracle, at, what });
+    }
+
+    /// The pool that a pod belongs to: the oldest that matches it, then by name.
+    pub fn pool_of(&self, pod: &Value) -> Option<Arc<Value>> {
+        let matching = self.store.of_kind("weightedshares").filter(|pool| {
+            pool["metadata"]["deletionTimestamp"].is_null()
+                && pool["metadata"]["namespace"] == pod["metadata"]["namespace"]
+                && member_of(pool, pod).is_some()
+        });
+        let age = |pool: &&Arc<Value>| {
+            let text = |path| text(pool, path).to_owned();
+            (text("/metadata/creationTimestamp"), text("/metadata/name"))
+        };
+        matching.min_by_key(age).cloned()
+    }
+
+    /// The earliest time at which the turn can have looked that a write is of.
+    fn snapshot_at(&self, instance: usize, kind: Kind) -> Duration {
+        let listed = self.instances[instance].listed.get(kind).copied().unwrap_or_default();
+        self.elapsed().saturating_sub(TURN).max(listed)
+    }
+
+    /// Whether the instance knew of this very pod when it began its turn. Who came later is nobody's excess.
+    fn knew(&self, instance: usize, kind: Kind, object: &Value) -> bool {
+        let before = self.snapshot_at(instance, kind);
+        let key = super::store::Store::key(kind, object);
+        let told = self.instances[instance].told.get(&key).map(Vec::as_slice).unwrap_or_default();
+        let known = told.iter().rev().find(|(at, _)| *at <= before);
+        known
+            .and_then(|(_, it)| it.as_ref())
+            .is_some_and(|it| it["metadata"]["uid"] == object["metadata"]["uid"])
+    }
+
+    /// The most that the instance could take an amount of an object to be: as it is, or as it was last told.
+    fn most(&self, instance: usize, key: &Key, of: impl Fn(&Value) -> Option<u64>) -> Option<u64> {
+        let before = self.snapshot_at(instance, key.0);
+        let told = self.instances[instance].told.get(key).map(Vec::as_slice).unwrap_or_default();
+        let known = told.iter().rposition(|(at, _)| *at <= before).unwrap_or(0);
+        let versions = told[known..].iter().filter_map(|(_, it)| it.as_ref());
+        versions.chain(self.store.objects.get(key)).filter_map(|it| of(it)).max()
+    }
+
+    /// Judges what is asked for at all.
+    pub fn judge_call(&mut self, _instance: usize, call: &Call, kind: Kind, sub: Option<&str>) {
+        let right = match (&call.method, kind, sub) {
+            (&Method::PATCH, "pods", Some("resize"))
+            | (&Method::PATCH, "weightedshares", Some("status")) => true,
+            (&Method::POST, "events", None) => true,
+            (&(Method::POST | Method::PUT | Method::PATCH), "leases", None) => true,
+            (&Method::PATCH, "weightedshares", None) => {
+                let patch = call.json();
+                let fields =
+                    patch.as_object().into_iter().flatten().all(|(name, _)| name == "metadata");
+                let mut metadata = patch["metadata"].as_object().into_iter().flatten();
+                fields
+                    && metadata.all(|(name, _)| name == "finalizers" || name == "resourceVersion")
+            }
+            _ => false,
+        };
+        if !right {
+            self.violate(
+                Oracle::Writes,
+                format!("{} {}: nobody asked for that", call.method, call.path),
+            );
+        }
+    }
+
+    /// Judges a resize that is about to be made.
+    pub fn judge_resize(&mut self, instance: usize, before: &Value, after: &Value) {
+        let name = text(after, "/metadata/name").to_owned();
+        let pool = self.pool_of(before);
+        self.judge_shape(before, after, pool.is_some());
+        for resource in RESOURCES {
+            let (from, to) = (charge(before, resource), charge(after, resource));
+            if to <= from {
+                continue;
+            }
+            let known: Vec<&Arc<Value>> =
+                self.store.of_kind("pods").filter(|pod| self.knew(instance, "pods", pod)).collect();
+            let sum = |counts: &dyn Fn(&Value) -> bool| -> u64 {
+                known.iter().filter(|pod| counts(pod)).map(|pod| charge(pod, resource)).sum()
+            };
+            let mut found = Vec::new();
+            if let Some(pool) = &pool {
+                let key = super::store::Store::key("weightedshares", pool);
+                let of_pool = |pod: &Value| {
+                    self.pool_of(pod)
+                        .is_some_and(|it| it["metadata"]["uid"] == pool["metadata"]["uid"])
+                };
+                let charged = sum(&of_pool);
+                let capacity = |pool: &Value| amount(resource, &pool["spec"]["capacity"][resource]);
+                let most = self.most(instance, &key, capacity).unwrap_or(0);
+                if charged - from + to > most {
+                    let pool = &key.2;
+                    found.push((Oracle::Pool, format!(
+                        "{name} {resource} {from} -> {to}: pool {pool} is charged {} of {most} (before: {charged})",
+                        charged - from + to
+                    )));
+                }
+            }
+            let node = text(after, "/spec/nodeName").to_owned();
+            let charged = sum(&|pod| text(pod, "/spec/nodeName") == node);
+            let key = ("nodes", String::new(), node.clone());
+            let allocatable =
+                |node: &Value| amount(resource, &node["status"]["allocatable"][resource]);
+            let most = self.most(instance, &key, allocatable).unwrap_or(0);
+            if charged - from + to > most {
+                found.push((Oracle::Node, format!(
+                    "{name} {resource} {from} -> {to}: node {node:?} holds {} of {most} (before: {charged})",
+                    charged - from + to
+                )));
+            }
+            for (oracle, what) in found {
+                self.violate(oracle, what);
+            }
+        }
+    }
+
+    fn judge_shape(&mut self, before: &Value, after: &Value, in_pool: bool) {
+        let name = text(after, "/metadata/name");
+        let mut found = Vec::new();
+        if class(before) != class(after) {
+            found.push(format!("{name} is {} instead of {}", class(after), class(before)));
+        }
+        let (old, new) = (list(before, "/spec/containers"), list(after, "/spec/containers"));
+        if old.len() != new.len() {
+            found.push(format!("{name} has other containers"));
+        }
+        for (old, new) in old.iter().zip(new) {
+            for resource in RESOURCES {
+                let (was, is) = (limit(old, resource), limit(new, resource));
+                let with_request = class(before) == "Guaranteed" && is == request(new, resource);
+                if was != is && !with_request {
+                    found.push(format!("{name}: the {resource} limit goes from {was:?} to {is:?}"));
+                }
+                if resource == "memory" && is < was && in_pool {
+                    found.push(format!("{name}: the memory limit goes down"));
+                }
+            }
+            let rest = |container: &Value| {
+                let mut container = container.clone();
+                container["resources"]["requests"] = Value::Null;
+                container["resources"]["limits"] = Value::Null;
+                container
+            };
+            if rest(old) != rest(new) {
+                found.push(format!("{name}: more than requests and limits changed"));
+            }
+        }
+        for what in found {
+            self.violate(Oracle::Shape, what);
+        }
+    }
+}
+
+/// The member of a pool that matches a pod, by its place.
+pub fn member_of(pool: &Value, pod: &Value) -> Option<usize> {
+    let members = list(pool, "/spec/members");
+    let matches = |member: &Value| {
+        let labels = member["selector"]["matchLabels"].as_object();
+        let by_label = labels.is_some_and(|labels| {
+            labels.iter().all(|(name, value)| pod["metadata"]["labels"][name] == *value)
+        });
+        let owners = list(pod, "/metadata/ownerReferences").iter();
+        let target = &member["targetRef"];
+        let owned =
+            |owner: &Value| owner["kind"] == target["kind"] && owner["name"] == target["name"];
+        by_label || (target.is_object() && owners.into_iter().any(owned))
+    };
+    let matching = (0..members.len()).filter(|&i| matches(&members[i]));
+    matching.min_by_key(|&i| text(&members[i], "/name"))
+}

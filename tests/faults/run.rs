@@ -1,0 +1,240 @@
+//! One run: a scenario, the controller, and what goes wrong.
+
+use std::{
+    fmt::Write as _,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use serde_json::json;
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep, sleep_until},
+};
+use weightedshare::{
+    controller,
+    observe::{
+        Clock,
+        signals::{Asked, MetricsApi},
+    },
+};
+
+use super::{
+    amounts::text,
+    cluster::{Cluster, Cut, Instance, Shared, Write, with},
+    fault::Fault,
+    finish::{self, End},
+    kubelet,
+    oracle::Violation,
+    plant::Bug,
+    scenario::{NAMESPACE, Scenario, Step},
+    server,
+    store::bump,
+};
+
+/// What became of a run.
+pub struct Outcome {
+    pub writes: Vec<Write>,
+    pub violations: Vec<Violation>,
+    pub end: End,
+}
+
+/// Runs a scenario in virtual time, with so many controllers at once.
+pub fn run(
+    scenario: &Scenario,
+    faults: &[Fault],
+    bug: Option<Bug>,
+    controllers: usize,
+    like: Option<&End>,
+) -> Outcome {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let Ok(runtime) = runtime else {
+        unreachable!("a runtime without threads and sockets can always be built")
+    };
+    runtime.block_on(drive(scenario, faults, bug, controllers, like))
+}
+
+async fn drive(
+    scenario: &Scenario,
+    faults: &[Fault],
+    bug: Option<Bug>,
+    controllers: usize,
+    like: Option<&End>,
+) -> Outcome {
+    let shared: Shared = Arc::new(Mutex::new(Cluster::new(scenario.seed, faults.to_vec())));
+    with(&shared, |cluster| populate(cluster, scenario));
+    let began = with(&shared, |cluster| cluster.began);
+    let kubelets = tokio::spawn(kubelet::run(shared.clone(), scenario.seed));
+    sleep_until(began + Duration::from_secs(3)).await;
+    let mut running: Vec<JoinHandle<()>> =
+        (0..controllers).map(|_| start(&shared, bug, None)).collect();
+    let crash = with(&shared, |cluster| cluster.crash.clone());
+    let mut steps = scenario.steps.iter();
+    let mut events = cuts(faults);
+    let mut next = steps.next();
+    let end = began + scenario.busy() + scenario.rest;
+    loop {
+        let step = next.map_or(end, |(at, _)| began + *at + Duration::from_secs(3));
+        let event = events.first().map_or(end, |(at, _)| began + *at);
+        let until = step.min(event).min(end);
+        tokio::select! {
+            biased;
+            () = crash.notified() => {
+                running[0].abort();
+                sleep(with(&shared, |cluster| cluster.down)).await;
+                running[0] = start(&shared, bug, None);
+            }
+            () = sleep_until(until) => {
+                if until == end {
+                    break;
+                }
+                if until == step {
+                    if let Some((_, step)) = next {
+                        take(&shared, scenario, step);
+                    }
+                    next = steps.next();
+                } else {
+                    let (_, event) = events.remove(0);
+                    match event {
+                        Event::Cut(cut) => with(&shared, |cluster| cluster.cut(cut)),
+                        Event::Restart(age, late) => {
+                            running[0].abort();
+                            running[0] = start(&shared, bug, Some((age, late)));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    running.iter().for_each(JoinHandle::abort);
+    kubelets.abort();
+    with(&shared, |cluster| {
+        finish::judge(cluster, scenario, like);
+        Outcome {
+            writes: std::mem::take(&mut cluster.writes),
+            violations: std::mem::take(&mut cluster.violations),
+            end: finish::end(cluster),
+        }
+    })
+}
+
+/// Something that a fault does at a time of its own.
+enum Event {
+    Cut(Cut),
+    Restart(Duration, Duration),
+}
+
+fn cuts(faults: &[Fault]) -> Vec<(Duration, Event)> {
+    let of = |fault: &Fault| match fault {
+        Fault::Cut { at, gone } => Some((*at, Event::Cut(Cut { kind: None, gone: *gone }))),
+        Fault::Dropped { kind, at, lasts } => {
+            Some((*at + *lasts, Event::Cut(Cut { kind: Some(*kind), gone: true })))
+        }
+        Fault::StaleList { at, age, late } => Some((*at, Event::Restart(*age, *late))),
+        _ => None,
+    };
+    let mut cuts: Vec<_> = faults.iter().filter_map(of).collect();
+    cuts.sort_by_key(|(at, _)| *at);
+    cuts
+}
+
+/// Starts an instance of the controller.
+fn start(shared: &Shared, bug: Option<Bug>, stale: Option<(Duration, Duration)>) -> JoinHandle<()> {
+    let instance = with(shared, |cluster| {
+        let lists =
+            stale.map(|(age, _)| cluster.store.version_at(cluster.elapsed().saturating_sub(age)));
+        let deaf_until = stale.map(|(_, late)| Instant::now() + late);
+        cluster.instances.push(Instance { lists, deaf_until, ..Instance::default() });
+        cluster.instances.len() - 1
+    });
+    let client = server::client(shared, instance, bug);
+    let metrics = Asked {
+        source: Box::new(MetricsApi::new(client.clone())),
+        every: Duration::from_secs(15),
+        usage: true,
+        performance: false,
+    };
+    let clock = shared.clone();
+    let clock = Clock::new(move || with(&clock, Cluster::shown));
+    tokio::spawn(controller::run(client, vec![metrics], clock, std::future::pending()))
+}
+
+fn populate(cluster: &mut Cluster, scenario: &Scenario) {
+    cluster.page_size = scenario.page_size;
+    cluster.usage = scenario.usage.clone();
+    for (name, cpu, memory) in &scenario.nodes {
+        cluster.store.put("nodes", json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": {"name": name},
+            "status": {"allocatable": {"cpu": format!("{cpu}m"), "memory": memory.to_string(), "pods": "110"}},
+        }));
+    }
+    for app in &scenario.apps {
+        cluster.store.put("replicasets", app.replica_set());
+    }
+    for (app, pod, node) in &scenario.pods {
+        cluster.store.put("pods", scenario.apps[*app].pod(pod, node));
+    }
+    for pool in &scenario.pools {
+        cluster.store.put("weightedshares", pool.clone());
+    }
+}
+
+/// Does what a step says.
+fn take(shared: &Shared, scenario: &Scenario, step: &Step) {
+    let key = |kind, name: &str| (kind, NAMESPACE.to_owned(), name.to_owned());
+    with(shared, |cluster| match step {
+        Step::Edit { pool, spec } => {
+            cluster.store.change(&key("weightedshares", pool), |pool| {
+                let before = pool["spec"].clone();
+                server::merge(&mut pool["spec"], spec);
+                if pool["spec"] != before {
+                    bump(pool);
+                }
+            });
+        }
+        Step::Add { app, pod, node } => {
+            cluster.store.put("pods", scenario.apps[*app].pod(pod, node));
+        }
+        Step::Delete { pod } => cluster.delete(&key("pods", pod)),
+        Step::Recreate { app, pod, node } => {
+            let (key, anew) = (key("pods", pod), scenario.apps[*app].pod(pod, node));
+            cluster.delete(&key);
+            let shared = shared.clone();
+            tokio::spawn(async move {
+                while with(&shared, |cluster| cluster.store.objects.contains_key(&key)) {
+                    sleep(Duration::from_millis(50)).await;
+                }
+                with(&shared, |cluster| cluster.store.put("pods", anew));
+            });
+        }
+        Step::DeletePool { pool } => cluster.delete(&key("weightedshares", pool)),
+        Step::Use { pod, cpu, memory } => {
+            if let Some(usage) = &mut cluster.usage {
+                usage.insert(pod.clone(), (*cpu, *memory));
+            }
+        }
+    });
+}
+
+/// The writes of a run, one a line.
+pub fn log(writes: &[Write]) -> String {
+    let mut log = String::new();
+    for write in writes {
+        let short = match write.what.contains("/events") {
+            true => text(&write.body, "/note").to_owned(),
+            false => write.body.to_string().chars().take(400).collect(),
+        };
+        let told = write.told.as_deref().unwrap_or_default();
+        let _ = writeln!(
+            log,
+            "  {:3} {:9.3} s #{} {} {} {told} {short}",
+            write.number,
+            write.at.as_secs_f64(),
+            write.instance,
+            write.code,
+            write.what
+        );
+    }
+    log
+}
