@@ -165,7 +165,10 @@ impl Kind {
     }
 
     /// Reads an object of this kind.
-    pub(super) fn read(&self, value: Value) -> Result<Object, Wrong> {
+    pub(super) fn read(&self, mut value: Value) -> Result<Object, Wrong> {
+        if self.older.is_some() {
+            value["apiVersion"] = self.api_version().into();
+        }
         let mut wrong = typed::unreadable_amounts(&value, self.amounts);
         match (self.read)(value) {
             Ok(object) if wrong.is_empty() => Ok(object),
