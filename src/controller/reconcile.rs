@@ -27,7 +27,7 @@ use super::{
 use crate::{
     actuate::{self, PodResize, RefusalKind},
     api::{Mode, WeightedShare},
-    observe::{FIELD_MANAGER, Guarded, World},
+    observe::{FIELD_MANAGER, Guarded},
     share::Divider,
 };
 
@@ -131,16 +131,9 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
 
 /// Sends the resizes, those of one pod one after the other, and remembers the answers.
 async fn actuate(context: &Context, pool: &WeightedShare, resizes: Vec<PodResize>) -> Outcome {
-    let mut of_pods: Vec<Vec<PodResize>> = Vec::new();
-    for resize in resizes {
-        match of_pods.iter_mut().find(|of_pod| of_pod[0].pod == resize.pod) {
-            Some(of_pod) => of_pod.push(resize),
-            None => of_pods.push(vec![resize]),
-        }
-    }
     let mut outcome = Outcome::default();
-    let mut answers = stream::iter(of_pods)
-        .map(|of_pod| send_in_turn(&context.client, &context.world, of_pod))
+    let mut answers = stream::iter(shrinks_first(resizes))
+        .map(|of_pod| send_in_turn(context, of_pod))
         .buffer_unordered(RESIZES_AT_ONCE);
     while let Some((sent, refused)) = answers.next().await {
         for resize in &sent {
@@ -157,9 +150,27 @@ async fn actuate(context: &Context, pool: &WeightedShare, resizes: Vec<PodResize
     outcome
 }
 
+/// The resizes of each pod, in the order in which they are sent: what gives room before what takes it. A shrink that
+/// hangs holds up nobody: the next ones go out beside it.
+fn shrinks_first(mut resizes: Vec<PodResize>) -> Vec<Vec<PodResize>> {
+    resizes.sort_by_key(PodResize::grows);
+    let mut of_pods: Vec<Vec<PodResize>> = Vec::new();
+    for resize in resizes {
+        let same = |of_pod: &&mut Vec<PodResize>| {
+            (&of_pod[0].namespace, &of_pod[0].pod) == (&resize.namespace, &resize.pod)
+        };
+        match of_pods.iter_mut().find(same) {
+            Some(of_pod) => of_pod.push(resize),
+            None => of_pods.push(vec![resize]),
+        }
+    }
+    // One that does both comes after those that only shrink, and before those that only grow.
+    of_pods.sort_by_key(|of_pod| of_pod.iter().any(PodResize::grows));
+    of_pods
+}
+
 async fn send_in_turn(
-    client: &Client,
-    world: &World,
+    context: &Context,
     resizes: Vec<PodResize>,
 ) -> (Vec<PodResize>, Option<actuate::Refusal>) {
     let mut sent = Vec::new();
@@ -168,10 +179,13 @@ async fn send_in_turn(
         if let Some(version) = version.take() {
             resize.resource_version = version;
         }
-        match actuate::send(client, &resize).await {
+        let answer = actuate::send(&context.client, &resize).await;
+        let refused = answer.as_ref().err().map(|refusal| refusal.kind.reason());
+        context.serving.metrics.resize(resize.resource, resize.grows(), refused);
+        match answer {
             Ok(answer) => {
                 version = answer.resource_version();
-                world.wrote(answer);
+                context.world.wrote(answer);
                 sent.push(resize);
             }
             Err(refusal) => return (sent, Some(refusal)),
