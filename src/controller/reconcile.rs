@@ -28,7 +28,7 @@ use super::{
 use crate::{
     actuate::{self, PodResize, RefusalKind},
     api::{Mode, WeightedShare},
-    observe::{FIELD_MANAGER, Guarded, Snapshot, World},
+    observe::{FIELD_MANAGER, Guarded, Snapshot},
     share::Divider,
 };
 
@@ -164,16 +164,9 @@ async fn actuate(
 ) -> Outcome {
     let (resizes, held_back) = context.setbacks().hold_back(resizes, now);
     let asked = resizes.clone();
-    let mut of_pods: Vec<Vec<PodResize>> = Vec::new();
-    for resize in resizes {
-        match of_pods.iter_mut().find(|of_pod| of_pod[0].pod == resize.pod) {
-            Some(of_pod) => of_pod.push(resize),
-            None => of_pods.push(vec![resize]),
-        }
-    }
     let mut outcome = Outcome::default();
-    let mut answers = stream::iter(of_pods)
-        .map(|of_pod| send_in_turn(&context.client, &context.world, snapshot, of_pod))
+    let mut answers = stream::iter(shrinks_first(resizes))
+        .map(|of_pod| send_in_turn(context, snapshot, of_pod))
         .buffer_unordered(RESIZES_AT_ONCE);
     while let Some((sent, refused)) = answers.next().await {
         for resize in &sent {
@@ -192,9 +185,27 @@ async fn actuate(
     outcome
 }
 
+/// The resizes of each pod, in the order in which they are sent: what gives room before what takes it. A shrink that
+/// hangs holds up nobody: the next ones go out beside it.
+fn shrinks_first(mut resizes: Vec<PodResize>) -> Vec<Vec<PodResize>> {
+    resizes.sort_by_key(PodResize::grows);
+    let mut of_pods: Vec<Vec<PodResize>> = Vec::new();
+    for resize in resizes {
+        let same = |of_pod: &&mut Vec<PodResize>| {
+            (&of_pod[0].namespace, &of_pod[0].pod) == (&resize.namespace, &resize.pod)
+        };
+        match of_pods.iter_mut().find(same) {
+            Some(of_pod) => of_pod.push(resize),
+            None => of_pods.push(vec![resize]),
+        }
+    }
+    // One that does both comes after those that only shrink, and before those that only grow.
+    of_pods.sort_by_key(|of_pod| of_pod.iter().any(PodResize::grows));
+    of_pods
+}
+
 async fn send_in_turn(
-    client: &Client,
-    world: &World,
+    context: &Context,
     snapshot: &Snapshot,
     resizes: Vec<PodResize>,
 ) -> (Vec<PodResize>, Option<actuate::Refusal>) {
@@ -206,10 +217,13 @@ async fn send_in_turn(
         }
         let ranged = snapshot.limits.contains_key(&resize.namespace);
         let first_try = if ranged { snapshot.pod(&resize.namespace, &resize.pod) } else { None };
-        match actuate::send(client, &resize, first_try).await {
+        let answer = actuate::send(&context.client, &resize, first_try).await;
+        let refused = answer.as_ref().err().map(|refusal| refusal.kind.reason());
+        context.serving.metrics.resize(resize.resource, resize.grows(), refused);
+        match answer {
             Ok(answer) => {
                 version = answer.resource_version();
-                world.wrote(answer);
+                context.world.wrote(answer);
                 sent.push(resize);
             }
             Err(refusal) => return (sent, Some(refusal)),

@@ -34,6 +34,10 @@ use super::{
 };
 use crate::api::{Member, WeightedShare};
 
+/// How long a watch goes on before it is taken up anew, from where it was. A connection that died unnoticed is left
+/// shortly after, and nobody decides for longer on what no longer is so.
+const WATCH_SECONDS: u32 = 60;
+
 /// A pool as it is watched: one that cannot be read does not stop the watch of the others.
 pub type Guarded = DeserializeGuard<WeightedShare>;
 
@@ -207,7 +211,7 @@ fn watch<K>(
 where
     K: KubeResource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    watcher(Api::<K>::all(client.clone()), watcher::Config::default())
+    watcher(Api::<K>::all(client.clone()), watcher::Config::default().timeout(WATCH_SECONDS))
 }
 
 /// Keeps what `events` tell in a store, less what `strip` removes, and adds their namespaces to the changes.

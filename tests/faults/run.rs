@@ -17,6 +17,7 @@ use weightedshare::{
         Clock,
         signals::{Asked, MetricsApi},
     },
+    serve::Serving,
 };
 
 use super::{
@@ -157,7 +158,13 @@ fn start(shared: &Shared, bug: Option<Bug>, stale: Option<(Duration, Duration)>)
     };
     let clock = shared.clone();
     let clock = Clock::new(move || with(&clock, Cluster::shown));
-    tokio::spawn(controller::run(client, vec![metrics], clock, std::future::pending()))
+    tokio::spawn(controller::run(
+        client,
+        vec![metrics],
+        clock,
+        Serving::default(),
+        std::future::pending(),
+    ))
 }
 
 fn populate(cluster: &mut Cluster, scenario: &Scenario) {
