@@ -75,7 +75,7 @@ fn divide(random: &mut Random, what: &str, size: &Size, bind: u64, bar: Option<f
         .iter()
         .map(|load| {
             let percent = if random.below(100) < bind { 70 + random.below(25) } else { 200 };
-            Node { allocatable: Some(load * percent / 100), others: 0 }
+            Node { allocatable: Some(load * percent / 100), ..Node::default() }
         })
         .collect();
     row(random, what, size.pods, bar, || divider.divide(&pools, &nodes, &mut divisions));

@@ -41,7 +41,7 @@ fn a_second_division_allocates_nothing() {
     // Half of the nodes are short of room.
     let room = |n: u32| if n.is_multiple_of(2) { 12_000 } else { 40_000 };
     let nodes: Vec<Node> =
-        (0..NODES).map(|n| Node { allocatable: Some(room(n)), others: 0 }).collect();
+        (0..NODES).map(|n| Node { allocatable: Some(room(n)), ..Node::default() }).collect();
     let turns: Vec<Vec<Pool>> = (0..4).map(pools).collect();
     let (mut divider, mut divisions): (_, Vec<Division>) = (Divider::default(), Vec::new());
     let _profiler = dhat::Profiler::builder().testing().build();

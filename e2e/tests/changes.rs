@@ -6,20 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use e2e::kubectl;
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{Node, Pod},
-};
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
     Api,
-    api::{ListParams, Patch, PatchParams},
+    api::{Patch, PatchParams},
 };
 use serde_json::json;
-use support::{
-    Bench, MINUTE, container, cpu_share, deployment, eventually, identity, member, pod_spec,
-};
+use support::{Bench, container, cpu_share, deployment, identity, member, pod_spec};
 use tokio::time::Instant;
-use weightedshare::{observe, share::Resource};
 
 fn waiting(cpu: &str) -> serde_json::Value {
     pod_spec(json!([container("main", json!({"requests": {"cpu": cpu, "memory": "16Mi"}}))]))
@@ -83,24 +77,7 @@ async fn a_rollout_without_unavailability_goes_through_on_a_full_node() -> Resul
     bench.running("web", 1).await?;
     bench.running("batch", 1).await?;
 
-    // All that the node has left beside the other pods.
-    let nodes: Api<Node> = Api::all(bench.client.clone());
-    let node = nodes.list(&ListParams::default()).await?.items.remove(0);
-    let allocatable: u64 = {
-        let status = node.status.as_ref().expect("status");
-        let cpu = &status.allocatable.as_ref().expect("allocatable")["cpu"].0;
-        cpu.parse::<weightedshare::share::MilliCpu>()?.0
-    };
-    let all: Api<Pod> = Api::all(bench.client.clone());
-    let others = eventually(MINUTE, || async {
-        let pods = all.list(&ListParams::default()).await?.items;
-        let read: Vec<observe::Pod> = pods.iter().map(observe::Pod::read).collect();
-        let ended = |pod: &&observe::Pod| pod.namespace != "rollout" && !pod.finished;
-        ensure!(!read.iter().filter(ended).any(|pod| pod.terminating), "other pods are ending");
-        Ok(read.iter().filter(ended).map(|pod| pod.charge(Resource::Cpu)).sum::<u64>())
-    })
-    .await?;
-    let room = allocatable - others;
+    let room = bench.room().await?;
     bench
         .pool("pool", &format!("{room}m"), json!([member("web", 300), member("batch", 100)]))
         .await?;

@@ -117,6 +117,13 @@ impl Story<'_, '_> {
             ));
             return lines;
         }
+        if let Some(to) = &pod.left_to {
+            lines.push(format!(
+                "  It is left alone, and the pool has that much less to divide: {}.",
+                to.message
+            ));
+            return lines;
+        }
         let (Some(claim), Some(share)) = (pod.claim, pod.share) else {
             lines.push("  It cannot be resized, so it keeps what it holds, and the pool has that much less to divide.".to_owned());
             return lines;
@@ -151,6 +158,14 @@ impl Story<'_, '_> {
     fn capacity(&self, resource: Resource, divided: &Divided) -> String {
         let aside = divided.sum(|pod| if pod.claim.is_none() { pod.holding.charge() } else { 0 });
         let capacity = resource.readable(divided.capacity);
+        if let Some(bound) = divided.quota {
+            return format!(
+                "The pool has {capacity}, but ResourceQuota {} leaves it {}, of which {} are divided.",
+                bound.quota,
+                resource.readable(divided.divisible),
+                resource.readable(divided.divisible.saturating_sub(aside)),
+            );
+        }
         match aside {
             0 => format!("The pool has {capacity} to divide."),
             _ => format!(

@@ -1,17 +1,22 @@
 //! From a pool and its pods to what the mathematics divides, and back. Pure.
 
+use kube::ResourceExt;
+
 use super::{
     in_use::InUse,
     nodes::Nodes,
-    play::{can_move, holding, left_alone},
+    play::{can_move, left_alone},
+    quotas,
     shares::{Divided, MemberShare, PodShare},
     weigh::{Weighed, WeighedMember},
+    yielding::holding,
 };
 use crate::{
-    api::{Strategy, Surplus, WeightPer},
+    api::{Member, Strategy, Surplus, WeightPer},
     observe::{Pod, Snapshot},
     share::{
-        Demand, Division, Idle, MemberClaim, PerResource, PodClaim, Pool, Resource, Sample, Verdict,
+        Demand, Division, Holding, Idle, MemberClaim, PerResource, PodClaim, Pool, Resource,
+        Sample, Verdict,
     },
 };
 
@@ -44,12 +49,13 @@ impl<'w, 'a> Draft<'w, 'a> {
         let capacity = &weighed.pool.spec.capacity;
         let divided = PerResource::from_fn(|it| capacity.get(it).is_some());
         let pod = |member: &WeighedMember, pod| {
-            let holding = holding(snapshot, pod, member.spec, resource, divided);
+            let (holding, left_to) = holding(snapshot, pod, member.spec, resource, divided);
             let in_use = (resource == Resource::Memory).then(|| InUse::of(snapshot, pod, &holding));
             PodShare {
                 pod,
                 left_alone: left_alone(snapshot, pod, member.spec, resource),
                 in_use: in_use.flatten(),
+                left_to,
                 holding,
                 claim: None,
                 share: None,
@@ -107,11 +113,9 @@ impl<'w, 'a> Draft<'w, 'a> {
         let limits = self.snapshot.limits.get(&pod.pod.namespace).copied().unwrap_or_default();
         let range = limits.pod[self.resource];
         let cap = pod.holding.most().into_iter().chain(range.max).min();
-        let min = member.spec.min_per_pod.get(self.resource);
-        let floor = min.unwrap_or(MIN_PER_POD[self.resource]).max(range.min);
         PodClaim {
             weight: self.beside_siblings(member, pod.pod),
-            floor: floor.min(cap.unwrap_or(u64::MAX)).max(pod.holding.fixed()),
+            floor: floor(self.snapshot, member.spec, pod.pod, &pod.holding, self.resource),
             cap,
             node: nodes.place(pod.pod),
             demand: demand(
@@ -193,10 +197,33 @@ impl<'w, 'a> Draft<'w, 'a> {
                 _ => None,
             },
             leaving,
+            divisible: pool.capacity.saturating_add(aside),
+            quota: None,
+            quotas: quotas::rooms(
+                self.snapshot,
+                &self.weighed.pool.namespace().unwrap_or_default(),
+                resource,
+            ),
             frees_room: leaving > 0 || members.iter().flat_map(|member| &member.pods).any(gives),
             members,
         }
     }
+}
+
+/// The least that a pod can be given.
+#[must_use]
+pub fn floor(
+    snapshot: &Snapshot,
+    member: &Member,
+    pod: &Pod,
+    holding: &Holding,
+    resource: Resource,
+) -> u64 {
+    let limits = snapshot.limits.get(&pod.namespace).copied().unwrap_or_default();
+    let range = limits.pod[resource];
+    let cap = holding.most().into_iter().chain(range.max).min();
+    let floor = member.min_per_pod.get(resource).unwrap_or(MIN_PER_POD[resource]).max(range.min);
+    floor.min(cap.unwrap_or(u64::MAX)).max(holding.fixed())
 }
 
 /// What a pod that holds so much was measured to have a use for, with so many percent of headroom.

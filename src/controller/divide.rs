@@ -3,12 +3,13 @@
 use super::{
     claim::Draft,
     nodes::Nodes,
+    quotas,
     shares::{Divided, Shares},
     weigh::Weighed,
 };
 use crate::{
     api::Mode,
-    observe::Snapshot,
+    observe::{Pod, Snapshot},
     share::{Divider, Pool, Resource},
 };
 
@@ -51,14 +52,20 @@ fn divide_all<'a>(
     divider: &mut Divider,
 ) -> Vec<Divided<'a>> {
     let nodes = Nodes::of(snapshot);
-    let (drafts, pools): (Vec<Draft>, Vec<Pool>) =
+    let (drafts, mut pools): (Vec<Draft>, Vec<Pool>) =
         weighed.iter().map(|pool| Draft::new(snapshot, pool, resource, &nodes)).unzip();
+    let movable: Vec<Vec<&Pod>> = drafts.iter().map(|draft| draft.movable().collect()).collect();
+    let bounds = quotas::bound(snapshot, weighed, resource, &movable, &mut pools);
     // What moves, or is about to be gone, is in nobody's way.
-    let movable = drafts.iter().flat_map(Draft::movable);
     let leaving = weighed.iter().flat_map(|pool| &pool.leaving);
-    let rooms = nodes.rooms(snapshot, resource, movable.chain(leaving.copied()));
+    let rooms =
+        nodes.rooms(snapshot, resource, movable.into_iter().flatten().chain(leaving.copied()));
     let mut divisions = Vec::new();
     divider.divide(&pools, &rooms, &mut divisions);
-    let done = drafts.into_iter().zip(pools).zip(divisions);
-    done.map(|((draft, pool), division)| draft.finish(&pool, &division, &nodes)).collect()
+    let done = drafts.into_iter().zip(pools).zip(divisions).zip(bounds);
+    done.map(|(((draft, pool), division), quota)| Divided {
+        quota,
+        ..draft.finish(&pool, &division, &nodes)
+    })
+    .collect()
 }

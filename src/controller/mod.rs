@@ -3,6 +3,7 @@
 mod calm;
 mod claim;
 mod container_limits;
+mod contest;
 mod divide;
 mod error;
 mod events;
@@ -11,6 +12,7 @@ mod in_use;
 mod moves;
 mod nodes;
 mod play;
+mod quotas;
 mod reconcile;
 mod release;
 mod report;
@@ -20,8 +22,10 @@ mod standing;
 #[cfg(test)]
 mod tests;
 mod update;
+mod waiting;
 mod weigh;
 pub mod weight;
+mod yielding;
 
 use std::{
     collections::HashMap,
@@ -43,13 +47,17 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use calm::Memory;
+use contest::Contests;
 pub use divide::divide;
 pub use error::Error;
+pub use quotas::{QuotaBound, QuotaRoom};
 use setbacks::Setbacks;
 pub use shares::{Divided, MemberShare, PodShare, Shares};
 pub use standing::{Outcome, Standing, of_member};
 use update::Weights;
+use waiting::Waits;
 pub use weigh::{Weighed, WeighedMember, weigh};
+pub use yielding::Yield;
 
 use crate::{
     api::WeightedShare,
@@ -76,6 +84,10 @@ pub struct Context {
     failures: Mutex<HashMap<(Option<String>, String), u32>>,
     /// What was worked out for each pool, by its UID.
     memories: Mutex<HashMap<String, Memories>>,
+    /// The pods that room was made for on nodes.
+    waits: Mutex<Waits>,
+    /// Who else keeps setting what we set.
+    contests: Mutex<Contests>,
     /// Resizes that went wrong.
     setbacks: Mutex<Setbacks>,
 }
@@ -106,16 +118,24 @@ pub async fn run(
         changes.flat_map(move |change| {
             let concerned = pools.state_filter(|pool| match &change {
                 Change::In(namespace) => pool.namespace().as_ref() == Some(namespace),
-                Change::Measured => true,
+                Change::Measured | Change::Waiting => true,
             });
             stream::iter(concerned).map(|pool| {
                 Ok::<ReconcileRequest<_>, Infallible>(ObjectRef::from_obj(&*pool).into())
             })
         })
     };
-    let (failures, memories, setbacks) = (Mutex::default(), Mutex::default(), Mutex::default());
-    let context = Context { client, world, clock, serving, failures, memories, setbacks };
-    let context = Arc::new(context);
+    let context = Arc::new(Context {
+        client,
+        world,
+        clock,
+        serving,
+        failures: Mutex::default(),
+        memories: Mutex::default(),
+        waits: Mutex::default(),
+        contests: Mutex::default(),
+        setbacks: Mutex::default(),
+    });
     let read = context.clone();
     // One turn at a time: two pools on one node do not promise its room twice.
     let config = Config::default().debounce(DEBOUNCE).concurrency(1);
@@ -184,6 +204,16 @@ impl Context {
     fn memories(&self) -> std::sync::MutexGuard<'_, HashMap<String, Memories>> {
         // As below.
         self.memories.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waits(&self) -> std::sync::MutexGuard<'_, Waits> {
+        // As below.
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn contests(&self) -> std::sync::MutexGuard<'_, Contests> {
+        // As below.
+        self.contests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn setbacks(&self) -> std::sync::MutexGuard<'_, Setbacks> {

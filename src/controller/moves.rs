@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::shares::{Divided, PodShare, Shares};
+use super::{
+    quotas::QuotaRoom,
+    shares::{Divided, PodShare, Shares},
+};
 use crate::{
     actuate::PodResize,
     observe::{Pod, Resize},
-    share::{self, Holding, PerResource, Resource, Standing},
+    share::{self, Common, Holding, PerResource, Resource, Standing},
 };
 
 /// What is free on each node, in units of each resource.
@@ -33,9 +36,9 @@ pub fn towards_shares(divided: &Shares, free: &Free) -> Vec<PodResize> {
 fn moves(resource: Resource, divided: &Divided, free: &Free) -> Vec<PodResize> {
     let pods: Vec<(&PodShare, u64)> =
         divided.pods().filter_map(|pod| Some((pod, pod.reach()?))).collect();
-    let room = divided.capacity.saturating_sub(divided.charged());
+    let room = divided.divisible.saturating_sub(divided.charged());
     let standings = pods.iter().map(|(pod, target)| (pod.pod, &pod.holding, *target));
-    let allowed = steps(standings, resource, room, free);
+    let allowed = steps(standings, resource, room, free, &divided.quotas);
 
     pods.iter()
         .zip(allowed)
@@ -68,16 +71,24 @@ pub fn steps<'a>(
     resource: Resource,
     room: u64,
     free: &Free,
+    quotas: &[QuotaRoom],
 ) -> Vec<u64> {
+    let pods: Vec<(&Pod, &Holding, u64)> = pods.collect();
+    let counted = |quota: &QuotaRoom| {
+        (0..pods.len()).filter(|&i| quota.counts(pods[i].0, pods[i].1)).collect::<Vec<_>>()
+    };
+    let common =
+        quotas.iter().map(|quota| Common { room: quota.free, pods: counted(quota) }).collect();
     let nodes: Vec<&String> = free.keys().collect();
     let node_room: Vec<u64> = free.values().map(|free| free[resource]).collect();
     let standings: Vec<Standing> = pods
-        .map(|(pod, holding, target)| Standing {
+        .iter()
+        .map(|&(pod, holding, target)| Standing {
             charge: holding.charge(),
             admitted: holding.admitted().min(holding.charge()),
             target,
             node: pod.node.as_ref().and_then(|node| nodes.binary_search(&node).ok()),
         })
         .collect();
-    share::steps(&standings, room, &node_room)
+    share::steps(&standings, room, &node_room, common)
 }

@@ -46,6 +46,7 @@ impl<'a> Nodes<'a> {
         let room = |name: &&str| Node {
             allocatable: snapshot.nodes.get(*name).map(|node| node.allocatable[resource]),
             others: 0,
+            wanted: snapshot.wanted.get(*name).map_or(0, |wanted| wanted[resource]),
         };
         let mut rooms: Vec<Node> = self.names.iter().map(room).collect();
         for pod in &snapshot.pods {

@@ -75,7 +75,8 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
         setbacks.see(&snapshot.pods, now);
         setbacks.mark(&mut snapshot.pods, now);
     }
-    let snapshot = snapshot;
+    snapshot.contested = context.contests().left(&snapshot, now);
+    snapshot.wanted = context.waits().room(&snapshot, now);
     let namespace = pool.namespace().unwrap_or_default();
     let there = |other: &WeightedShare| other.namespace().as_ref() == Some(&namespace);
     let same = |other: &WeightedShare| there(other) && other.name_any() == pool.name_any();
@@ -100,6 +101,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     if pool.spec.mode == Mode::Auto {
         let resizes = moves::towards_shares(divided, &snapshot.free());
         outcome = actuate(&context, pool, &snapshot, resizes, now).await;
+        context.contests().sent(&outcome.sent, &snapshot);
     }
     // Pods that left all pools go back, at the hands of the oldest pool of their namespace.
     if snapshot.pools.iter().position(there) == Some(place) {
@@ -143,7 +145,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
         _ if outdated => SOON,
         Some(retry) => WAITING.max(until(retry, now)).min(SETTLED),
         None if !ready => WAITING,
-        None if crowded => CROWDED,
+        None if crowded || !snapshot.wanted.is_empty() => CROWDED,
         None => SETTLED,
     };
     Ok(Action::requeue(wait))

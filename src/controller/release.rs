@@ -1,7 +1,7 @@
 //! Pods that belong to no pool any more go back to what their templates say: shrinks first, grows where the node has
 //! room for all of it. Pure.
 
-use super::{in_use, moves::steps, weigh};
+use super::{in_use, moves::steps, quotas, weigh};
 use crate::{
     actuate::PodResize,
     observe::{Pod, Snapshot, Template},
@@ -50,7 +50,7 @@ pub fn back_to_templates(snapshot: &Snapshot, namespace: &str) -> Release {
         let returning: Vec<(Return, Holding)> = pods
             .iter()
             .filter(|pod| pod.resized_by_us[resource])
-            .filter_map(|&pod| Some(Return::of(snapshot, pod, resource)?))
+            .filter_map(|&pod| Return::of(snapshot, pod, resource))
             .map(|back| {
                 let play = Some(Play { weight: 1, ..Play::default() });
                 let holding = back.pod.holding(resource, |_| play);
@@ -60,8 +60,9 @@ pub fn back_to_templates(snapshot: &Snapshot, namespace: &str) -> Release {
         let standings = returning
             .iter()
             .map(|(back, holding)| (back.pod, holding, back.settled(holding).charge()));
+        let quotas = quotas::rooms(snapshot, namespace, resource);
         let targets: Vec<u64> = standings.clone().map(|(_, _, target)| target).collect();
-        let allowed = steps(standings, resource, u64::MAX, &free);
+        let allowed = steps(standings, resource, u64::MAX, &free, &quotas);
         for ((back, holding), (target, allowed)) in
             returning.iter().zip(targets.into_iter().zip(allowed))
         {

@@ -1,6 +1,11 @@
 //! What a division comes to: for each pool, member and pod.
 
-use super::{in_use::InUse, play::LeftAlone};
+use super::{
+    in_use::InUse,
+    play::LeftAlone,
+    quotas::{QuotaBound, QuotaRoom},
+    yielding::Yield,
+};
 use crate::{
     observe::Pod,
     share::{self, Demand, Holding, MemberClaim, PerResource, PodClaim},
@@ -19,6 +24,12 @@ pub struct Divided<'a> {
     pub too_small: Option<u128>,
     /// What the pods that are being deleted still hold.
     pub leaving: u64,
+    /// What of it can be divided: less, where a quota leaves less.
+    pub divisible: u64,
+    /// The quota that does.
+    pub quota: Option<QuotaBound<'a>>,
+    /// What the quotas of the namespace leave free.
+    pub quotas: Vec<QuotaRoom<'a>>,
     /// Some pod is being deleted, or still holds more than it is granted: room for the others is on its way.
     pub frees_room: bool,
 }
@@ -43,6 +54,8 @@ pub struct PodShare<'a> {
     pub pod: &'a Pod,
     /// What it holds, and how that may move.
     pub holding: Holding,
+    /// Who it is left to, if to somebody else.
+    pub left_to: Option<Yield>,
     /// What it claims. None: it is left alone, at what it holds.
     pub claim: Option<PodClaim>,
     /// What it owns, and what it is to be charged. None: it stays at what it holds.

@@ -121,6 +121,9 @@ pub fn of_member(
         standing.message = format!(
             "It owns {what} more than its nodes have room for: to give it that, free node {node}, or move pods elsewhere."
         );
+    } else if let Some((quota, message)) = quota_full(divided) {
+        standing.reason = "QuotaFull";
+        standing.message = format!("ResourceQuota {quota} {message}");
     } else if let Some((pod, pool)) = member.contested.first() {
         standing.message = format!(
             "{} matched by the younger pool {pool} as well, {} among them; this pool keeps them.",
@@ -142,6 +145,26 @@ fn unplaceable<'a>(member: usize, divided: &Shares<'a>) -> Option<(String, &'a s
         let share = &divided[resource].as_ref()?.members[member];
         let amount = resource.quantity(share.unplaceable);
         Some((format!("{amount} of {resource}"), share.full_node?))
+    })
+}
+
+/// The quota that keeps the pool from dividing all of its capacity, with what it leaves.
+fn quota_full<'a>(divided: &Shares<'a>) -> Option<(&'a str, String)> {
+    Resource::ALL.into_iter().find_map(|resource| {
+        let divided = divided[resource].as_ref()?;
+        let bound = divided.quota?;
+        let [all, left, kept] = [divided.capacity, divided.divisible, bound.kept]
+            .map(|amount| resource.quantity(amount));
+        let kept = match bound.kept {
+            0 => String::new(),
+            _ => format!(" and {kept} for pods to come"),
+        };
+        Some((
+            bound.quota,
+            format!(
+                "leaves the pool {left} of its {all} of {resource}{kept}: raise the quota, or lower capacity.{resource}."
+            ),
+        ))
     })
 }
 
@@ -186,6 +209,9 @@ fn of_pod(
         let part = &divided.members[member].pods[index];
         let (charge, admitted) = (part.holding.charge(), part.holding.admitted());
         match part.share.map(|share| share.share) {
+            None if let Some(to) = &part.left_to => {
+                return Standing::new(MemberState::Skipped, to.reason, to.message.clone());
+            }
             None if let Some(barred) = &pod.barred[resource] => return of_barred(barred),
             None => {
                 let (reason, why) = match part.left_alone {
@@ -221,7 +247,18 @@ fn of_pod(
                         ),
                     );
                 }
+                let full = divided
+                    .quotas
+                    .iter()
+                    .find(|quota| quota.counts(pod, &part.holding) && quota.free < share - charge);
                 let (reason, why) = match &pod.node {
+                    Some(_) if let Some(quota) = full => (
+                        "QuotaFull",
+                        format!(
+                            "ResourceQuota {} has no more room: raise it, or lower the pool's capacity",
+                            quota.name()
+                        ),
+                    ),
                     None => ("Unscheduled", "it has no node yet".to_owned()),
                     Some(node) => {
                         ("NoRoom", format!("neither the pool nor node {node} has more room now"))

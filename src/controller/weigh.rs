@@ -77,6 +77,14 @@ pub fn unclaimed<'a>(snapshot: &'a Snapshot, namespace: &'a str) -> impl Iterato
     there.filter(move |pod| claims.matching(snapshot, pod).is_empty())
 }
 
+impl WeighedMember<'_> {
+    /// Whether the pod is its own.
+    #[must_use]
+    pub fn has(&self, pod: &Pod) -> bool {
+        self.pods.iter().any(|own| std::ptr::eq(*own, pod))
+    }
+}
+
 impl<'a> Weighed<'a> {
     fn new(snapshot: &Snapshot, pool: &'a WeightedShare) -> Self {
         let member = |spec: &'a Member| {

@@ -11,7 +11,16 @@ pub(super) fn amount(
     quantities: Option<&BTreeMap<String, Quantity>>,
     resource: Resource,
 ) -> Option<u64> {
-    let quantity = &quantities?.get(resource.name())?.0;
+    amount_of(quantities, resource.name(), resource)
+}
+
+/// The amount that `quantities` has under a name of its own, such as `requests.cpu`, in units of `resource`.
+pub(super) fn amount_of(
+    quantities: Option<&BTreeMap<String, Quantity>>,
+    name: &str,
+    resource: Resource,
+) -> Option<u64> {
+    let quantity = &quantities?.get(name)?.0;
     Some(match resource {
         Resource::Cpu => MilliCpu::rounded_up(quantity).unwrap_or_default().0,
         Resource::Memory => Bytes::rounded_up(quantity).unwrap_or_default().0,

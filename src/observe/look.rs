@@ -45,6 +45,9 @@ pub async fn look(client: &Client) -> Result<(Objects, Option<SourceError>), Loo
         stateful_sets: list(client).await?,
         daemon_sets: list(client).await?,
         jobs: list(client).await?,
+        quotas: list(client).await?,
+        horizontal: list(client).await?,
+        vertical: where_served(list(client).await)?,
         limit_ranges: list(client).await?,
         ..Objects::default()
     };
@@ -57,6 +60,14 @@ pub async fn look(client: &Client) -> Result<(Objects, Option<SourceError>), Loo
         Err(trouble) => Some(trouble),
     };
     Ok((objects, trouble))
+}
+
+/// Of a kind that the cluster does not have there are no objects.
+fn where_served<K>(listed: Result<Vec<K>, LookError>) -> Result<Vec<K>, LookError> {
+    match listed {
+        Err(LookError::Unknown(_)) => Ok(Vec::new()),
+        listed => listed,
+    }
 }
 
 /// How many objects come with one answer.

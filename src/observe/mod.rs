@@ -6,14 +6,18 @@ mod kubevirt;
 mod limit_range;
 mod look;
 mod metrics;
+mod neighbours;
 mod objects;
+mod optional;
 mod pod;
 mod qos;
+mod quota;
 pub mod signals;
 mod snapshot;
 mod strip;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod workload;
 mod world;
 
@@ -25,9 +29,14 @@ pub use kubevirt::{
 pub use limit_range::{Limits, Range};
 pub use look::{LookError, look};
 pub use metrics::{ContainerMetrics, NodeMetrics, PodMetrics};
+pub use neighbours::{
+    Neighbours, UpdatePolicy, VerticalPodAutoscaler, VerticalPodAutoscalerSpec, VerticalTarget,
+};
 pub use objects::Objects;
 pub use pod::{Barred, Container, FIELD_MANAGER, Obstacle, Owner, Pod, Resize};
 pub use qos::Qos;
+pub use quota::{Bounded, Quota, Scope};
 pub use snapshot::{Node, Snapshot};
+pub use waiting::{Terms, Waiting};
 pub use workload::{Template, TemplateContainer, Workload};
 pub use world::{Change, Changes, Guarded, World};

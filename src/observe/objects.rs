@@ -1,10 +1,13 @@
 //! Objects of the API as one snapshot, where they do not come from the watches.
 
-use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
+use k8s_openapi::api::{
+    apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, core::v1 as core,
+};
 use kube::ResourceExt;
 
 use super::{
-    NodeMetrics, Pod, PodMetrics, Snapshot, VirtualMachineInstance,
+    Neighbours, NodeMetrics, Pod, PodMetrics, Snapshot, VerticalPodAutoscaler,
+    VirtualMachineInstance,
     signals::{Freshness, PodSignals, Signals},
     snapshot::Node,
     workload::Workload,
@@ -32,6 +35,10 @@ pub struct Objects {
     pub jobs: Vec<batch::Job>,
     /// The ResourceQuotas.
     pub quotas: Vec<core::ResourceQuota>,
+    /// The HorizontalPodAutoscalers.
+    pub horizontal: Vec<autoscaling::HorizontalPodAutoscaler>,
+    /// The VerticalPodAutoscalers.
+    pub vertical: Vec<VerticalPodAutoscaler>,
     /// The LimitRanges.
     pub limit_ranges: Vec<core::LimitRange>,
     /// KubeVirt's VirtualMachineInstances.
@@ -60,6 +67,8 @@ impl From<Objects> for Snapshot {
                 .iter()
                 .filter_map(|vmi| Some((vmi.metadata.uid.clone()?, vmi.machine())))
                 .collect(),
+            quotas: Self::by_namespace(objects.quotas.iter()),
+            neighbours: Neighbours::read(objects.horizontal.iter(), objects.vertical.iter()),
             signals: signals(&objects.pod_metrics),
             pods: Self::in_order(objects.pods.iter().map(Pod::read).collect()),
             pools: Self::by_age(objects.pools),

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::{
+    api::core::v1 as core,
+    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta},
+};
 
 use super::{
-    Qos,
+    Qos, Waiting,
     amount::{amount, limit},
 };
 use crate::share::{self, Held, Holding, InitContainer, PerResource, Play, Resource};
@@ -51,12 +54,22 @@ pub struct Pod {
     pub overhead: PerResource<u64>,
     /// Every init container has a limit of the resource.
     pub init_limited: PerResource<bool>,
+    /// It may run for so long only.
+    pub deadline: bool,
+    /// Its priority class.
+    pub priority_class: Option<String>,
+    /// The scheduler finds no room for it.
+    pub waits: Option<Box<Waiting>>,
     /// How far a resize of it has come.
     pub resize: Resize,
     /// A resize of ours changed its requests or limits, as its managed fields say.
     pub resized_by_us: PerResource<bool>,
     /// A resize of ours set limits, as its managed fields say.
     pub limited_by_us: PerResource<bool>,
+    /// Who else set its requests or limits last, by a resize that nobody has written over, as its managed fields say.
+    pub set_by: PerResource<Option<String>>,
+    /// The system depends on it.
+    pub critical: bool,
     /// Why no resize can ever be sent to it.
     pub obstacle: Option<Obstacle>,
     /// What its node could not carry out of late, and what is not tried now.
@@ -211,9 +224,22 @@ impl Pod {
             init_limited: PerResource::from_fn(|resource| {
                 init.iter().all(|container| limit(container, resource).is_some())
             }),
+            deadline: spec.is_some_and(|spec| spec.active_deadline_seconds.is_some()),
+            priority_class: spec.and_then(|spec| spec.priority_class_name.clone()),
+            waits: Waiting::read(pod).map(Box::new),
             resize: read_resize(pod),
             resized_by_us: set_by_us(meta, &["f:requests", "f:limits"]),
             limited_by_us: set_by_us(meta, &["f:limits"]),
+            set_by: PerResource::from_fn(|resource| {
+                let others = resizers(meta, resource).filter_map(|entry| {
+                    Some((entry.time.as_ref().map(|time| time.0), entry.manager.as_deref()?))
+                });
+                // These two carry out what others ask for.
+                let not = [FIELD_MANAGER, "kubelet", "kube-apiserver"];
+                let last = others.filter(|(_, manager)| !not.contains(manager)).max();
+                last.map(|(_, manager)| manager.to_owned())
+            }),
+            critical: spec.is_some_and(is_critical),
             obstacle: obstacle(pod),
             barred: PerResource::default(),
         }
@@ -307,6 +333,23 @@ fn set_by_us(meta: &ObjectMeta, fields: &[&str]) -> PerResource<bool> {
 
 fn phase(pod: &core::Pod) -> &str {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
+}
+
+/// The entries of those whose resizes set the resource somewhere in the pod.
+fn resizers(pod: &ObjectMeta, resource: Resource) -> impl Iterator<Item = &ManagedFieldsEntry> {
+    let field = format!("\"f:{resource}\"");
+    let entries = pod.managed_fields.iter().flatten();
+    entries.filter(move |entry| {
+        entry.subresource.as_deref() == Some("resize")
+            && entry.fields_v1.iter().any(|fields| fields.0.to_string().contains(&field))
+    })
+}
+
+/// Whether the kubelet and the scheduler evict others for it.
+fn is_critical(spec: &core::PodSpec) -> bool {
+    let named = ["system-node-critical", "system-cluster-critical"];
+    spec.priority_class_name.as_deref().is_some_and(|name| named.contains(&name))
+        || spec.priority.is_some_and(|priority| priority >= 2_000_000_000)
 }
 
 /// The virtual machine whose launcher a pod is.

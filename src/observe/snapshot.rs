@@ -8,8 +8,11 @@ use super::{
     amount::amount,
     kubevirt::Machine,
     limit_range::Limits,
+    neighbours::Neighbours,
     pod::{Owner, Pod},
+    quota::Quota,
     signals::Signals,
+    waiting::Terms,
     workload::{Template, Workload},
 };
 use crate::{
@@ -32,17 +35,27 @@ pub struct Snapshot {
     pub machines: BTreeMap<String, Machine>,
     /// What LimitRanges allow, by namespace.
     pub limits: BTreeMap<String, Limits>,
+    /// What ResourceQuotas allow, by namespace, each by name.
+    pub quotas: BTreeMap<String, Vec<Quota>>,
+    /// Who else has a say in what pods hold.
+    pub neighbours: Neighbours,
+    /// The resources of pods that are left to those who keep setting them, by the pods' UIDs.
+    pub contested: BTreeMap<String, PerResource<Option<String>>>,
+    /// Room that is made and left free on nodes, for pods that the scheduler finds none for.
+    pub wanted: BTreeMap<String, PerResource<u64>>,
     /// What is measured.
     pub signals: Signals,
 }
 
 /// What is read of a node.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Node {
     /// What its pods can be charged in all.
     pub allocatable: PerResource<u64>,
     /// It uses nearly all of that: 95 % or more.
     pub busy: PerResource<bool>,
+    /// Which pods it takes.
+    pub terms: Terms,
 }
 
 impl Node {
@@ -51,7 +64,11 @@ impl Node {
     pub fn read(node: &core::Node) -> Self {
         let quantities = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
         let allocatable = |resource| amount(quantities, resource).unwrap_or_default();
-        Self { allocatable: PerResource::from_fn(allocatable), ..Self::default() }
+        Self {
+            allocatable: PerResource::from_fn(allocatable),
+            terms: Terms::read(node),
+            ..Self::default()
+        }
     }
 
     /// Notes what it uses (nanocores of CPU, bytes of memory).
@@ -92,6 +109,35 @@ impl Snapshot {
         self.pods.binary_search_by(key).ok().map(|i| &self.pods[i])
     }
 
+    /// The quotas of each namespace, each by name.
+    #[must_use]
+    pub fn by_namespace<'q>(
+        quotas: impl Iterator<Item = &'q core::ResourceQuota>,
+    ) -> BTreeMap<String, Vec<Quota>> {
+        let mut all: BTreeMap<String, Vec<Quota>> = BTreeMap::new();
+        for quota in quotas {
+            let namespace = quota.metadata.namespace.clone().unwrap_or_default();
+            all.entry(namespace).or_default().extend(Quota::read(quota));
+        }
+        all.values_mut().for_each(|quotas| quotas.sort_by(|a, b| a.name.cmp(&b.name)));
+        all
+    }
+
+    /// The pods of a namespace.
+    #[must_use]
+    pub fn pods_of(&self, namespace: &str) -> &[Pod] {
+        let start = self.pods.partition_point(|pod| *pod.namespace < *namespace);
+        let count = self.pods[start..].partition_point(|pod| pod.namespace == namespace);
+        &self.pods[start..start + count]
+    }
+
+    /// The workloads of a namespace.
+    pub fn workloads_of(&self, namespace: &str) -> impl Iterator<Item = (&Owner, &Workload)> {
+        let first = Owner { namespace: namespace.to_owned(), ..Owner::default() };
+        let from = self.workloads.range(first..);
+        from.take_while(move |(owner, _)| owner.namespace == namespace)
+    }
+
     /// The template that the pod was made from, where its controller is known.
     #[must_use]
     pub fn template(&self, pod: &Pod) -> Option<&Template> {
@@ -102,6 +148,13 @@ impl Snapshot {
     #[must_use]
     pub fn machine(&self, pod: &Pod) -> Option<&Machine> {
         self.machines.get(pod.machine.as_ref()?)
+    }
+
+    /// The workloads that the pod belongs to: its controller, the controller of that, and so on.
+    pub fn workloads_above<'s>(&'s self, pod: &'s Pod) -> impl Iterator<Item = &'s Owner> {
+        let above = |owner: &&'s Owner| self.workloads.get(*owner)?.owner.as_ref();
+        // Nothing owns itself; if something did, that would be no reason to hang.
+        std::iter::successors(pod.owner.as_ref(), above).take(4)
     }
 
     /// Whether the pod belongs to the workload, directly or (as of a Deployment) through another.
@@ -124,11 +177,19 @@ impl Snapshot {
         }
     }
 
-    /// What is free on each node: allocatable less the charges of all pods on it, never below zero.
+    /// What is free on each node: allocatable less the charges of all pods on it and the room that others wait for,
+    /// never below zero.
     #[must_use]
     pub fn free(&self) -> BTreeMap<String, PerResource<u64>> {
         let mut free: BTreeMap<String, PerResource<u64>> =
             self.nodes.iter().map(|(name, node)| (name.clone(), node.allocatable)).collect();
+        for (node, wanted) in &self.wanted {
+            if let Some(room) = free.get_mut(node) {
+                for resource in Resource::ALL {
+                    room[resource] = room[resource].saturating_sub(wanted[resource]);
+                }
+            }
+        }
         for pod in &self.pods {
             if let Some(room) = pod.node.as_ref().and_then(|node| free.get_mut(node)) {
                 for resource in Resource::ALL {

@@ -8,7 +8,7 @@ use k8s_openapi::{
 };
 
 use super::{amount::amount, pod::Owner};
-use crate::share::{PerResource, Resource};
+use crate::share::{self, Held, Holding, InitContainer, PerResource, Resource};
 
 /// What is read of a ReplicaSet, StatefulSet, DaemonSet or Job.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +17,12 @@ pub struct Workload {
     pub owner: Option<Owner>,
     /// What its pods start with, by the name of the container.
     pub template: Template,
+    /// What one more pod of it would be charged.
+    pub charge: PerResource<u64>,
+    /// How many pods it is to have now.
+    pub pods: u64,
+    /// Why the API server took no more of its pods, where it says so.
+    pub refused: Option<String>,
 }
 
 /// What a pod template asks for, by the name of the container.
@@ -42,26 +48,58 @@ impl Workload {
     #[must_use]
     pub fn of_replica_set(set: &apps::ReplicaSet) -> (Owner, Self) {
         let template = set.spec.as_ref().and_then(|spec| spec.template.as_ref());
-        named("ReplicaSet", &set.metadata, template)
+        let (name, workload) = named("ReplicaSet", &set.metadata, template);
+        let conditions = set.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let mut failing =
+            conditions.filter(|it| it.type_ == "ReplicaFailure" && it.status == "True");
+        let refused = failing.next().and_then(|condition| condition.message.clone());
+        let pods = count(set.spec.as_ref().map(|spec| spec.replicas.unwrap_or(1)));
+        (name, Workload { pods, refused, ..workload })
     }
 
     /// Reads a StatefulSet.
     #[must_use]
     pub fn of_stateful_set(set: &apps::StatefulSet) -> (Owner, Self) {
-        named("StatefulSet", &set.metadata, set.spec.as_ref().map(|spec| &spec.template))
+        let spec = set.spec.as_ref();
+        let (name, workload) = named("StatefulSet", &set.metadata, spec.map(|it| &it.template));
+        let pods = count(spec.map(|spec| spec.replicas.unwrap_or(1)));
+        (name, Workload { pods, ..workload })
     }
 
     /// Reads a DaemonSet.
     #[must_use]
     pub fn of_daemon_set(set: &apps::DaemonSet) -> (Owner, Self) {
-        named("DaemonSet", &set.metadata, set.spec.as_ref().map(|spec| &spec.template))
+        let template = set.spec.as_ref().map(|spec| &spec.template);
+        let (name, workload) = named("DaemonSet", &set.metadata, template);
+        let pods = count(set.status.as_ref().map(|status| status.desired_number_scheduled));
+        (name, Workload { pods, ..workload })
     }
 
     /// Reads a Job.
     #[must_use]
     pub fn of_job(job: &batch::Job) -> (Owner, Self) {
-        named("Job", &job.metadata, job.spec.as_ref().map(|spec| &spec.template))
+        let spec = job.spec.as_ref();
+        let (name, workload) = named("Job", &job.metadata, spec.map(|spec| &spec.template));
+        (name, Workload { pods: spec.map_or(0, |spec| still_to_run(job, spec)), ..workload })
     }
+}
+
+/// How many pods a Job is to have at once, until it is done.
+fn still_to_run(job: &batch::Job, spec: &batch::JobSpec) -> u64 {
+    let status = job.status.as_ref();
+    let ends = ["Complete", "Failed", "Suspended", "FailureTarget", "SuccessCriteriaMet"];
+    let mut conditions = status.iter().flat_map(|status| status.conditions.iter().flatten());
+    if conditions.any(|it| it.status == "True" && ends.contains(&&*it.type_)) {
+        return 0;
+    }
+    let parallel = count(Some(spec.parallelism.unwrap_or(1)));
+    let succeeded = count(status.and_then(|status| status.succeeded));
+    let left = spec.completions.map(|all| count(Some(all)).saturating_sub(succeeded));
+    parallel.min(left.unwrap_or(u64::MAX))
+}
+
+fn count(count: Option<i32>) -> u64 {
+    count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default()
 }
 
 /// A workload with its name.
@@ -75,7 +113,34 @@ fn named(
         kind: kind.to_owned(),
         name: meta.name.clone().unwrap_or_default(),
     };
-    (name, Workload { owner: Owner::of(meta), template: read(template) })
+    let (owner, charge) = (Owner::of(meta), charge(template));
+    (name, Workload { owner, template: read(template), charge, ..Workload::default() })
+}
+
+/// What a pod of the template would be charged.
+fn charge(template: Option<&core::PodTemplateSpec>) -> PerResource<u64> {
+    let spec = template.and_then(|template| template.spec.as_ref());
+    PerResource::from_fn(|resource| {
+        let held = |container: &core::Container| {
+            let requested = read_container(container).request[resource];
+            Held { requested, admitted: requested }
+        };
+        let containers = spec.iter().flat_map(|spec| &spec.containers);
+        let init = spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+        let holding = Holding {
+            containers: containers
+                .map(|container| share::Container { held: held(container), play: None })
+                .collect(),
+            init: init
+                .map(|container| InitContainer {
+                    held: held(container),
+                    sidecar: container.restart_policy.as_deref() == Some("Always"),
+                })
+                .collect(),
+            overhead: 0,
+        };
+        holding.charge()
+    })
 }
 
 fn read(template: Option<&core::PodTemplateSpec>) -> Template {

@@ -8,7 +8,7 @@ use std::{
 
 use futures::{Stream, StreamExt, future, stream};
 use k8s_openapi::{
-    api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core},
+    api::{apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, core::v1 as core},
     jiff::Timestamp,
 };
 use kube::{
@@ -26,10 +26,13 @@ use tracing::warn;
 use super::{
     Clock,
     limit_range::Limits,
+    neighbours::{Neighbours, VerticalPodAutoscaler},
+    optional::{self, watch_where_served},
     pod::{Owner, Pod},
     signals::{self, Asked, Measured, MemberKey, Objective},
     snapshot::{Node, Snapshot},
     strip,
+    waiting::Waiting,
     workload::Workload,
 };
 use crate::api::{Member, WeightedShare};
@@ -48,6 +51,8 @@ pub enum Change {
     In(String),
     /// There is something new of what is measured.
     Measured,
+    /// A pod finds no room on any node.
+    Waiting,
 }
 
 /// The changes, as they come.
@@ -64,6 +69,9 @@ pub struct World {
     stateful_sets: Store<apps::StatefulSet>,
     daemon_sets: Store<apps::DaemonSet>,
     jobs: Store<batch::Job>,
+    quotas: Store<core::ResourceQuota>,
+    horizontal: Store<autoscaling::HorizontalPodAutoscaler>,
+    vertical: Store<VerticalPodAutoscaler>,
     limit_ranges: Store<core::LimitRange>,
     /// What the sources told.
     measured: Arc<Mutex<Measured>>,
@@ -78,13 +86,20 @@ impl World {
         let mut changes = Vec::new();
         let world = Self {
             pools: cache(watch(client), strip::metadata, &mut changes),
-            pods: cache(watch(client), strip::pod, &mut changes),
+            pods: cache_of(watch(client), strip::pod, of_pod, &mut changes),
             nodes: cache(watch(client), strip::node, &mut changes),
             deployments: cache(watch(client), strip::metadata, &mut changes),
             replica_sets: cache(watch(client), strip::replica_set, &mut changes),
             stateful_sets: cache(watch(client), strip::stateful_set, &mut changes),
             daemon_sets: cache(watch(client), strip::daemon_set, &mut changes),
             jobs: cache(watch(client), strip::job, &mut changes),
+            quotas: cache(watch(client), strip::quota, &mut changes),
+            horizontal: cache(watch(client), strip::horizontal, &mut changes),
+            vertical: cache(
+                watch_where_served(client, optional::POLL),
+                strip::metadata,
+                &mut changes,
+            ),
             limit_ranges: cache(watch(client), strip::metadata, &mut changes),
             measured: Arc::default(),
             written: Mutex::default(),
@@ -111,6 +126,9 @@ impl World {
         self.stateful_sets.wait_until_ready().await?;
         self.daemon_sets.wait_until_ready().await?;
         self.jobs.wait_until_ready().await?;
+        self.quotas.wait_until_ready().await?;
+        self.horizontal.wait_until_ready().await?;
+        self.vertical.wait_until_ready().await?;
         self.limit_ranges.wait_until_ready().await
     }
 
@@ -145,6 +163,11 @@ impl World {
             workloads: self.workloads(),
             nodes,
             limits,
+            neighbours: Neighbours::read(
+                self.horizontal.state().iter().map(Arc::as_ref),
+                self.vertical.state().iter().map(Arc::as_ref),
+            ),
+            quotas: Snapshot::by_namespace(self.quotas.state().iter().map(Arc::as_ref)),
             signals: measured.signals(now),
             ..Snapshot::default()
         }
@@ -214,10 +237,35 @@ where
     watcher(Api::<K>::all(client.clone()), watcher::Config::default().timeout(WATCH_SECONDS))
 }
 
+/// What changes with a pod: one without a node may wait for room that any pool could make.
+fn of_pod(pod: &core::Pod) -> Option<Change> {
+    match Waiting::read(pod) {
+        Some(_) => Some(Change::Waiting),
+        None => of_namespace(pod),
+    }
+}
+
+fn of_namespace<K: KubeResource>(object: &K) -> Option<Change> {
+    object.meta().namespace.clone().map(Change::In)
+}
+
 /// Keeps what `events` tell in a store, less what `strip` removes, and adds their namespaces to the changes.
 fn cache<K>(
     events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
     strip: fn(&mut K),
+    changes: &mut Vec<Changes>,
+) -> Store<K>
+where
+    K: KubeResource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+{
+    cache_of(events, strip, of_namespace, changes)
+}
+
+/// Keeps what `events` tell in a store, less what `strip` removes, and adds to the changes what `change` makes of them.
+fn cache_of<K>(
+    events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
+    strip: fn(&mut K),
+    change: fn(&K) -> Option<Change>,
     changes: &mut Vec<Changes>,
 ) -> Store<K>
 where
@@ -229,9 +277,9 @@ where
         .default_backoff()
         .reflect(writer)
         .touched_objects()
-        .filter_map(|touched| {
+        .filter_map(move |touched| {
             future::ready(match touched {
-                Ok(object) => object.meta().namespace.clone().map(Change::In),
+                Ok(object) => change(&object),
                 Err(error) => {
                     warn!(kind = %K::kind(&()), %error, "the watch broke and is taken up again");
                     None

@@ -22,7 +22,7 @@ pub use division::{
     divide,
 };
 pub use fill::{Claim, Filling, fill};
-pub use ledger::{Standing, steps};
+pub use ledger::{Common, Standing, steps};
 pub use peak::Peak;
 pub use play::{LimitRule, Play};
 pub use pod::{Container, Held, Holding, InitContainer};

@@ -6,7 +6,7 @@ use std::{future::Future, time::Duration};
 
 use anyhow::{Result, ensure};
 use e2e::{Cluster, cpu_time, image, kubectl, operator};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, ListParams},
@@ -16,7 +16,11 @@ use tokio::{
     sync::OnceCell,
     time::{Instant, sleep},
 };
-use weightedshare::api::{MemberStatus, WeightedShare, WeightedShareStatus};
+use weightedshare::{
+    api::{MemberStatus, WeightedShare, WeightedShareStatus},
+    observe,
+    share::Resource,
+};
 
 pub const MINUTE: Duration = Duration::from_secs(60);
 
@@ -126,6 +130,23 @@ impl Bench {
             Ok(pods)
         })
         .await
+    }
+
+    /// The CPU that the first node has beside the pods of other namespaces, in millicores, once none of them is ending.
+    pub async fn room(&self) -> Result<u64> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let node = nodes.list(&ListParams::default()).await?.items.remove(0);
+        let allocatable = observe::Node::read(&node).allocatable[Resource::Cpu];
+        let all: Api<Pod> = Api::all(self.client.clone());
+        let others = eventually(MINUTE, || async {
+            let pods = all.list(&ListParams::default()).await?.items;
+            let read: Vec<observe::Pod> = pods.iter().map(observe::Pod::read).collect();
+            let other = |pod: &&observe::Pod| pod.namespace != self.namespace && !pod.finished;
+            ensure!(!read.iter().filter(other).any(|pod| pod.terminating), "other pods are ending");
+            Ok(read.iter().filter(other).map(|pod| pod.charge(Resource::Cpu)).sum::<u64>())
+        })
+        .await?;
+        Ok(allocatable - others)
     }
 
     /// Deletes the namespace with all that is in it, without waiting.

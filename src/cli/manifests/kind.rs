@@ -13,6 +13,8 @@ pub(super) struct Kind {
     pub(super) name: &'static str,
     group: &'static str,
     version: &'static str,
+    /// An older version that is read in the same way.
+    older: Option<&'static str>,
     pub(super) namespaced: bool,
     amounts: Amounts,
     read: fn(Value) -> Result<Object, Wrong>,
@@ -22,7 +24,7 @@ pub(super) struct Kind {
 const OURS: &str = "weightedshare.dev";
 
 /// All kinds that are read. What is cluster-wide has no namespace, whatever is written.
-static KINDS: [Kind; 13] = [
+static KINDS: [Kind; 15] = [
     Kind::new("WeightedShare", OURS, "v1alpha1", pool::read),
     Kind::new("Pod", "", "v1", |value| boxed("Pod", value, Object::Pod)).amounts(&[
         "spec.containers[].resources.requests",
@@ -55,6 +57,14 @@ static KINDS: [Kind; 13] = [
     Kind::new("Job", "batch", "v1", |value| boxed("Job", value, Object::Job)).amounts(TEMPLATE),
     Kind::new("ResourceQuota", "", "v1", |value| boxed("ResourceQuota", value, Object::Quota))
         .amounts(&["spec.hard", "status.hard", "status.used"]),
+    Kind::new("HorizontalPodAutoscaler", "autoscaling", "v2", |value| {
+        boxed("HorizontalPodAutoscaler", value, Object::Horizontal)
+    })
+    // It follows the utilization of the CPU, as one of v2 without metrics does.
+    .or_older("autoscaling/v1"),
+    Kind::new("VerticalPodAutoscaler", "autoscaling.k8s.io", "v1", |value| {
+        boxed("VerticalPodAutoscaler", value, Object::Vertical)
+    }),
     Kind::new("LimitRange", "", "v1", |value| boxed("LimitRange", value, Object::LimitRange))
         .amounts(&[
             "spec.limits[].default",
@@ -104,11 +114,16 @@ impl Kind {
         version: &'static str,
         read: fn(Value) -> Result<Object, Wrong>,
     ) -> Self {
-        Self { name, group, version, namespaced: true, amounts: &[], read }
+        Self { name, group, version, older: None, namespaced: true, amounts: &[], read }
     }
 
     const fn cluster_wide(mut self) -> Self {
         self.namespaced = false;
+        self
+    }
+
+    const fn or_older(mut self, api_version: &'static str) -> Self {
+        self.older = Some(api_version);
         self
     }
 
@@ -138,7 +153,7 @@ impl Kind {
             return if group == OURS { Err(unknown) } else { Ok(None) };
         };
         let expected = kind.api_version();
-        if api_version == expected {
+        if api_version == expected || kind.older == Some(api_version) {
             Ok(Some(kind))
         } else if kind.group != OURS && kind.group != group && group.contains('.') {
             // Somebody else's kind of the same name, such as the Job of another scheduler.

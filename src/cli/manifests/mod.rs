@@ -97,6 +97,8 @@ impl Manifests {
             Object::DaemonSet(set) => objects.daemon_sets.push(*set),
             Object::Job(job) => objects.jobs.push(*job),
             Object::Quota(quota) => objects.quotas.push(*quota),
+            Object::Horizontal(scaler) => objects.horizontal.push(*scaler),
+            Object::Vertical(scaler) => objects.vertical.push(*scaler),
             Object::LimitRange(range) => objects.limit_ranges.push(*range),
             Object::Vmi(vmi) => objects.vmis.push(*vmi),
             Object::PodMetrics(metrics) => objects.pod_metrics.push(*metrics),

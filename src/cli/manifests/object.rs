@@ -1,6 +1,8 @@
 //! From a document to the objects in it: lists are taken apart, and each object is found out.
 
-use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
+use k8s_openapi::api::{
+    apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, core::v1 as core,
+};
 use serde_json::{Map, Value};
 
 use super::{
@@ -10,7 +12,7 @@ use super::{
 };
 use crate::{
     api::WeightedShare,
-    observe::{NodeMetrics, PodMetrics, VirtualMachineInstance},
+    observe::{NodeMetrics, PodMetrics, VerticalPodAutoscaler, VirtualMachineInstance},
 };
 
 /// An object, and where it stands.
@@ -35,6 +37,8 @@ pub enum Object {
     DaemonSet(Box<apps::DaemonSet>),
     Job(Box<batch::Job>),
     Quota(Box<core::ResourceQuota>),
+    Horizontal(Box<autoscaling::HorizontalPodAutoscaler>),
+    Vertical(Box<VerticalPodAutoscaler>),
     LimitRange(Box<core::LimitRange>),
     Vmi(Box<VirtualMachineInstance>),
     PodMetrics(Box<PodMetrics>),

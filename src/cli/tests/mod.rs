@@ -229,3 +229,44 @@ fn the_class_of_a_pod_that_no_api_server_has_seen_is_worked_out() {
     assert_eq!(qos(json!({"limits": {"cpu": "1"}})), Qos::Burstable);
     assert_eq!(qos(json!({"requests": {"cpu": "0"}})), Qos::BestEffort);
 }
+
+#[test]
+fn quotas_and_autoscalers_count_in_files_too() {
+    let spec = json!({"capacity": {"cpu": "1"}, "members": [{"name": "web", "selector": {}}]});
+    let set = json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet",
+        "metadata": {"name": "web", "namespace": "shop"}, "spec": {"template": {}},
+    });
+    let owned = || {
+        let mut pod = pod("web-0", &json!({"requests": {"cpu": "50m"}}));
+        pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web", "uid": "1", "controller": true}]);
+        pod
+    };
+    let with = |kind: Value| one_member(&spec, &[set.clone(), owned(), kind]);
+    let of = |api_version: &str, kind: &str, spec: Value| {
+        json!({
+            "apiVersion": api_version, "kind": kind,
+            "metadata": {"name": "theirs", "namespace": "shop"}, "spec": spec,
+        })
+    };
+    let quota = with(of("v1", "ResourceQuota", json!({"hard": {"requests.cpu": "300m"}})));
+    assert_eq!(Plan::of(&quota).pools[0].members[0].amounts.cpu.unwrap().share, 300);
+    let text = explain(&quota, "shop", "web-0").unwrap();
+    assert!(text.contains("but ResourceQuota theirs leaves it 300m"), "{text}");
+
+    let reason = |kind: Value| Plan::of(&with(kind)).pools[0].members[0].reason;
+    let target = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web"});
+    let horizontal = json!({"maxReplicas": 2, "scaleTargetRef": target});
+    for version in ["autoscaling/v1", "autoscaling/v2"] {
+        let scaler = of(version, "HorizontalPodAutoscaler", horizontal.clone());
+        assert_eq!(reason(scaler), "HorizontalPodAutoscaler");
+    }
+    let vertical =
+        of("autoscaling.k8s.io/v1", "VerticalPodAutoscaler", json!({"targetRef": target}));
+    assert_eq!(reason(vertical.clone()), "VerticalPodAutoscaler");
+    let text = explain(&with(vertical), "shop", "web-0").unwrap();
+    assert!(
+        text.contains("It is left alone, and the pool has that much less to divide: Vertical"),
+        "{text}"
+    );
+}

@@ -3,11 +3,14 @@
 mod calming;
 mod dividing;
 mod moving;
+mod neighbours;
+mod quotas;
 mod reporting;
 mod setting_back;
 mod simulation;
 mod updating;
 mod using;
+mod waiting;
 
 use std::{collections::BTreeMap, slice::from_ref};
 
@@ -87,7 +90,11 @@ fn snapshot(pools: &[WeightedShare], pods: &[Pod], free: u64) -> Snapshot {
         request: PerResource { cpu: 50, memory: 0 },
         ..TemplateContainer::default()
     };
-    let workload = Workload { owner: None, template: [("main".to_owned(), template)].into() };
+    let workload = Workload {
+        template: [("main".to_owned(), template)].into(),
+        charge: template.request,
+        ..Workload::default()
+    };
     let charged: u64 = pods.iter().map(|pod| pod.charge(Resource::Cpu)).sum();
     let allocatable = PerResource { cpu: free + charged, memory: 0 };
     Snapshot {

@@ -83,6 +83,8 @@ pub struct Node {
     pub allocatable: Option<u64>,
     /// What pods are charged there that are not divided.
     pub others: u64,
+    /// Room that is to be free there for pods that are to come.
+    pub wanted: u64,
 }
 
 /// How one pool was divided.
@@ -174,6 +176,18 @@ pub fn divide(pools: &[Pool], nodes: &[Node]) -> Vec<Division> {
 }
 
 impl Pool {
+    /// What its members are to have at least, together: their minima, and the floors of their pods.
+    #[must_use]
+    pub fn least(&self) -> u64 {
+        let of = |(member, pods): (&MemberClaim, Range<usize>)| {
+            let floors = self.pods[pods.clone()].iter().map(|pod| pod.floor);
+            let floors = floors.fold(0, u64::saturating_add);
+            let min = if pods.is_empty() { 0 } else { member.min };
+            min.min(member.max.unwrap_or(u64::MAX)).max(floors)
+        };
+        self.runs().map(of).fold(0, u64::saturating_add)
+    }
+
     /// Each member with the places of its pods.
     fn runs(&self) -> impl Iterator<Item = (&MemberClaim, Range<usize>)> {
         let mut end = 0;

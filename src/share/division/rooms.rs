@@ -40,10 +40,15 @@ struct Stake {
 }
 
 impl Node {
-    /// What it can hold for the pods of all pools, less what a pool leaves free there.
+    /// What it can hold for the pods of all pools, less what a pool leaves free there: pods to come may have that.
     fn room(&self, reserve: u8) -> Option<u64> {
-        let kept = 100 - reserve.min(100);
-        Some(percent(kept, self.allocatable?).saturating_sub(self.others))
+        let kept = percent(100 - reserve.min(100), self.allocatable?).saturating_sub(self.others);
+        Some(kept.min(self.all()?))
+    }
+
+    /// What it can hold for the pods of all pools, whatever a pool leaves free.
+    fn all(&self) -> Option<u64> {
+        Some(self.allocatable?.saturating_sub(self.others).saturating_sub(self.wanted))
     }
 }
 
@@ -52,7 +57,8 @@ impl Rooms {
     ///
     /// Where all that is owned on a node fits there, a pool may rise into what the others leave; where it does not,
     /// the node's room is split in proportion to what the pools own there, and no room is promised twice. A node on
-    /// which pods are charged more than fits is left as it is: they neither grow there nor have to shrink.
+    /// which pods are charged more than fits is left as it is: they neither grow there nor have to shrink, but for pods
+    /// that wait for room.
     pub fn fit(
         &mut self,
         filling: &mut Filling,
@@ -138,14 +144,16 @@ impl Rooms {
             let Some(mine) = there.iter().find(|stake| stake.pool == k) else { continue };
             let node = mine.node as usize;
             let Some(whole) = nodes[node].room(pool.node_reserve) else { continue };
+            let charged = there.iter().fold(0, |sum: u64, it| sum.saturating_add(it.charge));
+            let all = nodes[node].all().unwrap_or(whole);
+            let over = charged > whole;
             let room = if self.loads[node] <= whole {
                 let others = there.iter().filter(|stake| stake.pool != k);
                 whole.saturating_sub(others.map(|stake| stake.fair).fold(0, u64::saturating_add))
-            } else if there.iter().map(|stake| u128::from(stake.charge)).sum::<u128>()
-                > whole.into()
-            {
+            } else if over && (nodes[node].wanted == 0 || charged <= all) {
                 mine.charge
             } else {
+                let whole = if over { all } else { whole };
                 self.claims.clear();
                 self.claims.extend(there.iter().map(|stake| Claim {
                     weight: stake.wanted,

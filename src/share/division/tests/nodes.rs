@@ -3,7 +3,7 @@
 use super::{super::super::testing::cases, *};
 
 fn node(allocatable: u64, others: u64) -> Node {
-    Node { allocatable: Some(allocatable), others }
+    Node { allocatable: Some(allocatable), others, ..Node::default() }
 }
 
 /// The fair shares of the pods of each pool.
@@ -89,7 +89,7 @@ fn on_a_node_that_is_over_nobody_grows_or_has_to_shrink() {
 /// Pools with rooms, of which some are short.
 fn on_nodes() -> impl Strategy<Value = (Vec<Pool>, Vec<Node>)> {
     let node = (prop::option::weighted(0.9, 0..6000u64), 0..500u64)
-        .prop_map(|(allocatable, others)| Node { allocatable, others });
+        .prop_map(|(allocatable, others)| Node { allocatable, others, ..Node::default() });
     let reserve = prop_oneof![Just(0u8), Just(10)];
     let pools =
         (prop::collection::vec(viable(), 1..4), reserve).prop_map(|(mut pools, reserve)| {
@@ -172,4 +172,35 @@ proptest! {
             prop_assert!(near(before.fair, after.fair, more + 2), "{before:?} {after:?}");
         }
     }
+}
+
+#[test]
+fn a_node_that_is_over_gives_way_to_pods_that_wait_and_to_nothing_else() {
+    let pool = |charges: [u64; 2]| Pool {
+        capacity: 1000,
+        node_reserve: 10,
+        members: vec![MemberClaim { weight: 1, pods: 1, ..MemberClaim::default() }; 2],
+        pods: charges
+            .map(|charge| PodClaim {
+                weight: 1,
+                floor: 10,
+                node: Some(0),
+                charge,
+                ..PodClaim::default()
+            })
+            .into(),
+        ..Pool::default()
+    };
+    let shares = |charges, wanted| -> Vec<u64> {
+        let node = Node { allocatable: Some(1000), others: 100, wanted };
+        super::super::divide(&[pool(charges)], &[node])[0].pods.iter().map(|pod| pod.fair).collect()
+    };
+    // It holds 800 for the pool, but 900 are charged.
+    assert_eq!(shares([500, 400], 0), [450, 450]);
+    assert_eq!(shares([500, 400], 300), [300, 300]);
+    // The room is there: nobody has to give more, nobody may grow.
+    assert_eq!(shares([300, 300], 300), [300, 300]);
+    // What is left free for such pods is theirs.
+    assert_eq!(shares([400, 400], 50), [400, 400]);
+    assert_eq!(shares([400, 400], 150), [375, 375]);
 }
