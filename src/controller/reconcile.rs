@@ -141,8 +141,10 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     context.settled(pool);
     let outdated = outcome.refused.iter().any(|it| it.kind == RefusalKind::Outdated);
     let pods = weighed.members.iter().flat_map(|member| &member.pods).copied();
+    let in_motion = [&divided.cpu, &divided.memory].into_iter().flatten().any(|it| it.frees_room);
     let wait = match context.setbacks().next(pods) {
         _ if outdated => SOON,
+        Some(_) if in_motion => WAITING,
         Some(retry) => WAITING.max(until(retry, now)).min(SETTLED),
         None if !ready => WAITING,
         None if crowded || !snapshot.wanted.is_empty() => CROWDED,
