@@ -10,7 +10,8 @@ use crate::{
     api::{Strategy, Surplus, WeightPer},
     observe::{Pod, Snapshot},
     share::{
-        Demand, Division, Idle, MemberClaim, PerResource, PodClaim, Pool, Resource, Sample, Verdict,
+        Demand, Divider, Division, Idle, MemberClaim, Newcomer, PerResource, PodClaim, Pool,
+        Resource, Sample, Verdict,
     },
 };
 
@@ -92,14 +93,10 @@ impl<'w, 'a> Draft<'w, 'a> {
     }
 
     fn claim(&self, member: &WeighedMember, pod: &PodShare, nodes: &Nodes) -> PodClaim {
-        let limits = self.snapshot.limits.get(&pod.pod.namespace).copied().unwrap_or_default();
-        let range = limits.pod[self.resource];
-        let cap = pod.holding.most().into_iter().chain(range.max).min();
-        let min = member.spec.min_per_pod.get(self.resource);
-        let floor = min.unwrap_or(MIN_PER_POD[self.resource]).max(range.min);
+        let (floor, cap) = self.bounds(member, pod.holding.most());
         PodClaim {
             weight: self.beside_siblings(member, pod.pod),
-            floor: floor.min(cap.unwrap_or(u64::MAX)).max(pod.holding.fixed()),
+            floor: floor.max(pod.holding.fixed()),
             cap,
             node: nodes.place(pod.pod),
             demand: demand(
@@ -111,6 +108,40 @@ impl<'w, 'a> Draft<'w, 'a> {
             ),
             charge: pod.holding.charge(),
         }
+    }
+
+    /// The least and the most that a pod of a member is given, where it can take `most`.
+    fn bounds(&self, member: &WeighedMember, most: Option<u64>) -> (u64, Option<u64>) {
+        let namespace = self.weighed.pool.metadata.namespace.as_deref().unwrap_or_default();
+        let limits = self.snapshot.limits.get(namespace).copied().unwrap_or_default();
+        let range = limits.pod[self.resource];
+        let cap = most.into_iter().chain(range.max).min();
+        let min = member.spec.min_per_pod.get(self.resource);
+        let floor = min.unwrap_or(MIN_PER_POD[self.resource]).max(range.min);
+        (floor.min(cap.unwrap_or(u64::MAX)), cap)
+    }
+
+    /// What one more pod of each member would own, in the order of the spec. None: the pool is too small for it.
+    ///
+    /// Nobody knows yet how many virtual CPUs it has: as many as the least of its siblings.
+    #[must_use]
+    pub fn one_more(&self, pool: &Pool, divider: &mut Divider) -> Vec<Option<u64>> {
+        let mut owned = vec![None; self.order.len()];
+        for (place, &i) in self.order.iter().enumerate() {
+            let member = &self.weighed.members[i];
+            let siblings = movable(&self.members[i]);
+            let beside = siblings.map(|pod| self.beside_siblings(member, pod.pod)).min().unwrap_or(1);
+            let times = match member.spec.weight_per {
+                WeightPer::Member => 0,
+                WeightPer::Replica | WeightPer::Vcpu => beside,
+            };
+            let brings = u64::from(member.weight).saturating_mul(times);
+            let (floor, cap) = self.bounds(member, None);
+            let pod = PodClaim { weight: beside, floor, cap, ..PodClaim::default() };
+            let weight = pool.members[place].weight.saturating_add(brings);
+            owned[i] = divider.one_more(pool, &Newcomer { member: place, weight, pod });
+        }
+        owned
     }
 
     /// How much is lent of what lies idle, in percent: who sees late that an owner is back lends less.
