@@ -1,5 +1,6 @@
 //! The loop: observe -> weigh -> divide -> actuate -> report.
 
+mod admission;
 mod calm;
 mod claim;
 mod container_limits;

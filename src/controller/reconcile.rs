@@ -14,7 +14,7 @@ use serde_json::json;
 use tracing::{info, warn};
 
 use super::{
-    Context, Error, Memories, calm,
+    Context, Error, Memories, admission, calm,
     divide::divide,
     events::{self, Notice},
     moves,
@@ -109,7 +109,9 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
         actuate(&context, pool, &snapshot, returned, now).await;
     }
 
-    let status = report::status(weighed, divided, &outcome, &snapshot.signals, decided, Time(now));
+    let mut status =
+        report::status(weighed, divided, &outcome, &snapshot.signals, decided, Time(now));
+    status.new_pods = admission::new_pods(&snapshot, weighed, decided);
     if pool.status.as_ref() != Some(&status) {
         let notices = events::notices(pool.status.as_ref(), &status, weighed, &outcome);
         let patch = json!({

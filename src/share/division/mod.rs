@@ -76,6 +76,17 @@ pub struct PodClaim {
     pub charge: u64,
 }
 
+/// A pod that a member could get.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Newcomer {
+    /// The place of its member.
+    pub member: usize,
+    /// The weight that the member has beside the others once it is there.
+    pub weight: u64,
+    /// The pod: the last of its member's by name.
+    pub pod: PodClaim,
+}
+
 /// A node as the division sees it, in units of the resource.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Node {
@@ -167,6 +178,14 @@ impl Divider {
     }
 }
 
+impl Divider {
+    /// What one more pod would own, as far as nodes set no limit: its node is not known yet. None: not even the floors
+    /// of all pods would fit then.
+    pub fn one_more(&mut self, pool: &Pool, newcomer: &Newcomer) -> Option<u64> {
+        self.fair.one_more(&mut self.filling, pool, newcomer)
+    }
+}
+
 /// Divides pools, for one time only.
 #[must_use]
 pub fn divide(pools: &[Pool], nodes: &[Node]) -> Vec<Division> {
@@ -203,6 +222,11 @@ impl PodClaim {
     /// The most that it can take of a pool of `capacity`.
     fn most(&self, capacity: u64) -> u64 {
         self.cap.unwrap_or(capacity).max(self.floor)
+    }
+
+    /// What it claims of its member's share, in a pool of `capacity`.
+    fn claim(&self, capacity: u64) -> Claim {
+        Claim { weight: self.weight, lo: self.floor, hi: self.most(capacity) }
     }
 }
 

@@ -1,3 +1,4 @@
+mod newcomers;
 mod nodes;
 mod oracle;
 mod properties;
