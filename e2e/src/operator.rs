@@ -40,6 +40,23 @@ pub async fn install(cluster: &Cluster) -> Result<()> {
     helm("weighted-share", &chart, &arguments).await
 }
 
+/// Takes the operator away, as a user does after the pools: the CRD stays, by the chart's policy. On a cluster that is
+/// not ours it stays.
+///
+/// # Errors
+/// When helm fails.
+pub async fn uninstall(cluster: &Cluster) -> Result<()> {
+    if cluster.run_dir().is_none() {
+        return Ok(());
+    }
+    for release in ["weighted-share", "weighted-share-crds"] {
+        let arguments =
+            ["uninstall", release, "--namespace", NAMESPACE, "--wait", "--ignore-not-found"];
+        kubectl::run("helm", &arguments, "").await?;
+    }
+    Ok(())
+}
+
 /// A controller that runs as a process beside a cluster that is not ours, where no operator is installed.
 #[derive(Debug)]
 pub struct Beside {
