@@ -57,7 +57,10 @@ fn divide_all<'a>(
     let movable: Vec<Vec<&Pod>> = drafts.iter().map(|draft| draft.movable().collect()).collect();
     let bounds = quotas::bound(snapshot, weighed, resource, &movable, &mut pools);
     // What moves, or is about to be gone, is in nobody's way.
-    let leaving = weighed.iter().flat_map(|pool| &pool.leaving);
+    let leaving = weighed.iter().flat_map(|pool| &pool.leaving).filter(|pod| {
+        // But in that of pods that wait for room there.
+        pod.node.as_ref().is_none_or(|node| !snapshot.wanted.contains_key(node))
+    });
     let rooms =
         nodes.rooms(snapshot, resource, movable.into_iter().flatten().chain(leaving.copied()));
     let mut divisions = Vec::new();

@@ -129,10 +129,14 @@ pub fn bound<'a>(
                 let more = u64::saturating_add(wanted, charge);
                 if more <= whole.saturating_sub(least_of_all) { more } else { wanted }
             });
+            // What is about to be gone is in the way of those all the same.
+            let leaving = within.iter().flat_map(|&k| &weighed[k].leaving);
+            let leaving = sum(leaving.filter(|it| quota.counts(it)).map(|it| it.charge(resource)));
+            let given = if wanted > 0 { wanted.saturating_add(leaving) } else { 0 };
             let total = whole
                 .saturating_sub(largest)
                 .max(whole.min(begun))
-                .min(whole.saturating_sub(wanted))
+                .min(whole.saturating_sub(given))
                 .max(least_of_all);
             let claims: Vec<Claim> = within
                 .iter()

@@ -78,9 +78,10 @@ where
                 info!(kind = %K::kind(&()), "the cluster has this kind: it is watched");
                 self.events = Some(watcher(self.api.clone(), watcher::Config::default()).boxed());
             }
-            Err(kube::Error::Api(status)) if status.code == 404 => {
+            // Who may not look does without, too.
+            Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => {
                 if first {
-                    self.none("is not there");
+                    self.none(if status.code == 404 { "is not there" } else { "may not be seen" });
                 }
             }
             Err(error) => {

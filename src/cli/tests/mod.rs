@@ -235,7 +235,8 @@ fn quotas_and_autoscalers_count_in_files_too() {
     let spec = json!({"capacity": {"cpu": "1"}, "members": [{"name": "web", "selector": {}}]});
     let set = json!({
         "apiVersion": "apps/v1", "kind": "StatefulSet",
-        "metadata": {"name": "web", "namespace": "shop"}, "spec": {"template": {}},
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"template": {"spec": {"containers": [{"name": "main"}]}}},
     });
     let owned = || {
         let mut pod = pod("web-0", &json!({"requests": {"cpu": "50m"}}));

@@ -152,6 +152,10 @@ fn a_pod_that_a_full_quota_refuses_gets_room() {
     let (owner, workload) = web("ReplicaSet", 100, Some(message("requests.cpu")));
     two.workloads.insert(Owner { name: "api".into(), ..owner }, workload);
     assert_eq!(shares(&two), [150, 450]);
+    // What is about to be gone is in its way.
+    let mut slow = with(web("ReplicaSet", 300, Some(message("cpu"))), 1000);
+    slow.pods.push(Pod { terminating: true, ..pod("a-0", "a", 100) });
+    assert_eq!(shares(&slow), [150, 450]);
     // It needs something else, or never fits.
     let other = with(web("ReplicaSet", 300, Some(message("requests.memory"))), 1000);
     assert_eq!(shares(&other), [238, 712]);

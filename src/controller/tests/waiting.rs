@@ -64,6 +64,13 @@ fn the_pool_gives_back_what_a_waiting_pod_needs_for_five_minutes() {
         assert_eq!(room(&mut waits, &mut given, second), []);
         assert_eq!(resizes(&given), [("a".to_owned(), 175, 250), ("b".to_owned(), 525, 750)]);
     }
+    // What is about to be gone is in its way, too.
+    let mut slow = full([150, 450], 0, waiting("slow", 300));
+    slow.pods.push(Pod { terminating: true, ..pod("a-0", "a", 400) });
+    slow.nodes.get_mut("n1").unwrap().allocatable.cpu += 400;
+    slow.pods = Snapshot::in_order(slow.pods);
+    assert_eq!(room(&mut Waits::default(), &mut slow, 0), on("n1", 300));
+    assert_eq!(resizes(&slow), [("a".to_owned(), 150, 75), ("b".to_owned(), 450, 225)]);
     // Another one is another matter.
     let mut other = full([250, 750], 0, waiting("other", 100));
     assert_eq!(room(&mut waits, &mut other, 100_000), on("n1", 100));
