@@ -90,7 +90,7 @@ pub async fn run(
         changes.flat_map(move |change| {
             let concerned = pools.state_filter(|pool| match &change {
                 Change::In(namespace) => pool.namespace().as_ref() == Some(namespace),
-                Change::Measured => true,
+                Change::Measured | Change::Listed => true,
             });
             stream::iter(concerned).map(|pool| {
                 Ok::<ReconcileRequest<_>, Infallible>(ObjectRef::from_obj(&*pool).into())
