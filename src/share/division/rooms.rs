@@ -36,7 +36,7 @@ struct Stake {
     /// What they own there: as much, until the pool was fitted.
     fair: u64,
     floor: u64,
-    charge: u64,
+    requested: u64,
 }
 
 impl Node {
@@ -52,7 +52,7 @@ impl Rooms {
     ///
     /// Where all that is owned on a node fits there, a pool may rise into what the others leave; where it does not,
     /// the node's room is split in proportion to what the pools own there, and no room is promised twice. A node on
-    /// which pods are charged more than fits is left as it is: they neither grow there nor have to shrink.
+    /// which pods ask for more than fits is left as it is: they neither grow there nor have to shrink.
     pub fn fit(
         &mut self,
         filling: &mut Filling,
@@ -111,7 +111,7 @@ impl Rooms {
                         wanted: 0,
                         fair: 0,
                         floor: 0,
-                        charge: 0,
+                        requested: 0,
                     });
                     self.visits.push(node);
                     *place = self.stakes.len() as u32;
@@ -119,7 +119,7 @@ impl Rooms {
                 let stake = &mut self.stakes[*place as usize - 1];
                 stake.wanted = stake.wanted.saturating_add(share.fair);
                 stake.floor = stake.floor.saturating_add(pod.floor);
-                stake.charge = stake.charge.saturating_add(pod.charge);
+                stake.requested = stake.requested.saturating_add(pod.requested);
                 stake.fair = stake.wanted;
             }
             self.ends.push(self.visits.len());
@@ -141,10 +141,10 @@ impl Rooms {
             let room = if self.loads[node] <= whole {
                 let others = there.iter().filter(|stake| stake.pool != k);
                 whole.saturating_sub(others.map(|stake| stake.fair).fold(0, u64::saturating_add))
-            } else if there.iter().map(|stake| u128::from(stake.charge)).sum::<u128>()
+            } else if there.iter().map(|stake| u128::from(stake.requested)).sum::<u128>()
                 > whole.into()
             {
-                mine.charge
+                mine.requested
             } else {
                 self.claims.clear();
                 self.claims.extend(there.iter().map(|stake| Claim {
