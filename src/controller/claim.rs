@@ -129,7 +129,7 @@ impl<'w, 'a> Draft<'w, 'a> {
                 self.resource,
                 self.weighed.pool.spec.sharing.headroom_percent,
             ),
-            charge: pod.holding.charge(),
+            requested: pod.holding.requested(),
         }
     }
 

@@ -119,7 +119,7 @@ pub async fn run(
         changes.flat_map(move |change| {
             let concerned = pools.state_filter(|pool| match &change {
                 Change::In(namespace) => pool.namespace().as_ref() == Some(namespace),
-                Change::Measured | Change::Waiting => true,
+                Change::Measured | Change::Waiting | Change::Listed => true,
             });
             stream::iter(concerned).map(|pool| {
                 Ok::<ReconcileRequest<_>, Infallible>(ObjectRef::from_obj(&*pool).into())

@@ -18,6 +18,7 @@ use kube::{
         WatchStreamExt, reflector,
         reflector::{Store, store::WriterDropped},
         watcher,
+        watcher::Event,
     },
 };
 use serde::de::DeserializeOwned;
@@ -53,6 +54,8 @@ pub enum Change {
     Measured,
     /// A pod finds no room on any node.
     Waiting,
+    /// All objects of a kind were listed, at the start or after a watch lost its place: some may be gone.
+    Listed,
 }
 
 /// The changes, as they come.
@@ -228,9 +231,7 @@ fn objectives(pool: &Guarded) -> Vec<Objective> {
     pool.spec.members.iter().filter_map(of).collect()
 }
 
-fn watch<K>(
-    client: &Client,
-) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static
+fn watch<K>(client: &Client) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static
 where
     K: KubeResource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
@@ -249,9 +250,12 @@ fn of_namespace<K: KubeResource>(object: &K) -> Option<Change> {
     object.meta().namespace.clone().map(Change::In)
 }
 
-/// Keeps what `events` tell in a store, less what `strip` removes, and adds their namespaces to the changes.
+/// Keeps what `events` tell in a store, less what `strip` removes, and adds what they concern to the changes.
+///
+/// While a kind is listed, the store still holds what was there before; the end of a list is a change of its own, as the
+/// pools may be listed last of all.
 fn cache<K>(
-    events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
+    events: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
     strip: fn(&mut K),
     changes: &mut Vec<Changes>,
 ) -> Store<K>
@@ -272,20 +276,17 @@ where
     K: KubeResource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
 {
     let (reader, writer) = reflector::store();
-    let touched = events
-        .modify(strip)
-        .default_backoff()
-        .reflect(writer)
-        .touched_objects()
-        .filter_map(move |touched| {
-            future::ready(match touched {
-                Ok(object) => change(&object),
-                Err(error) => {
-                    warn!(kind = %K::kind(&()), %error, "the watch broke and is taken up again");
-                    None
-                }
-            })
-        });
+    let touched = events.modify(strip).default_backoff().reflect(writer).filter_map(move |event| {
+        future::ready(match event {
+            Ok(Event::Apply(object) | Event::Delete(object)) => change(&object),
+            Ok(Event::InitDone) => Some(Change::Listed),
+            Ok(Event::Init | Event::InitApply(_)) => None,
+            Err(error) => {
+                warn!(kind = %K::kind(&()), %error, "the watch broke and is taken up again");
+                None
+            }
+        })
+    });
     changes.push(touched.boxed());
     reader
 }

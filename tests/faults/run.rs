@@ -26,7 +26,7 @@ use super::{
     fault::Fault,
     finish::{self, End},
     kubelet,
-    oracle::Violation,
+    oracle::{Oracle, Violation},
     plant::Bug,
     scenario::{NAMESPACE, Scenario, Step},
     server,
@@ -108,9 +108,13 @@ async fn drive(
             }
         }
     }
+    let dead = running.iter().any(JoinHandle::is_finished) || kubelets.is_finished();
     running.iter().for_each(JoinHandle::abort);
     kubelets.abort();
     with(&shared, |cluster| {
+        if dead {
+            cluster.violate(Oracle::Alive, "a task ended by itself".to_owned());
+        }
         finish::judge(cluster, scenario, like);
         Outcome {
             writes: std::mem::take(&mut cluster.writes),

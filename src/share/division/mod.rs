@@ -72,8 +72,9 @@ pub struct PodClaim {
     pub node: Option<u32>,
     /// What it has a use for.
     pub demand: Demand,
-    /// What it is charged now.
-    pub charge: u64,
+    /// What it asks for now: what it is charged once that is carried out. (What is on its way must not count: it moves
+    /// with every answer, and the shares would move with it.)
+    pub requested: u64,
 }
 
 /// A pod that a member could get.
