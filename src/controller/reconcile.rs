@@ -51,6 +51,8 @@ const SETTLED: Duration = Duration::from_secs(300);
 pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let pool = pool.0.as_ref().map_err(|invalid| Error::Unreadable(invalid.error.clone()))?;
     context.world.ready().await?;
+    let answers = context.world.find_out(&context.client).await;
+    answers.map_err(|source| Error::Api { what: "tell how a resize ended for", source })?;
     if pool.metadata.deletion_timestamp.is_some() {
         return release(pool, &context).await;
     }
@@ -152,7 +154,7 @@ async fn actuate(context: &Context, pool: &WeightedShare, resizes: Vec<PodResize
 
 /// The resizes of each pod, in the order in which they are sent: what gives room before what takes it. A shrink that
 /// hangs holds up nobody: the next ones go out beside it.
-fn shrinks_first(mut resizes: Vec<PodResize>) -> Vec<Vec<PodResize>> {
+pub(super) fn shrinks_first(mut resizes: Vec<PodResize>) -> Vec<Vec<PodResize>> {
     resizes.sort_by_key(PodResize::grows);
     let mut of_pods: Vec<Vec<PodResize>> = Vec::new();
     for resize in resizes {
@@ -179,6 +181,7 @@ async fn send_in_turn(
         if let Some(version) = version.take() {
             resize.resource_version = version;
         }
+        context.world.writes(&resize.namespace, &resize.pod);
         let answer = actuate::send(&context.client, &resize).await;
         let refused = answer.as_ref().err().map(|refusal| refusal.kind.reason());
         context.serving.metrics.resize(resize.resource, resize.grows(), refused);
@@ -188,7 +191,12 @@ async fn send_in_turn(
                 context.world.wrote(answer);
                 sent.push(resize);
             }
-            Err(refusal) => return (sent, Some(refusal)),
+            Err(refusal) => {
+                if refusal.kind != RefusalKind::Unreachable {
+                    context.world.refused(&resize.namespace, &resize.pod);
+                }
+                return (sent, Some(refusal));
+            }
         }
     }
     (sent, None)

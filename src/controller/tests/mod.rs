@@ -16,7 +16,7 @@ use super::{
     calm,
     divide::divide,
     events::{self, Notice},
-    moves,
+    moves, reconcile,
     report::{self, cpu_shares, cpu_weight},
     shares::Shares,
     standing::Outcome,

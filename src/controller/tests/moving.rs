@@ -93,3 +93,37 @@ fn pods_of_no_pool_go_back_to_their_templates() {
     let stuck = moves::back_to_templates(&snapshot(&[], &[alone], 0), "shop").stuck;
     assert_eq!(stuck[0].0, "alone");
 }
+
+#[test]
+fn what_gives_room_is_sent_before_what_takes_it() {
+    let resize = |pod: &str, resource, from, to| PodResize {
+        namespace: "ns".into(),
+        pod: pod.into(),
+        resource_version: "1".into(),
+        resource,
+        containers: Vec::new(),
+        from,
+        to,
+    };
+    let (cpu, memory) = (Resource::Cpu, Resource::Memory);
+    let sorted = reconcile::shrinks_first(vec![
+        resize("grows", cpu, 1, 2),
+        resize("both", cpu, 1, 2),
+        resize("shrinks", cpu, 2, 1),
+        resize("both", memory, 2, 1),
+        resize("shrinks", memory, 2, 1),
+        resize("grows", memory, 1, 2),
+    ]);
+    let named = |of_pod: &Vec<PodResize>| {
+        (of_pod[0].pod.clone(), of_pod.iter().map(|it| it.resource).collect::<Vec<_>>())
+    };
+    let order: Vec<_> = sorted.iter().map(named).collect();
+    assert_eq!(
+        order,
+        [
+            ("shrinks".to_owned(), vec![cpu, memory]),
+            ("both".to_owned(), vec![memory, cpu]),
+            ("grows".to_owned(), vec![cpu, memory]),
+        ]
+    );
+}
