@@ -423,10 +423,11 @@ async fn a_write_without_an_answer_is_looked_up_before_anything_is_decided() {
         for &code in codes {
             let (request, respond): (Request<Body>, _) = server.next_request().await.unwrap();
             let name = request.uri().path().rsplit('/').next().unwrap().to_owned();
+            let reason = if code == 404 { "NotFound" } else { "InternalError" };
             let answer = match code {
                 200 => running(json!({"metadata": {"name": name}})),
                 _ => {
-                    json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code})
+                    json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": reason, "code": code})
                 }
             };
             asked.push(format!("{} {name}", request.method()));

