@@ -37,6 +37,8 @@ pub async fn install(cluster: &Cluster) -> Result<()> {
     cluster.import(&image::operator_image(&binary(), TAG)?).await?;
     let prometheus = format!("prometheus.url={}", prometheus::URL);
     arguments.extend(["--set", &tag, "--set", "image.pullPolicy=Never", "--set", &prometheus]);
+    // So that tests can read them.
+    arguments.extend(["--set", "metricsAddress=:8080"]);
     helm("weighted-share", &chart, &arguments).await
 }
 
@@ -86,6 +88,8 @@ impl Beside {
         let binary = binary();
         let controller = Command::new(&binary)
             .arg("controller")
+            // It is alone, and leaves nothing behind.
+            .args(["--leader-elect=false", "--health-address=0", "--metrics-address=0"])
             .env("LOG", "warn")
             // It outlives a Ctrl-C, to put the pods back.
             .process_group(0)

@@ -163,9 +163,8 @@ pub async fn run(
     }
 }
 
-/// One turn, for a limited time. Where it is abandoned, a write may be on its way: whether it was carried out is not
-/// known, as with any answer that is lost. The pod's next write rests on a version; where the cache is older than that
-/// write, the API server says 409, and the watch brings what is so.
+/// One turn, for a limited time. Where it is abandoned, a write may be on its way: what became of it is looked up before
+/// anything else is decided, as with any answer that is lost (`World::find_out`).
 async fn turn(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let (began, serving) = (Instant::now(), context.serving.clone());
     let in_progress = serving.health.turn();

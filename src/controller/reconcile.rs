@@ -51,6 +51,8 @@ const SETTLED: Duration = Duration::from_secs(300);
 /// When the object cannot be read, the API server fails, or resizes were refused.
 pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     context.world.ready().await?;
+    let answers = context.world.find_out(&context.client).await;
+    answers.map_err(|source| Error::Api { what: "tell how a resize ended for", source })?;
     let pool = match &pool.0 {
         Ok(pool) => pool,
         // One that cannot be read can be deleted all the same.
@@ -193,7 +195,7 @@ async fn actuate(
 
 /// The resizes of each pod, in the order in which they are sent: what gives room before what takes it. A shrink that
 /// hangs holds up nobody: the next ones go out beside it.
-fn shrinks_first(mut resizes: Vec<PodResize>) -> Vec<Vec<PodResize>> {
+pub(super) fn shrinks_first(mut resizes: Vec<PodResize>) -> Vec<Vec<PodResize>> {
     resizes.sort_by_key(PodResize::grows);
     let mut of_pods: Vec<Vec<PodResize>> = Vec::new();
     for resize in resizes {
@@ -223,6 +225,7 @@ async fn send_in_turn(
         }
         let ranged = snapshot.limits.contains_key(&resize.namespace);
         let first_try = if ranged { snapshot.pod(&resize.namespace, &resize.pod) } else { None };
+        context.world.writes(&resize.namespace, &resize.pod);
         let answer = actuate::send(&context.client, &resize, first_try).await;
         let refused = answer.as_ref().err().map(|refusal| refusal.kind.reason());
         context.serving.metrics.resize(resize.resource, resize.grows(), refused);
@@ -232,7 +235,12 @@ async fn send_in_turn(
                 context.world.wrote(answer);
                 sent.push(resize);
             }
-            Err(refusal) => return (sent, Some(refusal)),
+            Err(refusal) => {
+                if refusal.kind != RefusalKind::Unreachable {
+                    context.world.refused(&resize.namespace, &resize.pod);
+                }
+                return (sent, Some(refusal));
+            }
         }
     }
     (sent, None)

@@ -1,7 +1,7 @@
 //! The caches that the API server's watches keep filled, and the snapshots taken of them.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt::Debug,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -80,6 +80,8 @@ pub struct World {
     measured: Arc<Mutex<Measured>>,
     /// The answers to our own writes that the watch has not shown yet, by UID.
     written: Mutex<HashMap<String, core::Pod>>,
+    /// The pods, by namespace and name, that a write of ours is on its way to, or had no answer.
+    unanswered: Mutex<BTreeSet<(String, String)>>,
 }
 
 impl World {
@@ -106,6 +108,7 @@ impl World {
             limit_ranges: cache(watch(client), strip::metadata, &mut changes),
             measured: Arc::default(),
             written: Mutex::default(),
+            unanswered: Mutex::default(),
         };
         for asked in sources {
             let pools = world.pools.clone();
@@ -135,9 +138,37 @@ impl World {
         self.limit_ranges.wait_until_ready().await
     }
 
+    /// A write to this pod is about to be sent. Until there is an answer, nobody knows what the pod asks for.
+    pub fn writes(&self, namespace: &str, pod: &str) {
+        lock(&self.unanswered).insert((namespace.to_owned(), pod.to_owned()));
+    }
+
+    /// The write was refused: the pod is as it was.
+    pub fn refused(&self, namespace: &str, pod: &str) {
+        lock(&self.unanswered).remove(&(namespace.to_owned(), pod.to_owned()));
+    }
+
+    /// Reads the pods whose writes had no answer, because it was lost, or the turn was abandoned: the room that such a
+    /// write took must not be given to another pod, whose write no conflict would stop. The turn that sent them is over.
+    ///
+    /// # Errors
+    /// When the API server does not say it: then nothing can be decided.
+    pub async fn find_out(&self, client: &Client) -> Result<(), kube::Error> {
+        let unanswered = lock(&self.unanswered).clone();
+        for (namespace, name) in unanswered {
+            let pods = Api::<core::Pod>::namespaced(client.clone(), &namespace);
+            match pods.get_opt(&name).await? {
+                Some(pod) => self.wrote(pod),
+                None => self.refused(&namespace, &name),
+            }
+        }
+        Ok(())
+    }
+
     /// Remembers the answer to a write of ours until the watch shows it, so that nobody decides on what was before.
     pub fn wrote(&self, pod: core::Pod) {
-        self.lock().insert(pod.uid().unwrap_or_default(), pod);
+        self.refused(&pod.namespace().unwrap_or_default(), &pod.name_any());
+        lock(&self.written).insert(pod.uid().unwrap_or_default(), pod);
     }
 
     /// What there is now.
@@ -178,7 +209,7 @@ impl World {
 
     /// The pods of the cache, each at least as new as the last answer to a write of ours.
     fn pods(&self) -> Vec<Pod> {
-        let mut written = self.lock();
+        let mut written = lock(&self.written);
         let mut ahead = HashMap::new();
         let read = |pod: &Arc<core::Pod>| {
             let answer = pod.metadata.uid.as_ref().and_then(|uid| written.remove_entry(uid));
@@ -209,11 +240,11 @@ impl World {
             .chain(jobs.iter().map(|it| Workload::of_job(it)))
             .collect()
     }
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, core::Pod>> {
-        // Nothing panics while it is held; a poisoned map would be whole all the same.
-        self.written.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(memory: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // Nothing panics while it is held; it would be whole all the same.
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The questions that a pool asks.

@@ -1,6 +1,7 @@
 //! One leader at a time, by a Lease: whoever wrote it last leads, and each write of it is on just the version that was
 //! seen, so that two never hold it. What others wrote is only ever measured by our own clock, as the time since we saw
-//! it change; the clocks of nodes need not agree.
+//! it change; the clocks of nodes need not agree. (What is to be had ready-made either trusts other clocks, goes on leading
+//! while it cannot renew, ends a new holder's lease with a forced release, or waits out a lease that was released.)
 
 use std::{
     collections::hash_map::RandomState,

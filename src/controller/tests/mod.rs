@@ -21,7 +21,7 @@ use super::{
     calm,
     divide::divide,
     events::{self, Notice},
-    moves, release,
+    moves, reconcile, release,
     report::{self, cpu_shares, cpu_weight},
     shares::Shares,
     standing::Outcome,
