@@ -6,7 +6,15 @@ use std::{error::Error, fs, path::Path};
 const PURE: [&str; 4] = ["src/api", "src/share", "src/cli", "src/controller/weight"];
 /// The pure stages of the controller's turn.
 const PURE_STAGES: [&str; 10] = [
-    "weigh", "claim", "nodes", "play", "divide", "shares", "moves", "standing", "report",
+    "weigh",
+    "claim",
+    "nodes",
+    "play",
+    "divide",
+    "shares",
+    "moves",
+    "standing",
+    "report",
     "admission",
 ];
 

@@ -42,7 +42,9 @@ pub fn new_pods(snapshot: &Snapshot, weighed: &Weighed, decided: bool) -> Option
     let mut starts: BTreeMap<String, Vec<Start>> = BTreeMap::new();
     for (member, request, ways) in &entries {
         let rarest = ways.iter().min_by_key(|way| (crowd(way), &way.keys));
-        for (way, key) in rarest.into_iter().flat_map(|way| way.keys.iter().map(move |key| (way, key))) {
+        for (way, key) in
+            rarest.into_iter().flat_map(|way| way.keys.iter().map(move |key| (way, key)))
+        {
             starts.entry(key.clone()).or_default().push(Start {
                 member: member.name.clone(),
                 selector: way.rest.clone(),

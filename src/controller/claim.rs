@@ -130,7 +130,8 @@ impl<'w, 'a> Draft<'w, 'a> {
         for (place, &i) in self.order.iter().enumerate() {
             let member = &self.weighed.members[i];
             let siblings = movable(&self.members[i]);
-            let beside = siblings.map(|pod| self.beside_siblings(member, pod.pod)).min().unwrap_or(1);
+            let beside =
+                siblings.map(|pod| self.beside_siblings(member, pod.pod)).min().unwrap_or(1);
             let times = match member.spec.weight_per {
                 WeightPer::Member => 0,
                 WeightPer::Replica | WeightPer::Vcpu => beside,

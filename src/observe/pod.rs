@@ -12,6 +12,8 @@ use crate::share::{self, Held, Holding, InitContainer, PerResource, Play, Resour
 
 /// The field manager of everything that we write.
 pub const FIELD_MANAGER: &str = "weightedshare";
+/// The annotation of a pod that started with less than its template says: of which resources, as `cpu,memory`.
+pub(super) const LOWERED: &str = "weightedshare.dev/lowered";
 
 /// What is read of a pod.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,7 +52,7 @@ pub struct Pod {
     pub limited: bool,
     /// How far a resize of it has come.
     pub resize: Resize,
-    /// A resize of ours changed its requests or limits, as its managed fields say.
+    /// A resize of ours changed its requests or limits, as its managed fields say, or it started with less.
     pub resized_by_us: PerResource<bool>,
     /// Why no resize can ever be sent to it.
     pub obstacle: Option<Obstacle>,
@@ -195,6 +197,10 @@ impl Pod {
             }),
             resize: read_resize(pod),
             resized_by_us: PerResource::from_fn(|resource| {
+                let lowered = meta.annotations.as_ref().and_then(|all| all.get(LOWERED));
+                if lowered.is_some_and(|all| all.split(',').any(|name| name == resource.name())) {
+                    return true;
+                }
                 let field = format!("\"f:{resource}\"");
                 meta.managed_fields.iter().flatten().any(|entry| {
                     entry.manager.as_deref() == Some(FIELD_MANAGER)

@@ -3,7 +3,7 @@
 use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
 use kube::Resource;
 
-use super::pod::FIELD_MANAGER;
+use super::pod::{FIELD_MANAGER, LOWERED};
 
 /// Of any object: who wrote what.
 pub(super) fn metadata<K: Resource>(object: &mut K) {
@@ -27,7 +27,7 @@ pub(super) fn pod(pod: &mut core::Pod) {
         entries.retain(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER));
     }
     if let Some(annotations) = &mut pod.metadata.annotations {
-        annotations.retain(|key, _| key == "kubernetes.io/config.mirror");
+        annotations.retain(|key, _| key == "kubernetes.io/config.mirror" || key == LOWERED);
     }
     pod.spec = pod.spec.take().map(|spec| core::PodSpec {
         node_name: spec.node_name,
