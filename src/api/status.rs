@@ -190,7 +190,7 @@ pub struct Start {
 
     /// What else the member's selector asks of the pod's labels. Nothing where the pod is found already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::label_selector")]
+    #[schemars(schema_with = "schema::selector_told")]
     pub selector: Option<LabelSelector>,
 
     /// What it asks for at most, all its containers together, with its sidecars and overhead.

@@ -1,5 +1,6 @@
 //! The pure stages of a turn, from a snapshot to resizes, status and events.
 
+mod admitting;
 mod calming;
 mod dividing;
 mod moving;

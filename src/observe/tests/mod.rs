@@ -290,6 +290,17 @@ fn managed_fields_say_what_we_resized() {
 }
 
 #[test]
+fn an_annotation_says_what_a_pod_started_with_less_of() {
+    let lowered = |what: &str| {
+        let annotations = json!({"annotations": {"weightedshare.dev/lowered": what, "other": "x"}});
+        read(running(json!({"metadata": annotations}))).resized_by_us
+    };
+    assert_eq!(lowered("cpu"), PerResource { cpu: true, memory: false });
+    assert_eq!(lowered("cpu,memory"), PerResource { cpu: true, memory: true });
+    assert_eq!(lowered(""), PerResource::default());
+}
+
+#[test]
 fn obstacles_are_seen() {
     let obstacle = |changes: Value| read(running(changes)).obstacle;
     assert_eq!(obstacle(json!({})), None);
