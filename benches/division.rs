@@ -99,7 +99,7 @@ fn pool(random: &mut Random, size: &Size) -> Pool {
         cap: (random.below(4) == 0).then(|| 200 + random.below(4000)),
         node: Some(random.below(size.nodes as u64) as u32),
         demand: Demand::Known(random.below(2000)),
-        charge: 0,
+        requested: 0,
     });
     let pods = pods.collect();
     Pool { capacity: 500 * size.pods as u64, idle: Idle::Lent, node_reserve: 0, members, pods }

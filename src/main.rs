@@ -14,10 +14,14 @@ use weightedshare::{
     api,
     cli::{
         Arguments, Command, ExplainArguments, Output, PlanArguments, Source,
-        controller::PrometheusArguments, explain, manifests, plan::Plan, table::table,
+        controller::{ControllerArguments, ElectionArguments},
+        explain, manifests,
+        plan::Plan,
+        table::table,
     },
     controller,
     observe::{self, Clock, Snapshot, signals},
+    serve::{self, Election, Leadership, NAME, Serving, Terms},
 };
 
 /// What the program ends with on an error; 1 is the answer of `plan --exit-code`.
@@ -29,7 +33,7 @@ async fn main() -> ExitCode {
         Command::Crd => {
             api::crd_yaml().map(|crd| print!("{crd}")).map_err(|error| error.to_string())
         }
-        Command::Controller(prometheus) => run_controller(prometheus).await,
+        Command::Controller(arguments) => run_controller(arguments).await,
         Command::Plan(arguments) => match plan(arguments).await {
             Ok(code) => return code,
             Err(error) => Err(error),
@@ -98,24 +102,49 @@ fn say(text: &str) -> Result<(), String> {
 }
 
 async fn client() -> Result<Client, String> {
-    Client::try_default().await.map_err(|error| {
-        format!("no cluster to work on: {error}: set KUBECONFIG, or run it in a pod with a ServiceAccount")
-    })
+    serve::client().await.map_err(|error| error.to_string())
 }
 
-async fn run_controller(prometheus: PrometheusArguments) -> Result<(), String> {
+async fn run_controller(arguments: ControllerArguments) -> Result<(), String> {
     let filter = EnvFilter::try_from_env("LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::registry().with(filter).with(fmt::layer().with_ansi(false)).init();
+    let stop = serve::stop(shutdown()?);
     let client = client().await?;
+    let (election, serving) = election(&client, &arguments.election);
+    let Serving { leadership, health, metrics } = serving.clone();
+    let health = health.routes(leadership);
+    serve::listen(&arguments.health_address, "probes", health)
+        .await
+        .map_err(|error| error.to_string())?;
+    serve::listen(&arguments.metrics_address, "metrics", metrics.routes())
+        .await
+        .map_err(|error| error.to_string())?;
     let version = client.apiserver_version().await.map_err(|error| {
         format!("the API server does not answer: {error}: check the kubeconfig and the network")
     })?;
-    info!(server = %version.git_version, "weightedshare {} divides", env!("CARGO_PKG_VERSION"));
-    let sources = signals::sources(&client, prometheus.options().as_ref());
+    info!(server = %version.git_version, "weightedshare {} is here", env!("CARGO_PKG_VERSION"));
+    let sources = signals::sources(&client, arguments.prometheus.options().as_ref());
     let sources = sources.map_err(|error| error.to_string())?;
-    controller::run(client, sources, Clock::system(), shutdown()?).await;
+    let clock = Clock::system();
+    let work = |stop| controller::run(client, sources, clock, serving.clone(), stop);
+    serve::lead(election, &serving, stop, work).await.map_err(|error| error.to_string())?;
     info!("ended");
     Ok(())
+}
+
+/// The election that says whether this process writes; none where it is turned off.
+fn election(client: &Client, arguments: &ElectionArguments) -> (Option<Election>, Serving) {
+    if !arguments.leader_elect {
+        return (None, Serving::default());
+    }
+    let terms = Terms::of_seconds(arguments.lease_duration);
+    let leadership = Leadership::by(terms);
+    let serving = Serving { leadership: leadership.clone(), ..Serving::default() };
+    let given = arguments.lease_namespace.as_deref().filter(|namespace| !namespace.is_empty());
+    let namespace = given.unwrap_or_else(|| client.default_namespace());
+    let identity = serve::identity(&arguments.pod_name);
+    let election = Election::new(client.clone(), (namespace, NAME), identity, terms, leadership);
+    (Some(election), serving)
 }
 
 /// Ends on SIGTERM, as a pod is stopped, and on Ctrl-C.

@@ -28,7 +28,7 @@ fn pools(turn: u64) -> Vec<Pool> {
             cap: p.is_multiple_of(4).then_some(900),
             node: Some((p as u32 * 7 + k as u32) % NODES),
             demand: Demand::Known((p as u64 * 37 + turn * 101) % 1500),
-            charge: 0,
+            requested: 0,
         };
         let (capacity, idle) = (300 * pods as u64, if k == 0 { Idle::Lent } else { Idle::Spread });
         Pool { capacity, idle, node_reserve: 0, members, pods: (0..pods).map(pod).collect() }

@@ -5,8 +5,18 @@ use std::{error::Error, fs, path::Path};
 /// The rooms that decide: they hold no client, and know no clock.
 const PURE: [&str; 4] = ["src/api", "src/share", "src/cli", "src/controller/weight"];
 /// The pure stages of the controller's turn.
-const PURE_STAGES: [&str; 9] =
-    ["weigh", "claim", "nodes", "play", "divide", "shares", "moves", "standing", "report"];
+const PURE_STAGES: [&str; 10] = [
+    "weigh",
+    "claim",
+    "nodes",
+    "play",
+    "divide",
+    "shares",
+    "moves",
+    "standing",
+    "report",
+    "admission",
+];
 
 fn sources(folder: &Path) -> Result<Vec<(String, String)>, Box<dyn Error>> {
     let mut found = Vec::new();

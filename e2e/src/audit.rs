@@ -14,6 +14,8 @@ pub struct Write {
     pub at: Timestamp,
     /// Who sent it, such as `system:serviceaccount:NAMESPACE:NAME`.
     pub user: String,
+    /// The pod that it came from; empty where its token was not made for one.
+    pub from_pod: String,
     /// `create`, `update`, `patch`, `delete` or `deletecollection`.
     pub verb: String,
     /// The resource, with its subresource: `pods`, `pods/resize`.
@@ -96,7 +98,13 @@ struct Event {
 struct User {
     #[serde(default)]
     username: String,
+    /// What the token says besides.
+    #[serde(default)]
+    extra: BTreeMap<String, Vec<String>>,
 }
+
+/// Where the token of a pod says whose it is.
+const POD: &str = "authentication.kubernetes.io/pod-name";
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -114,7 +122,7 @@ struct ResponseStatus {
 }
 
 fn parse(line: &str) -> Result<Option<Write>> {
-    let event: Event = serde_json::from_str(line)?;
+    let mut event: Event = serde_json::from_str(line)?;
     let Some(object) = event.object_ref else { return Ok(None) };
     if event.stage != "ResponseComplete" {
         return Ok(None);
@@ -127,6 +135,7 @@ fn parse(line: &str) -> Result<Option<Write>> {
     Ok(Some(Write {
         at: event.request_received_timestamp,
         user: event.user.username,
+        from_pod: event.user.extra.remove(POD).unwrap_or_default().concat(),
         verb: event.verb,
         resource,
         namespace: object.namespace,
@@ -140,7 +149,7 @@ fn parse(line: &str) -> Result<Option<Write>> {
 mod tests {
     use super::*;
 
-    const RESIZE: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"5f8f3a50-3d0b-4d0e-8f5a-0c7f1c2d3e4f","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/shop/pods/a/resize?dryRun=All&fieldManager=x","verb":"patch","user":{"username":"system:serviceaccount:ws:operator","groups":["system:authenticated"]},"sourceIPs":["10.98.0.5"],"userAgent":"x","objectRef":{"resource":"pods","namespace":"shop","name":"a","apiVersion":"v1","subresource":"resize"},"responseStatus":{"metadata":{},"code":200},"requestReceivedTimestamp":"2026-11-24T04:05:06.123456Z","stageTimestamp":"2026-11-24T04:05:06.223456Z","annotations":{"authorization.k8s.io/decision":"allow"}}"#;
+    const RESIZE: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"5f8f3a50-3d0b-4d0e-8f5a-0c7f1c2d3e4f","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/shop/pods/a/resize?dryRun=All&fieldManager=x","verb":"patch","user":{"username":"system:serviceaccount:ws:operator","groups":["system:authenticated"],"extra":{"authentication.kubernetes.io/pod-name":["operator-1"]}},"sourceIPs":["10.98.0.5"],"userAgent":"x","objectRef":{"resource":"pods","namespace":"shop","name":"a","apiVersion":"v1","subresource":"resize"},"responseStatus":{"metadata":{},"code":200},"requestReceivedTimestamp":"2026-11-24T04:05:06.123456Z","stageTimestamp":"2026-11-24T04:05:06.223456Z","annotations":{"authorization.k8s.io/decision":"allow"}}"#;
 
     #[test]
     fn a_line() -> Result<()> {

@@ -37,7 +37,26 @@ pub async fn install(cluster: &Cluster) -> Result<()> {
     cluster.import(&image::operator_image(&binary(), TAG)?).await?;
     let prometheus = format!("prometheus.url={}", prometheus::URL);
     arguments.extend(["--set", &tag, "--set", "image.pullPolicy=Never", "--set", &prometheus]);
+    // So that tests can read them.
+    arguments.extend(["--set", "metricsAddress=:8080"]);
     helm("weighted-share", &chart, &arguments).await
+}
+
+/// Takes the operator away, as a user does after the pools: the CRD stays, by the chart's policy. On a cluster that is
+/// not ours it stays.
+///
+/// # Errors
+/// When helm fails.
+pub async fn uninstall(cluster: &Cluster) -> Result<()> {
+    if cluster.run_dir().is_none() {
+        return Ok(());
+    }
+    for release in ["weighted-share", "weighted-share-crds"] {
+        let arguments =
+            ["uninstall", release, "--namespace", NAMESPACE, "--wait", "--ignore-not-found"];
+        kubectl::run("helm", &arguments, "").await?;
+    }
+    Ok(())
 }
 
 /// A controller that runs as a process beside a cluster that is not ours, where no operator is installed.
@@ -69,6 +88,8 @@ impl Beside {
         let binary = binary();
         let controller = Command::new(&binary)
             .arg("controller")
+            // It is alone, and leaves nothing behind.
+            .args(["--leader-elect=false", "--health-address=0", "--metrics-address=0"])
             .env("LOG", "warn")
             // It outlives a Ctrl-C, to put the pods back.
             .process_group(0)

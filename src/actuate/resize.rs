@@ -199,6 +199,12 @@ impl PodResize {
         None
     }
 
+    /// Whether the pod asks for more than before.
+    #[must_use]
+    pub fn grows(&self) -> bool {
+        self.to > self.from
+    }
+
     /// The strategic merge patch: only what changes, on just the version that was seen.
     fn patch(&self) -> Value {
         let name = self.resource.name();

@@ -2,9 +2,44 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgAction, Args, value_parser};
 
-use crate::observe::signals::prometheus::PrometheusOptions;
+use crate::{observe::signals::prometheus::PrometheusOptions, serve::Address};
+
+/// How the controller runs.
+#[derive(Args, Clone, Debug)]
+pub struct ControllerArguments {
+    /// The Prometheus that is asked.
+    #[command(flatten)]
+    pub prometheus: PrometheusArguments,
+    /// Who writes.
+    #[command(flatten)]
+    pub election: ElectionArguments,
+    /// Where /healthz and /readyz are answered: ADDRESS:PORT, :PORT for all addresses, or 0 for nowhere.
+    #[arg(long, value_name = "ADDRESS", default_value = ":8081")]
+    pub health_address: Address,
+    /// Where /metrics is answered, likewise. Whoever reaches it may read it.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub metrics_address: Address,
+}
+
+/// Of several controllers on one cluster, one writes, and the others stand by.
+#[derive(Args, Clone, Debug)]
+pub struct ElectionArguments {
+    /// Write only while this process holds the Lease weighted-share. Turn it off only where nobody else can run.
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+          default_value = "true", default_missing_value = "true")]
+    pub leader_elect: bool,
+    /// The namespace of the Lease. Without it: that of the pod, or of the kubeconfig's context.
+    #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE")]
+    pub lease_namespace: Option<String>,
+    /// How long after its last sign of life another process takes over from one that died, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = value_parser!(u16).range(10..=600))]
+    pub lease_duration: u16,
+    /// The name of this process in the Lease, to which something unique is added.
+    #[arg(long, hide = true, env = "POD_NAME", default_value = "weightedshare")]
+    pub pod_name: String,
+}
 
 /// The Prometheus that is asked how members do, and what pods use and wait for.
 #[derive(Args, Clone, Debug, Default)]

@@ -12,7 +12,7 @@ mod tests;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use controller::PrometheusArguments;
+use controller::ControllerArguments;
 
 /// Resource pools for Kubernetes: CPU and memory, shared by weight, resized in place.
 #[derive(Debug, Parser)]
@@ -27,7 +27,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the controller, in a cluster or on the cluster of the current kubeconfig.
-    Controller(PrometheusArguments),
+    Controller(ControllerArguments),
     /// Show what the pools would become, and change nothing.
     Plan(PlanArguments),
     /// Say in words how the share of a pod comes about.

@@ -15,8 +15,8 @@ use crate::{
     api::{Member, Strategy, Surplus, WeightPer},
     observe::{Pod, Snapshot},
     share::{
-        Demand, Division, Holding, Idle, MemberClaim, PerResource, PodClaim, Pool, Resource,
-        Sample, Verdict,
+        Demand, Divider, Division, Holding, Idle, MemberClaim, Newcomer, PerResource, PodClaim,
+        Pool, Resource, Sample, Verdict,
     },
 };
 
@@ -110,12 +110,16 @@ impl<'w, 'a> Draft<'w, 'a> {
     }
 
     fn claim(&self, member: &WeighedMember, pod: &PodShare, nodes: &Nodes) -> PodClaim {
-        let limits = self.snapshot.limits.get(&pod.pod.namespace).copied().unwrap_or_default();
-        let range = limits.pod[self.resource];
-        let cap = pod.holding.most().into_iter().chain(range.max).min();
+        let (floor, cap) = bounds(
+            self.snapshot,
+            &pod.pod.namespace,
+            member.spec,
+            pod.holding.most(),
+            self.resource,
+        );
         PodClaim {
             weight: self.beside_siblings(member, pod.pod),
-            floor: floor(self.snapshot, member.spec, pod.pod, &pod.holding, self.resource),
+            floor: floor.max(pod.holding.fixed()),
             cap,
             node: nodes.place(pod.pod),
             demand: demand(
@@ -125,8 +129,33 @@ impl<'w, 'a> Draft<'w, 'a> {
                 self.resource,
                 self.weighed.pool.spec.sharing.headroom_percent,
             ),
-            charge: pod.holding.charge(),
+            requested: pod.holding.requested(),
         }
+    }
+
+    /// What one more pod of each member would own, in the order of the spec. None: the pool is too small for it.
+    ///
+    /// Nobody knows yet how many virtual CPUs it has: as many as the least of its siblings.
+    #[must_use]
+    pub fn one_more(&self, pool: &Pool, divider: &mut Divider) -> Vec<Option<u64>> {
+        let namespace = self.weighed.pool.metadata.namespace.as_deref().unwrap_or_default();
+        let mut owned = vec![None; self.order.len()];
+        for (place, &i) in self.order.iter().enumerate() {
+            let member = &self.weighed.members[i];
+            let siblings = movable(&self.members[i]);
+            let beside =
+                siblings.map(|pod| self.beside_siblings(member, pod.pod)).min().unwrap_or(1);
+            let times = match member.spec.weight_per {
+                WeightPer::Member => 0,
+                WeightPer::Replica | WeightPer::Vcpu => beside,
+            };
+            let brings = u64::from(member.weight).saturating_mul(times);
+            let (floor, cap) = bounds(self.snapshot, namespace, member.spec, None, self.resource);
+            let pod = PodClaim { weight: beside, floor, cap, ..PodClaim::default() };
+            let weight = pool.members[place].weight.saturating_add(brings);
+            owned[i] = divider.one_more(pool, &Newcomer { member: place, weight, pod });
+        }
+        owned
     }
 
     /// How much is lent of what lies idle, in percent: who sees late that an owner is back lends less.
@@ -219,11 +248,21 @@ pub fn floor(
     holding: &Holding,
     resource: Resource,
 ) -> u64 {
-    let limits = snapshot.limits.get(&pod.namespace).copied().unwrap_or_default();
-    let range = limits.pod[resource];
-    let cap = holding.most().into_iter().chain(range.max).min();
-    let floor = member.min_per_pod.get(resource).unwrap_or(MIN_PER_POD[resource]).max(range.min);
-    floor.min(cap.unwrap_or(u64::MAX)).max(holding.fixed())
+    bounds(snapshot, &pod.namespace, member, holding.most(), resource).0.max(holding.fixed())
+}
+
+/// The least and the most that a pod of a member is given, where it can take `most`, whatever of it is fixed.
+fn bounds(
+    snapshot: &Snapshot,
+    namespace: &str,
+    member: &Member,
+    most: Option<u64>,
+    resource: Resource,
+) -> (u64, Option<u64>) {
+    let range = snapshot.limits.get(namespace).copied().unwrap_or_default().pod[resource];
+    let cap = most.into_iter().chain(range.max).min();
+    let min = member.min_per_pod.get(resource).unwrap_or(MIN_PER_POD[resource]).max(range.min);
+    (min.min(cap.unwrap_or(u64::MAX)), cap)
 }
 
 /// What a pod that holds so much was measured to have a use for, with so many percent of headroom.

@@ -2,7 +2,7 @@
 
 use super::play::can_move;
 use crate::{
-    observe::{Pod, Qos, Resize, Snapshot},
+    observe::{Container, Pod, Qos, Resize, Snapshot},
     share::Holding,
 };
 
@@ -32,9 +32,11 @@ impl InUse {
     #[must_use]
     pub fn of(snapshot: &Snapshot, pod: &Pod, holding: &Holding) -> Option<Self> {
         let safe = safe(snapshot, pod).filter(|_| can_move(holding))?;
-        let limit = |limit: Option<u64>| match limit {
+        let limit = |container: &Container| match container.limit.memory {
             // One that is added must not end the container either.
             None => safe,
+            // Each step would restart it.
+            Some(limit) if container.restarts.memory => safe.min(limit),
             // One step at a time: the next when the kubelet has confirmed this one.
             Some(limit) if pod.resize != Resize::Done => limit,
             Some(limit) => {
@@ -42,8 +44,7 @@ impl InUse {
                 safe.max(step).min(limit)
             }
         };
-        let limits: Vec<u64> =
-            pod.containers.iter().map(|container| limit(container.limit.memory)).collect();
+        let limits: Vec<u64> = pod.containers.iter().map(limit).collect();
         let mut holding = holding.clone();
         if pod.qos == Qos::Guaranteed {
             // The request is the limit.

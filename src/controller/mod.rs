@@ -1,5 +1,6 @@
 //! The loop: observe -> weigh -> divide -> actuate -> report.
 
+mod admission;
 mod calm;
 mod claim;
 mod container_limits;
@@ -43,6 +44,7 @@ use kube::{
         reflector::ObjectRef,
     },
 };
+use tokio::time::Instant;
 use tracing::warn;
 
 use calm::Memory;
@@ -61,6 +63,7 @@ pub use yielding::Yield;
 use crate::{
     api::WeightedShare,
     observe::{Change, Clock, Guarded, World, signals::Asked},
+    serve::{Serving, TurnResult},
 };
 
 /// How long one turn may take, all its calls together.
@@ -73,9 +76,11 @@ const LONGEST_RETRY: Duration = Duration::from_secs(120);
 
 /// What every turn shares.
 pub struct Context {
+    /// It only writes while this process leads.
     client: Client,
     world: World,
     clock: Clock,
+    serving: Serving,
     /// How often a pool failed in a row, by namespace and name.
     failures: Mutex<HashMap<(Option<String>, String), u32>>,
     /// What was worked out for each pool, by its UID.
@@ -95,22 +100,26 @@ struct Memories {
     grants: Memory,
 }
 
-/// Runs until `shutdown`, then ends the turn it is in. `clock` tells the time.
+/// Runs until `shutdown`, then ends the turn it is in. `clock` tells the time. It is to begin when this process leads,
+/// not before: what it reads then is at least as new as the last write of whoever led before it.
 pub async fn run(
     client: Client,
     sources: Vec<Asked>,
     clock: Clock,
+    serving: Serving,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
+    let client = serving.leadership.guard(&client);
     let (world, changes) = World::watch(&client, sources, &clock);
     let pools = world.pools.clone();
+    serving.metrics.count(pools.clone());
     // A change in a namespace concerns all its pools: they may compete for the same pods.
     let queue = {
         let pools = pools.clone();
         changes.flat_map(move |change| {
             let concerned = pools.state_filter(|pool| match &change {
                 Change::In(namespace) => pool.namespace().as_ref() == Some(namespace),
-                Change::Measured | Change::Waiting => true,
+                Change::Measured | Change::Waiting | Change::Listed => true,
             });
             stream::iter(concerned).map(|pool| {
                 Ok::<ReconcileRequest<_>, Infallible>(ObjectRef::from_obj(&*pool).into())
@@ -121,12 +130,14 @@ pub async fn run(
         client,
         world,
         clock,
+        serving,
         failures: Mutex::default(),
         memories: Mutex::default(),
         waits: Mutex::default(),
         contests: Mutex::default(),
         setbacks: Mutex::default(),
     });
+    let read = context.clone();
     // One turn at a time: two pools on one node do not promise its room twice.
     let config = Config::default().debounce(DEBOUNCE).concurrency(1);
     let turns = applier(
@@ -138,12 +149,36 @@ pub async fn run(
         config,
     );
     // What a turn ran into is logged where its retry is set; a pool that vanished meanwhile is no error.
-    turns.for_each(|_: Result<_, controller::Error<Error, Infallible>>| future::ready(())).await;
+    let turns =
+        turns.for_each(|_: Result<_, controller::Error<Error, Infallible>>| future::ready(()));
+    let filled = async {
+        if read.world.ready().await.is_ok() {
+            read.serving.health.filled();
+        }
+        future::pending().await
+    };
+    tokio::select! {
+        () = turns => {}
+        () = filled => {}
+    }
 }
 
+/// One turn, for a limited time. Where it is abandoned, a write may be on its way: what became of it is looked up before
+/// anything else is decided, as with any answer that is lost (`World::find_out`).
 async fn turn(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+    let (began, serving) = (Instant::now(), context.serving.clone());
+    let in_progress = serving.health.turn();
     let turn = reconcile::reconcile(pool, context);
-    tokio::time::timeout(TURN, turn).await.unwrap_or(Err(Error::TooSlow(TURN.as_secs())))
+    let ended = tokio::time::timeout(TURN, turn).await;
+    drop(in_progress);
+    let ended = ended.unwrap_or(Err(Error::TooSlow(TURN.as_secs())));
+    let result = match &ended {
+        Ok(action) if *action == Action::await_change() => TurnResult::Success,
+        Ok(_) => TurnResult::RequeueAfter,
+        Err(_) => TurnResult::Error,
+    };
+    serving.metrics.turn(result, began.elapsed());
+    ended
 }
 
 fn retry(pool: &Guarded, error: &Error, context: &Context) -> Action {

@@ -14,7 +14,7 @@ use serde_json::json;
 use tracing::{info, warn};
 
 use super::{
-    Context, Error, Memories, calm,
+    Context, Error, Memories, admission, calm,
     divide::divide,
     events::{self, Notice},
     moves,
@@ -28,7 +28,7 @@ use super::{
 use crate::{
     actuate::{self, PodResize, RefusalKind},
     api::{Mode, WeightedShare},
-    observe::{FIELD_MANAGER, Guarded, Snapshot, World},
+    observe::{FIELD_MANAGER, Guarded, Snapshot},
     share::Divider,
 };
 
@@ -51,6 +51,8 @@ const SETTLED: Duration = Duration::from_secs(300);
 /// When the object cannot be read, the API server fails, or resizes were refused.
 pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     context.world.ready().await?;
+    let answers = context.world.find_out(&context.client).await;
+    answers.map_err(|source| Error::Api { what: "tell how a resize ended for", source })?;
     let pool = match &pool.0 {
         Ok(pool) => pool,
         // One that cannot be read can be deleted all the same.
@@ -109,7 +111,9 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
         actuate(&context, pool, &snapshot, returned, now).await;
     }
 
-    let status = report::status(weighed, divided, &outcome, &snapshot.signals, decided, Time(now));
+    let mut status =
+        report::status(weighed, divided, &outcome, &snapshot.signals, decided, Time(now));
+    status.new_pods = admission::new_pods(&snapshot, weighed, decided);
     if pool.status.as_ref() != Some(&status) {
         let notices = events::notices(pool.status.as_ref(), &status, weighed, &outcome);
         let patch = json!({
@@ -141,8 +145,10 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     context.settled(pool);
     let outdated = outcome.refused.iter().any(|it| it.kind == RefusalKind::Outdated);
     let pods = weighed.members.iter().flat_map(|member| &member.pods).copied();
+    let in_motion = [&divided.cpu, &divided.memory].into_iter().flatten().any(|it| it.frees_room);
     let wait = match context.setbacks().next(pods) {
         _ if outdated => SOON,
+        Some(_) if in_motion => WAITING,
         Some(retry) => WAITING.max(until(retry, now)).min(SETTLED),
         None if !ready => WAITING,
         None if crowded || !snapshot.wanted.is_empty() => CROWDED,
@@ -166,16 +172,9 @@ async fn actuate(
 ) -> Outcome {
     let (resizes, held_back) = context.setbacks().hold_back(resizes, now);
     let asked = resizes.clone();
-    let mut of_pods: Vec<Vec<PodResize>> = Vec::new();
-    for resize in resizes {
-        match of_pods.iter_mut().find(|of_pod| of_pod[0].pod == resize.pod) {
-            Some(of_pod) => of_pod.push(resize),
-            None => of_pods.push(vec![resize]),
-        }
-    }
     let mut outcome = Outcome::default();
-    let mut answers = stream::iter(of_pods)
-        .map(|of_pod| send_in_turn(&context.client, &context.world, snapshot, of_pod))
+    let mut answers = stream::iter(shrinks_first(resizes))
+        .map(|of_pod| send_in_turn(context, snapshot, of_pod))
         .buffer_unordered(RESIZES_AT_ONCE);
     while let Some((sent, refused)) = answers.next().await {
         for resize in &sent {
@@ -194,9 +193,27 @@ async fn actuate(
     outcome
 }
 
+/// The resizes of each pod, in the order in which they are sent: what gives room before what takes it. A shrink that
+/// hangs holds up nobody: the next ones go out beside it.
+pub(super) fn shrinks_first(mut resizes: Vec<PodResize>) -> Vec<Vec<PodResize>> {
+    resizes.sort_by_key(PodResize::grows);
+    let mut of_pods: Vec<Vec<PodResize>> = Vec::new();
+    for resize in resizes {
+        let same = |of_pod: &&mut Vec<PodResize>| {
+            (&of_pod[0].namespace, &of_pod[0].pod) == (&resize.namespace, &resize.pod)
+        };
+        match of_pods.iter_mut().find(same) {
+            Some(of_pod) => of_pod.push(resize),
+            None => of_pods.push(vec![resize]),
+        }
+    }
+    // One that does both comes after those that only shrink, and before those that only grow.
+    of_pods.sort_by_key(|of_pod| of_pod.iter().any(PodResize::grows));
+    of_pods
+}
+
 async fn send_in_turn(
-    client: &Client,
-    world: &World,
+    context: &Context,
     snapshot: &Snapshot,
     resizes: Vec<PodResize>,
 ) -> (Vec<PodResize>, Option<actuate::Refusal>) {
@@ -208,13 +225,22 @@ async fn send_in_turn(
         }
         let ranged = snapshot.limits.contains_key(&resize.namespace);
         let first_try = if ranged { snapshot.pod(&resize.namespace, &resize.pod) } else { None };
-        match actuate::send(client, &resize, first_try).await {
+        context.world.writes(&resize.namespace, &resize.pod);
+        let answer = actuate::send(&context.client, &resize, first_try).await;
+        let refused = answer.as_ref().err().map(|refusal| refusal.kind.reason());
+        context.serving.metrics.resize(resize.resource, resize.grows(), refused);
+        match answer {
             Ok(answer) => {
                 version = answer.resource_version();
-                world.wrote(answer);
+                context.world.wrote(answer);
                 sent.push(resize);
             }
-            Err(refusal) => return (sent, Some(refusal)),
+            Err(refusal) => {
+                if refusal.kind != RefusalKind::Unreachable {
+                    context.world.refused(&resize.namespace, &resize.pod);
+                }
+                return (sent, Some(refusal));
+            }
         }
     }
     (sent, None)

@@ -99,8 +99,8 @@ impl Setbacks {
     }
 
     /// Takes in what the API server said to resizes.
-    pub fn note(&mut self, sent: &[PodResize], outcome: &Outcome, now: Timestamp) {
-        for resize in sent {
+    pub fn note(&mut self, asked: &[PodResize], outcome: &Outcome, now: Timestamp) {
+        for resize in asked {
             let key = (resize.uid.clone(), resize.resource);
             let is_this = |refusal: &&Refusal| {
                 refusal.pod == resize.pod && refusal.resource == resize.resource
@@ -120,9 +120,15 @@ impl Setbacks {
                     self.0.insert(key, Setback { times, until, what });
                 }
                 Some(_) => {}
-                None => {
+                None if outcome
+                    .sent
+                    .iter()
+                    .any(|sent| sent.uid == resize.uid && sent.resource == resize.resource) =>
+                {
                     self.0.remove(&key);
                 }
+                // Another of the pod was refused before its turn came.
+                None => {}
             }
         }
     }

@@ -12,6 +12,8 @@ pub struct Limits {
     pub container: PerResource<Range>,
     /// Of each pod as a whole.
     pub pod: PerResource<Range>,
+    /// Limits are to keep to a ratio of the requests.
+    pub ratio: PerResource<bool>,
 }
 
 /// Two amounts that bound a third, in units of the resource.
@@ -38,6 +40,8 @@ impl Limits {
                 let max = amount(item.max.as_ref(), resource);
                 bound.min = bound.min.max(min);
                 bound.max = bound.max.into_iter().chain(max).min();
+                let ratio = amount(item.max_limit_request_ratio.as_ref(), resource);
+                self.ratio[resource] |= ratio.is_some();
             }
         }
     }

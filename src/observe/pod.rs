@@ -15,6 +15,8 @@ use crate::share::{self, Held, Holding, InitContainer, PerResource, Play, Resour
 
 /// The field manager of everything that we write.
 pub const FIELD_MANAGER: &str = "weightedshare";
+/// The annotation of a pod that started with less than its template says: of which resources, as `cpu,memory`.
+pub(super) const LOWERED: &str = "weightedshare.dev/lowered";
 
 /// What the kernel may make of a limit: CPU time comes in hundredths of a core at the least, memory in pages.
 const ROUNDING: PerResource<u64> = PerResource { cpu: 10, memory: 64 << 10 };
@@ -62,7 +64,7 @@ pub struct Pod {
     pub waits: Option<Box<Waiting>>,
     /// How far a resize of it has come.
     pub resize: Resize,
-    /// A resize of ours changed its requests or limits, as its managed fields say.
+    /// A resize of ours changed its requests or limits, as its managed fields say, or it started with less.
     pub resized_by_us: PerResource<bool>,
     /// A resize of ours set limits, as its managed fields say.
     pub limited_by_us: PerResource<bool>,
@@ -228,7 +230,10 @@ impl Pod {
             priority_class: spec.and_then(|spec| spec.priority_class_name.clone()),
             waits: Waiting::read(pod).map(Box::new),
             resize: read_resize(pod),
-            resized_by_us: set_by_us(meta, &["f:requests", "f:limits"]),
+            resized_by_us: {
+                let resized = set_by_us(meta, &["f:requests", "f:limits"]);
+                PerResource::from_fn(|resource| resized[resource] || is_lowered(meta, resource))
+            },
             limited_by_us: set_by_us(meta, &["f:limits"]),
             set_by: PerResource::from_fn(|resource| {
                 let others = resizers(meta, resource).filter_map(|entry| {
@@ -310,6 +315,12 @@ impl Owner {
             name: owner.name.clone(),
         })
     }
+}
+
+/// Whether the pod started with less of the resource than its template says.
+fn is_lowered(meta: &ObjectMeta, resource: Resource) -> bool {
+    let lowered = meta.annotations.as_ref().and_then(|all| all.get(LOWERED));
+    lowered.is_some_and(|all| all.split(',').any(|name| name == resource.name()))
 }
 
 /// What of these fields of some container a resize of ours set.

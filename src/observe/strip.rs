@@ -5,7 +5,10 @@ use k8s_openapi::api::{
 };
 use kube::Resource;
 
-use super::{Waiting, pod::FIELD_MANAGER};
+use super::{
+    Waiting,
+    pod::{FIELD_MANAGER, LOWERED},
+};
 
 /// Of any object: who wrote what.
 pub(super) fn metadata<K: Resource>(object: &mut K) {
@@ -36,7 +39,7 @@ pub(super) fn pod(pod: &mut core::Pod) {
         });
     }
     if let Some(annotations) = &mut pod.metadata.annotations {
-        annotations.retain(|key, _| key == "kubernetes.io/config.mirror");
+        annotations.retain(|key, _| key == "kubernetes.io/config.mirror" || key == LOWERED);
     }
     // Where it could run matters only as long as it waits for room.
     let waits = Waiting::read(pod).is_some();

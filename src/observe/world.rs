@@ -1,7 +1,7 @@
 //! The caches that the API server's watches keep filled, and the snapshots taken of them.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt::Debug,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -18,6 +18,7 @@ use kube::{
         WatchStreamExt, reflector,
         reflector::{Store, store::WriterDropped},
         watcher,
+        watcher::Event,
     },
 };
 use serde::de::DeserializeOwned;
@@ -37,6 +38,10 @@ use super::{
 };
 use crate::api::{Member, WeightedShare};
 
+/// How long a watch goes on before it is taken up anew, from where it was. A connection that died unnoticed is left
+/// shortly after, and nobody decides for longer on what no longer is so.
+const WATCH_SECONDS: u32 = 60;
+
 /// A pool as it is watched: one that cannot be read does not stop the watch of the others.
 pub type Guarded = DeserializeGuard<WeightedShare>;
 
@@ -49,6 +54,8 @@ pub enum Change {
     Measured,
     /// A pod finds no room on any node.
     Waiting,
+    /// All objects of a kind were listed, at the start or after a watch lost its place: some may be gone.
+    Listed,
 }
 
 /// The changes, as they come.
@@ -73,6 +80,8 @@ pub struct World {
     measured: Arc<Mutex<Measured>>,
     /// The answers to our own writes that the watch has not shown yet, by UID.
     written: Mutex<HashMap<String, core::Pod>>,
+    /// The pods, by namespace and name, that a write of ours is on its way to, or had no answer.
+    unanswered: Mutex<BTreeSet<(String, String)>>,
 }
 
 impl World {
@@ -99,6 +108,7 @@ impl World {
             limit_ranges: cache(watch(client), strip::metadata, &mut changes),
             measured: Arc::default(),
             written: Mutex::default(),
+            unanswered: Mutex::default(),
         };
         for asked in sources {
             let pools = world.pools.clone();
@@ -128,9 +138,37 @@ impl World {
         self.limit_ranges.wait_until_ready().await
     }
 
+    /// A write to this pod is about to be sent. Until there is an answer, nobody knows what the pod asks for.
+    pub fn writes(&self, namespace: &str, pod: &str) {
+        lock(&self.unanswered).insert((namespace.to_owned(), pod.to_owned()));
+    }
+
+    /// The write was refused: the pod is as it was.
+    pub fn refused(&self, namespace: &str, pod: &str) {
+        lock(&self.unanswered).remove(&(namespace.to_owned(), pod.to_owned()));
+    }
+
+    /// Reads the pods whose writes had no answer, because it was lost, or the turn was abandoned: the room that such a
+    /// write took must not be given to another pod, whose write no conflict would stop. The turn that sent them is over.
+    ///
+    /// # Errors
+    /// When the API server does not say it: then nothing can be decided.
+    pub async fn find_out(&self, client: &Client) -> Result<(), kube::Error> {
+        let unanswered = lock(&self.unanswered).clone();
+        for (namespace, name) in unanswered {
+            let pods = Api::<core::Pod>::namespaced(client.clone(), &namespace);
+            match pods.get_opt(&name).await? {
+                Some(pod) => self.wrote(pod),
+                None => self.refused(&namespace, &name),
+            }
+        }
+        Ok(())
+    }
+
     /// Remembers the answer to a write of ours until the watch shows it, so that nobody decides on what was before.
     pub fn wrote(&self, pod: core::Pod) {
-        self.lock().insert(pod.uid().unwrap_or_default(), pod);
+        self.refused(&pod.namespace().unwrap_or_default(), &pod.name_any());
+        lock(&self.written).insert(pod.uid().unwrap_or_default(), pod);
     }
 
     /// What there is now.
@@ -171,7 +209,7 @@ impl World {
 
     /// The pods of the cache, each at least as new as the last answer to a write of ours.
     fn pods(&self) -> Vec<Pod> {
-        let mut written = self.lock();
+        let mut written = lock(&self.written);
         let mut ahead = HashMap::new();
         let read = |pod: &Arc<core::Pod>| {
             let answer = pod.metadata.uid.as_ref().and_then(|uid| written.remove_entry(uid));
@@ -202,11 +240,11 @@ impl World {
             .chain(jobs.iter().map(|it| Workload::of_job(it)))
             .collect()
     }
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, core::Pod>> {
-        // Nothing panics while it is held; a poisoned map would be whole all the same.
-        self.written.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(memory: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // Nothing panics while it is held; it would be whole all the same.
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The questions that a pool asks.
@@ -224,13 +262,11 @@ fn objectives(pool: &Guarded) -> Vec<Objective> {
     pool.spec.members.iter().filter_map(of).collect()
 }
 
-fn watch<K>(
-    client: &Client,
-) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static
+fn watch<K>(client: &Client) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static
 where
     K: KubeResource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    watcher(Api::<K>::all(client.clone()), watcher::Config::default())
+    watcher(Api::<K>::all(client.clone()), watcher::Config::default().timeout(WATCH_SECONDS))
 }
 
 /// What changes with a pod: one without a node may wait for room that any pool could make.
@@ -245,9 +281,12 @@ fn of_namespace<K: KubeResource>(object: &K) -> Option<Change> {
     object.meta().namespace.clone().map(Change::In)
 }
 
-/// Keeps what `events` tell in a store, less what `strip` removes, and adds their namespaces to the changes.
+/// Keeps what `events` tell in a store, less what `strip` removes, and adds what they concern to the changes.
+///
+/// While a kind is listed, the store still holds what was there before; the end of a list is a change of its own, as the
+/// pools may be listed last of all.
 fn cache<K>(
-    events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
+    events: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
     strip: fn(&mut K),
     changes: &mut Vec<Changes>,
 ) -> Store<K>
@@ -268,20 +307,17 @@ where
     K: KubeResource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
 {
     let (reader, writer) = reflector::store();
-    let touched = events
-        .modify(strip)
-        .default_backoff()
-        .reflect(writer)
-        .touched_objects()
-        .filter_map(move |touched| {
-            future::ready(match touched {
-                Ok(object) => change(&object),
-                Err(error) => {
-                    warn!(kind = %K::kind(&()), %error, "the watch broke and is taken up again");
-                    None
-                }
-            })
-        });
+    let touched = events.modify(strip).default_backoff().reflect(writer).filter_map(move |event| {
+        future::ready(match event {
+            Ok(Event::Apply(object) | Event::Delete(object)) => change(&object),
+            Ok(Event::InitDone) => Some(Change::Listed),
+            Ok(Event::Init | Event::InitApply(_)) => None,
+            Err(error) => {
+                warn!(kind = %K::kind(&()), %error, "the watch broke and is taken up again");
+                None
+            }
+        })
+    });
     changes.push(touched.boxed());
     reader
 }

@@ -18,8 +18,8 @@ mod testing;
 pub use calm::{Course, Direction, calm};
 pub use demand::{Demand, Sample};
 pub use division::{
-    Divider, Division, Idle, MemberClaim, MemberShare, Node, PodClaim, PodShare, Pool, Verdict,
-    divide,
+    Divider, Division, Idle, MemberClaim, MemberShare, Newcomer, Node, PodClaim, PodShare, Pool,
+    Verdict, divide,
 };
 pub use fill::{Claim, Filling, fill};
 pub use ledger::{Common, Standing, steps};

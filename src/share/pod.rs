@@ -53,6 +53,11 @@ impl Holding {
         self.total(|container| container.held.charged(), Held::charged)
     }
 
+    /// What the charge will be once all that the spec asks for is carried out.
+    pub fn requested(&self) -> u64 {
+        self.total(|container| container.held.requested, |held| held.requested)
+    }
+
     /// The charge without what the spec asks for beyond what the kubelet admitted.
     pub fn admitted(&self) -> u64 {
         self.total(|container| container.held.admitted, |held| held.admitted)
@@ -232,7 +237,7 @@ mod tests {
             ],
             ..Holding::default()
         };
-        assert_eq!((pod.charge(), pod.admitted()), (550, 350));
+        assert_eq!((pod.charge(), pod.admitted(), pod.requested()), (550, 350, 400));
         assert_eq!(pod.charge_with(&[0, 0]), 350);
         assert_eq!(pod.charge_with(&[500, 0]), 750);
     }

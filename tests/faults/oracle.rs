@@ -33,6 +33,8 @@ pub enum Oracle {
     End,
     /// In the end each pool says how it stands, and those that were deleted are gone.
     Told,
+    /// The controller runs until it is stopped.
+    Alive,
 }
 
 #[derive(Clone, Debug)]
@@ -132,8 +134,10 @@ impl Cluster {
             if to <= from {
                 continue;
             }
+            let itself = |pod: &Value| pod["metadata"]["uid"] == before["metadata"]["uid"];
+            let pods = self.store.of_kind("pods");
             let known: Vec<&Arc<Value>> =
-                self.store.of_kind("pods").filter(|pod| self.knew(instance, "pods", pod)).collect();
+                pods.filter(|pod| itself(pod) || self.knew(instance, "pods", pod)).collect();
             let sum = |counts: &dyn Fn(&Value) -> bool| -> u64 {
                 known.iter().filter(|pod| counts(pod)).map(|pod| charge(pod, resource)).sum()
             };

@@ -17,6 +17,7 @@ use weightedshare::{
         Clock,
         signals::{Asked, MetricsApi},
     },
+    serve::Serving,
 };
 
 use super::{
@@ -25,7 +26,7 @@ use super::{
     fault::Fault,
     finish::{self, End},
     kubelet,
-    oracle::Violation,
+    oracle::{Oracle, Violation},
     plant::Bug,
     scenario::{NAMESPACE, Scenario, Step},
     server,
@@ -107,9 +108,13 @@ async fn drive(
             }
         }
     }
+    let dead = running.iter().any(JoinHandle::is_finished) || kubelets.is_finished();
     running.iter().for_each(JoinHandle::abort);
     kubelets.abort();
     with(&shared, |cluster| {
+        if dead {
+            cluster.violate(Oracle::Alive, "a task ended by itself".to_owned());
+        }
         finish::judge(cluster, scenario, like);
         Outcome {
             writes: std::mem::take(&mut cluster.writes),
@@ -157,7 +162,13 @@ fn start(shared: &Shared, bug: Option<Bug>, stale: Option<(Duration, Duration)>)
     };
     let clock = shared.clone();
     let clock = Clock::new(move || with(&clock, Cluster::shown));
-    tokio::spawn(controller::run(client, vec![metrics], clock, std::future::pending()))
+    tokio::spawn(controller::run(
+        client,
+        vec![metrics],
+        clock,
+        Serving::default(),
+        std::future::pending(),
+    ))
 }
 
 fn populate(cluster: &mut Cluster, scenario: &Scenario) {

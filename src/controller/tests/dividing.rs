@@ -150,3 +150,21 @@ fn ties_go_by_name_whatever_the_order_of_the_spec() {
     assert_eq!(straight.values().copied().collect::<Vec<_>>(), [34, 33, 33]);
     assert_eq!(shares(json!([c, a, b])), straight);
 }
+
+#[test]
+fn what_is_on_its_way_on_a_full_node_moves_no_share() {
+    let mut pool = pool("pool", 0, 2000, json!([member("a", 100), member("b", 100)]));
+    pool.spec.sharing.node_reserve_percent = 10;
+    let all = |a: Pod, b: Pod| {
+        let mut snapshot = snapshot(from_ref(&pool), &[a, b], 0);
+        snapshot.nodes.get_mut("n1").unwrap().allocatable.cpu = 1200;
+        resizes(&snapshot)
+    };
+    // 1080m of the node can be shared, and it has room for the grow before the shrink is done.
+    let (a, b) = (pod("a", "a", 620), pod("b", "b", 440));
+    assert_eq!(all(a, b), [("a".to_owned(), 620, 540), ("b".to_owned(), 440, 540)]);
+    // Until then both together are charged more than that; nothing follows from it.
+    let (mut a, mut b) = (pod("a", "a", 540), pod("b", "b", 540));
+    (a.containers[0].held.cpu.admitted, b.containers[0].held.cpu.admitted) = (620, 440);
+    assert_eq!(all(a, b), []);
+}

@@ -1,5 +1,6 @@
 //! The pure stages of a turn, from a snapshot to resizes, status and events.
 
+mod admitting;
 mod calming;
 mod dividing;
 mod moving;
@@ -21,7 +22,7 @@ use super::{
     calm,
     divide::divide,
     events::{self, Notice},
-    moves, release,
+    moves, reconcile, release,
     report::{self, cpu_shares, cpu_weight},
     shares::Shares,
     standing::Outcome,

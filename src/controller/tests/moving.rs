@@ -209,3 +209,38 @@ fn limits_go_back_too_but_for_those_that_were_added_and_memory_in_use() {
     using.signals.pods.get_mut(&name).unwrap().peak.memory = 90 << 20;
     assert_eq!(told(&using), (None, 1, 0));
 }
+
+#[test]
+fn what_gives_room_is_sent_before_what_takes_it() {
+    let resize = |pod: &str, resource, from, to| PodResize {
+        namespace: "ns".into(),
+        pod: pod.into(),
+        uid: pod.into(),
+        resource_version: "1".into(),
+        resource,
+        containers: Vec::new(),
+        from,
+        to,
+    };
+    let (cpu, memory) = (Resource::Cpu, Resource::Memory);
+    let sorted = reconcile::shrinks_first(vec![
+        resize("grows", cpu, 1, 2),
+        resize("both", cpu, 1, 2),
+        resize("shrinks", cpu, 2, 1),
+        resize("both", memory, 2, 1),
+        resize("shrinks", memory, 2, 1),
+        resize("grows", memory, 1, 2),
+    ]);
+    let named = |of_pod: &Vec<PodResize>| {
+        (of_pod[0].pod.clone(), of_pod.iter().map(|it| it.resource).collect::<Vec<_>>())
+    };
+    let order: Vec<_> = sorted.iter().map(named).collect();
+    assert_eq!(
+        order,
+        [
+            ("shrinks".to_owned(), vec![cpu, memory]),
+            ("both".to_owned(), vec![memory, cpu]),
+            ("grows".to_owned(), vec![cpu, memory]),
+        ]
+    );
+}

@@ -41,7 +41,10 @@ fn what_was_refused_is_asked_again_ever_later() {
     assert_eq!(setbacks.hold_back(ask(&snapshot(600)), at(now)).0, []);
     assert_eq!(setbacks.hold_back(ask(&snapshot(400)), at(now)).0.len(), 1);
     // One that is taken wipes the slate.
+    let taken = Outcome { sent: full.clone(), ..Outcome::default() };
     setbacks.note(&full, &Outcome::default(), at(now));
+    assert_eq!(setbacks.hold_back(full.clone(), at(now)).0, []);
+    setbacks.note(&full, &taken, at(now));
     assert_eq!(setbacks.hold_back(full.clone(), at(now)).0, full);
     // What another turn will see, or what was never heard, is no refusal.
     for kind in [RefusalKind::Outdated, RefusalKind::Unreachable] {

@@ -78,6 +78,17 @@ fn a_limit_goes_down_in_steps_and_never_under_what_is_in_use() {
 }
 
 #[test]
+fn a_container_that_is_restarted_by_it_takes_one_step() {
+    let mut restarting = with("Cap", Some(20), |pod| {
+        limit(pod);
+        pod.containers[0].restarts.memory = true;
+    });
+    assert_eq!(told(&restarting), None);
+    restarting.pools[0].spec.members[0].allow_restart = true;
+    assert_eq!(told(&restarting), Some((100, Some(100))));
+}
+
+#[test]
 fn of_several_containers_each_might_be_the_one_that_uses_it() {
     let two = with("Ratio", Some(300), |pod| {
         limit(pod);

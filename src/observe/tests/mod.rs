@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use http::{Request, Response};
 use k8s_openapi::api::{apps::v1 as apps, core::v1 as core};
+use kube::{Client, client::Body};
 use serde_json::{Value, json};
 
 use super::*;
@@ -288,6 +290,17 @@ fn managed_fields_say_what_we_resized() {
 }
 
 #[test]
+fn an_annotation_says_what_a_pod_started_with_less_of() {
+    let lowered = |what: &str| {
+        let annotations = json!({"annotations": {"weightedshare.dev/lowered": what, "other": "x"}});
+        read(running(json!({"metadata": annotations}))).resized_by_us
+    };
+    assert_eq!(lowered("cpu"), PerResource { cpu: true, memory: false });
+    assert_eq!(lowered("cpu,memory"), PerResource { cpu: true, memory: true });
+    assert_eq!(lowered(""), PerResource::default());
+}
+
+#[test]
 fn obstacles_are_seen() {
     let obstacle = |changes: Value| read(running(changes)).obstacle;
     assert_eq!(obstacle(json!({})), None);
@@ -404,4 +417,43 @@ fn what_is_free_on_a_node_is_what_no_pod_is_charged() {
 /// The owner of that name in the namespace of these tests.
 fn owner(kind: &str, name: &str) -> Owner {
     Owner { namespace: "shop".into(), kind: kind.into(), name: name.into() }
+}
+
+#[tokio::test]
+async fn a_write_without_an_answer_is_looked_up_before_anything_is_decided() {
+    let (service, mut server) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+    let client = Client::new(service, "default");
+    let (world, changes) = World::watch(&client, Vec::new(), &Clock::system());
+    for pod in ["answered", "found", "gone", "refused"] {
+        world.writes("shop", pod);
+    }
+    world
+        .wrote(serde_json::from_value(running(json!({"metadata": {"name": "answered"}}))).unwrap());
+    world.refused("shop", "refused");
+    let serve = async |server: &mut tower_test::mock::Handle<_, _>, codes: &[u16]| {
+        let mut asked = Vec::new();
+        for &code in codes {
+            let (request, respond): (Request<Body>, _) = server.next_request().await.unwrap();
+            let name = request.uri().path().rsplit('/').next().unwrap().to_owned();
+            let reason = if code == 404 { "NotFound" } else { "InternalError" };
+            let answer = match code {
+                200 => running(json!({"metadata": {"name": name}})),
+                _ => {
+                    json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": reason, "code": code})
+                }
+            };
+            asked.push(format!("{} {name}", request.method()));
+            let answer = Body::from(answer.to_string().into_bytes());
+            respond.send_response(Response::builder().status(code).body(answer).unwrap());
+        }
+        asked
+    };
+    let (answer, asked) = tokio::join!(world.find_out(&client), serve(&mut server, &[200, 500]));
+    assert!(answer.is_err(), "nothing is known of the second");
+    assert_eq!(asked, ["GET found", "GET gone"]);
+    let (answer, asked) = tokio::join!(world.find_out(&client), serve(&mut server, &[404]));
+    assert!(answer.is_ok() && asked == ["GET gone"], "{asked:?}");
+    // Nobody answers any more, and nobody is asked.
+    drop((server, changes));
+    world.find_out(&client).await.unwrap();
 }

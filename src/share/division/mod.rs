@@ -72,8 +72,20 @@ pub struct PodClaim {
     pub node: Option<u32>,
     /// What it has a use for.
     pub demand: Demand,
-    /// What it is charged now.
-    pub charge: u64,
+    /// What it asks for now: what it is charged once that is carried out. (What is on its way must not count: it moves
+    /// with every answer, and the shares would move with it.)
+    pub requested: u64,
+}
+
+/// A pod that a member could get.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Newcomer {
+    /// The place of its member.
+    pub member: usize,
+    /// The weight that the member has beside the others once it is there.
+    pub weight: u64,
+    /// The pod: the last of its member's by name.
+    pub pod: PodClaim,
 }
 
 /// A node as the division sees it, in units of the resource.
@@ -167,6 +179,14 @@ impl Divider {
     }
 }
 
+impl Divider {
+    /// What one more pod would own, as far as nodes set no limit: its node is not known yet. None: not even the floors
+    /// of all pods would fit then.
+    pub fn one_more(&mut self, pool: &Pool, newcomer: &Newcomer) -> Option<u64> {
+        self.fair.one_more(&mut self.filling, pool, newcomer)
+    }
+}
+
 /// Divides pools, for one time only.
 #[must_use]
 pub fn divide(pools: &[Pool], nodes: &[Node]) -> Vec<Division> {
@@ -203,6 +223,11 @@ impl PodClaim {
     /// The most that it can take of a pool of `capacity`.
     fn most(&self, capacity: u64) -> u64 {
         self.cap.unwrap_or(capacity).max(self.floor)
+    }
+
+    /// What it claims of its member's share, in a pool of `capacity`.
+    fn claim(&self, capacity: u64) -> Claim {
+        Claim { weight: self.weight, lo: self.floor, hi: self.most(capacity) }
     }
 }
 

@@ -36,7 +36,7 @@ struct Stake {
     /// What they own there: as much, until the pool was fitted.
     fair: u64,
     floor: u64,
-    charge: u64,
+    requested: u64,
 }
 
 impl Node {
@@ -57,8 +57,8 @@ impl Rooms {
     ///
     /// Where all that is owned on a node fits there, a pool may rise into what the others leave; where it does not,
     /// the node's room is split in proportion to what the pools own there, and no room is promised twice. A node on
-    /// which pods are charged more than fits is left as it is: they neither grow there nor have to shrink, but for pods
-    /// that wait for room.
+    /// which pods ask for more than fits is left as it is: they neither grow there nor have to shrink, but for pods that
+    /// wait for room.
     pub fn fit(
         &mut self,
         filling: &mut Filling,
@@ -117,7 +117,7 @@ impl Rooms {
                         wanted: 0,
                         fair: 0,
                         floor: 0,
-                        charge: 0,
+                        requested: 0,
                     });
                     self.visits.push(node);
                     *place = self.stakes.len() as u32;
@@ -125,7 +125,7 @@ impl Rooms {
                 let stake = &mut self.stakes[*place as usize - 1];
                 stake.wanted = stake.wanted.saturating_add(share.fair);
                 stake.floor = stake.floor.saturating_add(pod.floor);
-                stake.charge = stake.charge.saturating_add(pod.charge);
+                stake.requested = stake.requested.saturating_add(pod.requested);
                 stake.fair = stake.wanted;
             }
             self.ends.push(self.visits.len());
@@ -144,14 +144,14 @@ impl Rooms {
             let Some(mine) = there.iter().find(|stake| stake.pool == k) else { continue };
             let node = mine.node as usize;
             let Some(whole) = nodes[node].room(pool.node_reserve) else { continue };
-            let charged = there.iter().fold(0, |sum: u64, it| sum.saturating_add(it.charge));
+            let requested = there.iter().fold(0, |sum: u64, it| sum.saturating_add(it.requested));
             let all = nodes[node].all().unwrap_or(whole);
-            let over = charged > whole;
+            let over = requested > whole;
             let room = if self.loads[node] <= whole {
                 let others = there.iter().filter(|stake| stake.pool != k);
                 whole.saturating_sub(others.map(|stake| stake.fair).fold(0, u64::saturating_add))
-            } else if over && (nodes[node].wanted == 0 || charged <= all) {
-                mine.charge
+            } else if over && (nodes[node].wanted == 0 || requested <= all) {
+                mine.requested
             } else {
                 let whole = if over { all } else { whole };
                 self.claims.clear();

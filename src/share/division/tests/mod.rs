@@ -1,3 +1,4 @@
+mod newcomers;
 mod nodes;
 mod oracle;
 mod properties;
@@ -179,7 +180,7 @@ fn pools() -> impl Strategy<Value = Pool> {
             cap,
             node,
             demand,
-            charge: 0,
+            requested: 0,
         });
     let member = (
         prop_oneof![Just(1u64), Just(10_000), 1..1000u64],

@@ -52,7 +52,7 @@ fn a_full_node_is_split_by_what_the_pools_own_there() {
     assert_eq!(fair_on(&[a.clone(), b.clone()], &[node(900, 0)]), [[600], [300]]);
     assert_eq!(fair_on(&[a.clone(), b.clone()], &[node(600, 0)]), [[400], [200]]);
     // Just full is not over.
-    (a.pods[0].charge, b.pods[0].charge) = (300, 300);
+    (a.pods[0].requested, b.pods[0].requested) = (300, 300);
     assert_eq!(fair_on(&[a.clone(), b.clone()], &[node(600, 0)]), [[400], [200]]);
     // Floors come first.
     b.pods[0].floor = 290;
@@ -75,14 +75,14 @@ fn what_others_leave_on_a_node_is_promised_once() {
 fn on_a_node_that_is_over_nobody_grows_or_has_to_shrink() {
     let mut pool = pool(1000, [member(1, 1), member(1, 1), member(2, 1)]);
     place(&mut pool, &[0, 0, 1]);
-    for (pod, charge) in pool.pods.iter_mut().zip([300, 100, 500]) {
-        pod.charge = charge;
+    for (pod, requested) in pool.pods.iter_mut().zip([300, 100, 500]) {
+        pod.requested = requested;
     }
     assert_eq!(
         fair_on(std::slice::from_ref(&pool), &[node(300, 0), node(1000, 0)]),
         [[200, 200, 600]]
     );
-    pool.pods[1].charge = 0;
+    pool.pods[1].requested = 0;
     assert_eq!(fair_on(&[pool], &[node(100, 0), node(1000, 0)]), [[150, 150, 700]]);
 }
 
@@ -185,7 +185,7 @@ fn a_node_that_is_over_gives_way_to_pods_that_wait_and_to_nothing_else() {
                 weight: 1,
                 floor: 10,
                 node: Some(0),
-                charge,
+                requested: charge,
                 ..PodClaim::default()
             })
             .into(),

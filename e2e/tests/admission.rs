@@ -1,0 +1,453 @@
+//! New pods start inside the pool: what the API server makes of them by the policy that the chart installs.
+
+mod support;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use e2e::kubectl;
+use futures::TryStreamExt;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, ResourceExt,
+    api::{ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams},
+};
+use serde_json::{Value, json};
+use support::{
+    Bench, MINUTE, bare_pod, container, deployment, eventually, identity, member, pod_spec,
+};
+use tokio::time::Instant;
+use weightedshare::{
+    observe,
+    share::{MilliCpu, Resource},
+};
+
+const POLICY: &str = "weighted-share-new-pods";
+const DRY_RUN: fn() -> PostParams = || PostParams { dry_run: true, ..PostParams::default() };
+
+/// A member that owns so much at most.
+fn bounded(app: &str, max: Value) -> Value {
+    let mut member = member(app, 100);
+    member["max"] = max;
+    member
+}
+
+/// A pod of the member `app`, with these containers.
+fn pod(app: &str, containers: Value) -> Value {
+    bare_pod("pod", app, pod_spec(containers))
+}
+
+fn asks(requests: Value) -> Value {
+    container("main", json!({"requests": requests}))
+}
+
+/// The pod that the API server would make of it.
+async fn admitted(pods: &Api<Pod>, pod: &Value) -> Result<Pod> {
+    let pod = serde_json::from_value(pod.clone())?;
+    pods.create(&DRY_RUN(), &pod).await.context("create a pod")
+}
+
+/// Request and limit of each container, as `cpu/memory` with `-` where there is none; then the class.
+fn resources(pod: &Pod) -> String {
+    let amounts = |of: Option<&std::collections::BTreeMap<String, _>>| {
+        let amount = |name: &str| {
+            let quantity: Option<&k8s_openapi::apimachinery::pkg::api::resource::Quantity> =
+                of.and_then(|of| of.get(name));
+            quantity.map_or("-", |quantity| quantity.0.as_str()).to_owned()
+        };
+        format!("{}/{}", amount("cpu"), amount("memory"))
+    };
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let mut all: Vec<String> = containers
+        .map(|container| {
+            let resources = container.resources.as_ref();
+            let requests = amounts(resources.and_then(|it| it.requests.as_ref()));
+            match amounts(resources.and_then(|it| it.limits.as_ref())).as_str() {
+                "-/-" => requests,
+                limits => format!("{requests} of {limits}"),
+            }
+        })
+        .collect();
+    all.extend(pod.status.as_ref().and_then(|status| status.qos_class.clone()));
+    all.join(", ")
+}
+
+fn cpu_request(pod: &Pod) -> u64 {
+    observe::Pod::read(pod).charge(Resource::Cpu)
+}
+
+impl Bench {
+    /// Waits until the policy knows that pods with this key start with so much.
+    async fn starting(&self, pool: &str, key: &str, cpu: u64) -> Result<()> {
+        self.status(pool, |status| {
+            let starts = status.new_pods.iter().filter_map(|it| it.starts.get(key)).flatten();
+            starts.map(|start| start.request.cpu).eq([Some(MilliCpu(cpu))])
+        })
+        .await?;
+        // The API server's own watch sees it a moment later.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn each_kind_of_pod_is_lowered_as_far_as_it_can_be_given_back() -> Result<()> {
+    let bench = Bench::new("new-pods").await?;
+    let max = json!({"cpu": "100m", "memory": "64Mi"});
+    let selected = json!({"name": "tier", "max": {"cpu": "40m"}, "selector": {"matchExpressions": [
+        {"key": "tier", "operator": "In", "values": ["gold", "silver"]},
+        {"key": "old", "operator": "DoesNotExist"},
+    ]}});
+    let members = json!([bounded("web", max), selected]);
+    let capacity = json!({"cpu": "1", "memory": "1Gi"});
+    bench.apply(support::pool("pool", capacity, members)).await?;
+    bench.starting("pool", "app=web", 100).await?;
+
+    let one = |resources: Value| pod("web", json!([container("main", resources)]));
+    let both = |amounts: Value| one(json!({"requests": amounts, "limits": amounts}));
+    let with = |mut pod: Value, key: &str, value: Value| {
+        pod["spec"][key] = value;
+        pod
+    };
+    let labelled = |mut pod: Value, labels: Value| {
+        pod["metadata"]["labels"] = labels;
+        pod
+    };
+    let restarting = |resource: &str| {
+        let mut container = asks(json!({"cpu": "300m", "memory": "128Mi"}));
+        container["resizePolicy"] =
+            json!([{"resourceName": resource, "restartPolicy": "RestartContainer"}]);
+        pod("web", json!([container]))
+    };
+    let mut sidecar = asks(json!({"cpu": "30m"}));
+    (sidecar["name"], sidecar["restartPolicy"]) = (json!("proxy"), json!("Always"));
+    let mut setup = asks(json!({"cpu": "90m"}));
+    setup["name"] = json!("setup");
+    let plain = || one(json!({"requests": {"cpu": "300m", "memory": "128Mi"}}));
+    let cases = [
+        ("requests", plain(), "100m/64Mi, Burstable"),
+        (
+            "what is less already",
+            one(json!({"requests": {"cpu": "30m", "memory": "16Mi"}})),
+            "30m/16Mi, Burstable",
+        ),
+        (
+            "containers in proportion",
+            pod("web", {
+                let mut second = asks(json!({"cpu": "100m"}));
+                second["name"] = json!("second");
+                let mut third = container("third", json!({}));
+                third["name"] = json!("third");
+                json!([asks(json!({"cpu": "0.3", "memory": "1Gi"})), second, third])
+            }),
+            "75m/64Mi, 25m/-, -/-, Burstable",
+        ),
+        (
+            "Guaranteed: CPU alone, with its limit",
+            both(json!({"cpu": "500m", "memory": "128Mi"})),
+            "100m/128Mi of 100m/128Mi, Guaranteed",
+        ),
+        ("BestEffort", one(json!({})), "-/-, BestEffort"),
+        (
+            "a limit is no request, and stays",
+            one(json!({"requests": {"cpu": "300m"}, "limits": {"cpu": "1", "memory": "128Mi"}})),
+            "100m/64Mi of 1/128Mi, Burstable",
+        ),
+        (
+            "beside a sidecar, and after setup",
+            with(plain(), "initContainers", json!([sidecar, setup])),
+            "90m/64Mi, Burstable",
+        ),
+        ("CPU that restarts", restarting("cpu"), "300m/64Mi, Burstable"),
+        ("memory that restarts", restarting("memory"), "100m/128Mi, Burstable"),
+        (
+            "resources of the pod as a whole",
+            with(plain(), "resources", json!({"requests": {"cpu": "1"}})),
+            "300m/128Mi, Burstable",
+        ),
+        (
+            "a launcher whose machine nobody knows",
+            labelled(plain(), json!({"app": "web", "kubevirt.io": "virt-launcher"})),
+            "300m/128Mi, Burstable",
+        ),
+        ("another label", labelled(plain(), json!({"app": "db"})), "300m/128Mi, Burstable"),
+        ("one of the values", labelled(plain(), json!({"tier": "gold"})), "40m/128Mi, Burstable"),
+        (
+            "not all requirements",
+            labelled(plain(), json!({"tier": "gold", "old": ""})),
+            "300m/128Mi, Burstable",
+        ),
+        (
+            "two members: the first by name",
+            labelled(plain(), json!({"tier": "gold", "app": "web"})),
+            "40m/128Mi, Burstable",
+        ),
+    ];
+    for (what, pod, wanted) in &cases {
+        let is = resources(&admitted(&bench.pods(), pod).await?);
+        println!("{what:40} {is}");
+        ensure!(is == *wanted, "{what}: {is}, not {wanted}");
+    }
+    let lowered = admitted(&bench.pods(), &plain()).await?;
+    ensure!(lowered.annotations()["weightedshare.dev/lowered"] == "cpu,memory", "{lowered:?}");
+    let elsewhere: Api<Pod> = Api::namespaced(bench.client.clone(), "default");
+    let is = resources(&admitted(&elsewhere, &plain()).await?);
+    ensure!(is == "300m/128Mi, Burstable", "in a namespace without pools: {is}");
+
+    // A pod is the StatefulSet's that controls it, whatever its labels; a Deployment's by its ReplicaSet's name.
+    let targets = ["StatefulSet", "Deployment"].map(|kind| {
+        let target = json!({"apiVersion": "apps/v1", "kind": kind, "name": "web"});
+        json!({"name": kind.to_lowercase(), "max": {"cpu": "70m"}, "targetRef": target})
+    });
+    bench.pool("pool", "1", json!(targets)).await?;
+    bench.starting("pool", "Deployment/web", 70).await?;
+    for (kind, name, wanted) in [
+        ("StatefulSet", "web", 70),
+        ("StatefulSet", "web-5c9f", 300),
+        ("ReplicaSet", "web-5c9f", 70),
+        ("ReplicaSet", "web-2", 300),
+        ("ReplicaSet", "web", 300),
+    ] {
+        let mut owned = labelled(plain(), json!({"pod-template-hash": "5c9f"}));
+        let uid = "11111111-2222-3333-4444-555555555555";
+        owned["metadata"]["ownerReferences"] = json!([
+            {"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": uid, "controller": true}
+        ]);
+        let is = cpu_request(&admitted(&bench.pods(), &owned).await?);
+        ensure!(is == wanted, "{kind} {name}: {is}m, not {wanted}m");
+    }
+
+    // In Observe nothing is changed.
+    let observe = json!({"spec": {"mode": "Observe", "members": [member("web", 100)]}});
+    bench.pools().patch("pool", &PatchParams::default(), &Patch::Merge(observe)).await?;
+    bench.status("pool", |status| status.new_pods.is_none()).await?;
+    let is = cpu_request(&admitted(&bench.pods(), &plain()).await?);
+    ensure!(is == 300, "a pool that observes: {is}m");
+    bench.end().await
+}
+
+/// The launcher pod of a virtual machine, as KubeVirt makes it, less what this node has not.
+fn launcher() -> Value {
+    let mut compute = asks(json!({"cpu": "200m", "memory": "1284Mi", "ephemeral-storage": "50M"}));
+    compute["name"] = json!("compute");
+    let limits = json!({"cpu": "15m", "memory": "60M"});
+    let log = container(
+        "guest-console-log",
+        json!({"requests": {"cpu": "5m", "memory": "35M"}, "limits": limits}),
+    );
+    let mut pod = pod("db", json!([compute, log]));
+    pod["metadata"]["labels"] = json!({
+        "app": "db",
+        "kubevirt.io": "virt-launcher",
+        "kubevirt.io/created-by": "0fe71a5e-bd8d-4e1c-9f0c-c4b2e4d2c6a1",
+        "vm.kubevirt.io/name": "db",
+    });
+    pod
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn of_a_launcher_pod_the_cpu_of_the_machine_is_lowered_alone() -> Result<()> {
+    let bench = Bench::new("launchers").await?;
+    // The controller has nothing to say of a pool without members, and leaves what others say of it.
+    bench.pool("pool", "1", json!([])).await?;
+    bench.settled("pool").await?;
+    let request = json!({"cpu": "55m", "memory": "64Mi"});
+    let status = json!({
+        "apiVersion": "weightedshare.dev/v1alpha1",
+        "kind": "WeightedShare",
+        "status": {"newPods": {
+            "virtualMachines": true,
+            "starts": {"app=db": [{"member": "db", "request": request}]},
+        }},
+    });
+    let ours = PatchParams::apply("e2e").force();
+    bench.pools().patch_status("pool", &ours, &Patch::Apply(status)).await?;
+    let is = eventually(MINUTE, || async {
+        let is = resources(&admitted(&bench.pods(), &launcher()).await?);
+        ensure!(!is.starts_with("200m"), "{is}");
+        Ok(is)
+    })
+    .await?;
+    println!("{is}");
+    ensure!(is == "50m/1284Mi, 5m/35M of 15m/60M, Burstable", "{is}");
+    bench.end().await
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn ten_pods_at_once_start_inside_the_pool_and_go_back_when_it_goes() -> Result<()> {
+    let bench = Bench::new("at-once").await?;
+    let spec = || pod_spec(json!([asks(json!({"cpu": "300m", "memory": "16Mi"}))]));
+    bench
+        .pool("pool", "500m", json!([bounded("web", json!({"cpu": "250m"})), member("one", 100)]))
+        .await?;
+    bench.starting("pool", "app=web", 250).await?;
+
+    // It starts with just its share, and is never resized.
+    bench.apply(deployment("web", 1, spec())).await?;
+    let first = bench.holding("web", &[250]).await?;
+    ensure!(first[0].metadata.generation == Some(1), "it was resized: {:?}", first[0].metadata);
+    bench.starting("pool", "app=web", 125).await?;
+
+    let before = bench.pods().list(&ListParams::default()).await?;
+    let version = before.metadata.resource_version.unwrap_or_default();
+    let began = Instant::now();
+    kubectl::run("kubectl", &["-n", "at-once", "scale", "deployment", "web", "--replicas=10"], "")
+        .await?;
+    // All versions of all pods, as they come, until every pod holds its share.
+    let mut held = std::collections::BTreeMap::new();
+    let mut charges = Vec::new();
+    for pod in &before.items {
+        held.insert(pod.name_any(), cpu_request(pod));
+    }
+    let mut events =
+        Box::pin(bench.pods().watch(&WatchParams::default().timeout(60), &version).await?);
+    while let Some(event) = events.try_next().await? {
+        match event {
+            WatchEvent::Added(pod) => {
+                let starts = cpu_request(&pod);
+                ensure!(starts <= 125, "{} starts with {starts}m", pod.name_any());
+                held.insert(pod.name_any(), starts);
+            }
+            WatchEvent::Modified(pod) => {
+                held.insert(pod.name_any(), cpu_request(&pod));
+            }
+            _ => continue,
+        }
+        charges.push((began.elapsed().as_millis(), held.len(), held.values().sum::<u64>()));
+        if held.len() == 10 && held.values().all(|&cpu| cpu == 25) {
+            break;
+        }
+    }
+    let most = charges.iter().max_by_key(|(_, _, charge)| *charge).context("no pod came")?;
+    let last = charges.last().context("no pod came")?;
+    println!(
+        "ten pods at once, in a pool of 500m: they are charged {}m at most ({} pods, after {} ms; 3000m without the \
+         policy), and the member's 250m from {} ms on",
+        most.2, most.1, most.0, last.0
+    );
+    ensure!(last.2 == 250, "they hold {held:?}");
+    ensure!(most.2 <= 250 + 9 * 125, "they were charged {}m", most.2);
+    let all = bench.holding("web", &[25; 10]).await?;
+    bench.settled("pool").await?;
+
+    // A pod that started with less, and was never resized, goes back to its template as the others do.
+    bench.apply(deployment("one", 1, spec())).await?;
+    bench.holding("one", &[250]).await?;
+    kubectl::run("kubectl", &["-n", "at-once", "scale", "deployment", "web", "--replicas=1"], "")
+        .await?;
+    bench.running("web", 1).await?;
+    kubectl::run("kubectl", &["-n", "at-once", "delete", "ws", "pool"], "").await?;
+    let one = bench.holding("one", &[300]).await?;
+    let web = bench.holding("web", &[300]).await?;
+    ensure!(identity(&all).contains(&identity(&web)[0]) && identity(&one)[0].1 == 0, "a restart");
+    bench.end().await
+}
+
+/// What the policy adds to the creation of a pod where ten pools of 256 members are in its namespace.
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn it_adds_little_to_the_creation_of_a_pod() -> Result<()> {
+    let bench = Bench::new("many-pools").await?;
+    for pool in 0..10 {
+        let mut members: Vec<Value> =
+            (0..255).map(|i| member(&format!("m-{pool}-{i}"), 100)).collect();
+        members.push(json!({"name": "all", "selector": {"matchLabels": {"all": "pools"}}}));
+        bench.pool(&format!("pool-{pool}"), "100", json!(members)).await?;
+    }
+    let mut sizes = Vec::new();
+    for pool in 0..10 {
+        let full = |status: &weightedshare::api::WeightedShareStatus| {
+            status.new_pods.as_ref().is_some_and(|it| it.starts.len() == 256)
+        };
+        sizes.push(
+            serde_json::to_string(&bench.status(&format!("pool-{pool}"), full).await?)?.len(),
+        );
+    }
+    println!(
+        "the statuses have {} to {} bytes",
+        sizes.iter().min().unwrap_or(&0),
+        sizes.iter().max().unwrap_or(&0)
+    );
+    let of_none = pod("nobody", json!([asks(json!({"cpu": "300m"}))]));
+    let of_one = pod("m-3-77", json!([asks(json!({"cpu": "150"}))]));
+    let mut of_all = of_one.clone();
+    of_all["metadata"]["labels"]["all"] = json!("pools");
+    let cases = [("of no pool", of_none), ("of one pool", of_one), ("of ten pools", of_all)];
+
+    let binding = ["mutatingadmissionpolicybinding", POLICY];
+    let saved =
+        kubectl::run("kubectl", &[&["get", "-o", "json"], &binding[..]].concat(), "").await?;
+    let mut saved: Value = serde_json::from_str(&saved)?;
+    for field in ["resourceVersion", "uid", "creationTimestamp", "generation"] {
+        saved["metadata"].as_object_mut().context("metadata")?.remove(field);
+    }
+    let mut took = <[[Vec<Duration>; 2]; 3]>::default();
+    // Off and on in turn, so that what else the machine does falls on both.
+    for _ in 0..2 {
+        for on in [false, true] {
+            match on {
+                true => kubectl::apply(&saved.to_string()).await?,
+                false => {
+                    drop(kubectl::run("kubectl", &[&["delete"], &binding[..]].concat(), "").await?)
+                }
+            }
+            eventually(MINUTE, || async {
+                let lowered = cpu_request(&admitted(&bench.pods(), &cases[1].1).await?) < 150_000;
+                ensure!(lowered == on, "the policy is not {}", if on { "on" } else { "off" });
+                Ok(())
+            })
+            .await?;
+            for _ in 0..100 {
+                for (i, (_, pod)) in cases.iter().enumerate() {
+                    let pod: Pod = serde_json::from_value(pod.clone())?;
+                    let began = Instant::now();
+                    bench.pods().create(&DRY_RUN(), &pod).await?;
+                    took[i][usize::from(on)].push(began.elapsed());
+                }
+            }
+        }
+    }
+    for ((what, _), took) in cases.iter().zip(&mut took) {
+        took.iter_mut().for_each(|took| took.sort_unstable());
+        let at = |on: usize, percent: usize| {
+            took[on][took[on].len() * percent / 100].as_secs_f64() * 1e3
+        };
+        let added = |percent| at(1, percent) - at(0, percent);
+        println!(
+            "a pod {what}: median {:.2} ms without the policy, {:.2} ms with it (+{:.2}); 95 of 100 within {:.2} ms \
+             and {:.2} ms (+{:.2}); {} each",
+            at(0, 50),
+            at(1, 50),
+            added(50),
+            at(0, 95),
+            at(1, 95),
+            added(95),
+            took[0].len()
+        );
+        ensure!(added(50) <= 20.0, "{what}: the policy adds {:.1} ms", added(50));
+    }
+    bench.end().await
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn the_chart_installs_the_policy_where_the_server_has_it() -> Result<()> {
+    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/weighted-share");
+    let policies = async |more: &[&str]| -> Result<usize> {
+        let arguments = [&["template", "weighted-share", chart], more].concat();
+        let manifests = kubectl::run("helm", &arguments, "").await?;
+        Ok(manifests.matches("\nkind: MutatingAdmissionPolicy\n").count())
+    };
+    let served = "--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy";
+    ensure!(policies(&[]).await? == 0, "of a server nothing is known");
+    ensure!(policies(&[served]).await? == 1, "the server has it");
+    ensure!(
+        policies(&[served, "--set", "admissionPolicy.enabled=false"]).await? == 0,
+        "switched off"
+    );
+    ensure!(policies(&["--set", "admissionPolicy.enabled=true"]).await? == 1, "switched on");
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! Two replicas of the operator, of which one writes: killed, deleted and stood still while the pool changes all the
+//! time. The audit log is the judge.
+
+mod support;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use e2e::{
+    audit::{self, Write},
+    kubectl, operator,
+    pause::{self, Paused},
+};
+use jiff::Timestamp;
+use k8s_openapi::api::{coordination::v1::Lease, core::v1::Pod};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
+};
+use serde_json::json;
+use support::{Bench, MINUTE, container, deployment, eventually, identity, member, pod_spec};
+use tokio::time::{Instant, sleep};
+
+/// After this time without a sign of life the lease is free; and how soon that is seen.
+const LEASE: Duration = Duration::from_secs(15 + 2);
+const NAME: &str = "weightedshare";
+
+/// The operator's pods and their lease.
+struct Operator {
+    pods: Api<Pod>,
+    leases: Api<Lease>,
+}
+
+impl Operator {
+    fn of(bench: &Bench) -> Self {
+        let (client, namespace) = (bench.client.clone(), operator::NAMESPACE);
+        let pods = Api::namespaced(client.clone(), namespace);
+        Self { pods, leases: Api::namespaced(client, namespace) }
+    }
+
+    /// Who leads: the identity in the lease.
+    async fn holder(&self) -> Result<String> {
+        let spec = self.leases.get("weighted-share").await?.spec.context("a lease")?;
+        spec.holder_identity.filter(|holder| !holder.is_empty()).context("nobody leads")
+    }
+
+    async fn leader(&self) -> Result<(String, Pod)> {
+        let holder = eventually(MINUTE, || self.holder()).await?;
+        let pod = self.pods.get(holder.split('_').next().unwrap_or_default()).await?;
+        Ok((holder, pod))
+    }
+
+    /// Waits until somebody else leads, and says who, and how long that took.
+    async fn followed(&self, before: &str) -> Result<(String, Duration)> {
+        let began = Instant::now();
+        while began.elapsed() < MINUTE {
+            match self.holder().await {
+                Ok(holder) if holder != before => return Ok((holder, began.elapsed())),
+                _ => sleep(Duration::from_millis(50)).await,
+            }
+        }
+        bail!("nobody followed {before} within a minute")
+    }
+
+    /// Waits until two pods are ready, and returns them.
+    async fn whole(&self) -> Result<Vec<Pod>> {
+        let selector = ListParams::default().labels("app.kubernetes.io/name=weighted-share");
+        eventually(MINUTE, || async {
+            let mut pods = self.pods.list(&selector).await?.items;
+            pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+            let ready = |pod: &&Pod| {
+                let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+                conditions
+                    .into_iter()
+                    .flatten()
+                    .any(|it| it.type_ == "Ready" && it.status == "True")
+            };
+            let count = pods.iter().filter(ready).count();
+            ensure!(count == 2 && pods.len() == 2, "{count} of {} pods are ready", pods.len());
+            Ok(pods)
+        })
+        .await
+    }
+
+    /// What a pod answers.
+    async fn ask(&self, pod: &str, port: u16, path: &str) -> Result<String> {
+        let namespace = operator::NAMESPACE;
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy/{path}");
+        kubectl::run("kubectl", &["get", "--raw", &path], "").await
+    }
+}
+
+/// Gives the weights of the two members to and fro, until it is told to end.
+async fn change(bench: Arc<Bench>, end: Arc<AtomicBool>) -> Result<u32> {
+    let mut rounds = 0;
+    while !end.load(Ordering::Relaxed) {
+        let (left, right) = if rounds % 2 == 0 { (100, 300) } else { (300, 100) };
+        set_weights(&bench, left, right).await?;
+        rounds += 1;
+        sleep(Duration::from_millis(1500)).await;
+    }
+    Ok(rounds)
+}
+
+async fn set_weights(bench: &Bench, left: u32, right: u32) -> Result<()> {
+    let members = json!([member("left", left), member("right", right)]);
+    let patch = Patch::Merge(json!({"spec": {"members": members}}));
+    bench.pools().patch("pool", &PatchParams::default(), &patch).await?;
+    Ok(())
+}
+
+/// What the operator wrote since then, its lease apart.
+fn written(bench: &Bench, since: Timestamp) -> Result<Vec<Write>> {
+    let mut writes = audit::writes(&bench.cluster.own()?.audit_log(), since)?;
+    writes.retain(|write| write.user == operator::USER && write.resource != "leases");
+    Ok(writes)
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn one_leads_and_another_follows() -> Result<()> {
+    let bench = Arc::new(Bench::new("leading").await?);
+    let operator = Operator::of(&bench);
+    operator.whole().await?;
+    let waiting = || {
+        pod_spec(json!([container("main", json!({"requests": {"cpu": "50m", "memory": "16Mi"}}))]))
+    };
+    bench.apply(deployment("left", 2, waiting())).await?;
+    bench.apply(deployment("right", 2, waiting())).await?;
+    bench.pool("pool", "400m", json!([member("left", 100), member("right", 100)])).await?;
+    let mut before = bench.holding("left", &[100, 100]).await?;
+    before.extend(bench.holding("right", &[100, 100]).await?);
+
+    let (began, end) = (Timestamp::now(), Arc::new(AtomicBool::new(false)));
+    let changes = tokio::spawn(change(bench.clone(), end.clone()));
+    sleep(Duration::from_secs(5)).await;
+
+    // Who is killed is followed when its lease is over.
+    let (killed, pod) = operator.leader().await?;
+    pause::kill_in_pod(&bench.cluster, NAME, &pod.uid().unwrap_or_default())?;
+    let (_, took) = operator.followed(&killed).await?;
+    println!("{:.1} s after the leader was killed, another one leads", took.as_secs_f32());
+    ensure!(took <= LEASE, "it took {took:?}");
+    sleep(Duration::from_secs(5)).await;
+
+    // Who is told to end gives it back.
+    operator.whole().await?;
+    let (told, pod) = operator.leader().await?;
+    operator.pods.delete(&pod.name_any(), &DeleteParams::default()).await?;
+    let (_, took) = operator.followed(&told).await?;
+    println!("{:.1} s after the leader was told to end, another one leads", took.as_secs_f32());
+    ensure!(took <= Duration::from_secs(4), "it took {took:?}");
+    sleep(Duration::from_secs(5)).await;
+
+    // Who stood still beyond its lease writes nothing more when it goes on, and ends.
+    operator.whole().await?;
+    let (still, pod) = operator.leader().await?;
+    let stopped = Paused::in_pod(&bench.cluster, NAME, &pod.uid().unwrap_or_default())?;
+    let (next, took) = operator.followed(&still).await?;
+    println!("{:.1} s after the leader stood still, another one leads", took.as_secs_f32());
+    ensure!(took <= LEASE, "it took {took:?}");
+    sleep(Duration::from_secs(3)).await;
+    let goes_on = Timestamp::now();
+    drop(stopped);
+    eventually(MINUTE, || async {
+        let restarts = identity(&[operator.pods.get(&pod.name_any()).await?])[0].1;
+        let had = identity(std::slice::from_ref(&pod))[0].1;
+        ensure!(restarts > had, "the process that lost the lease still runs");
+        Ok(())
+    })
+    .await?;
+    let log = ["logs", "-n", operator::NAMESPACE, &pod.name_any(), "--previous", "--tail=2"];
+    print!("{}", kubectl::run("kubectl", &log, "").await?);
+    sleep(Duration::from_secs(5)).await;
+    ensure!(operator.holder().await? == next, "the lease went back");
+    let late = written(&bench, goes_on)?;
+    let late: Vec<_> = late.iter().filter(|write| write.from_pod == pod.name_any()).collect();
+    ensure!(late.is_empty(), "it stood still and then wrote {late:?}");
+
+    end.store(true, Ordering::Relaxed);
+    let rounds = changes.await??;
+    set_weights(&bench, 100, 300).await?;
+    let mut after = bench.holding("left", &[50, 50]).await?;
+    after.extend(bench.holding("right", &[150, 150]).await?);
+    ensure!(identity(&after) == identity(&before), "{before:?} became {after:?}");
+    bench.settled("pool").await?;
+
+    // One writes at a time: each of the three takeovers is one change of hands, and there are no others.
+    let writes = written(&bench, began)?;
+    ensure!(writes.iter().all(|write| !write.from_pod.is_empty()), "{:?}", writes.first());
+    let mut writers: Vec<&str> = writes.iter().map(|write| write.from_pod.as_str()).collect();
+    writers.dedup();
+    let resizes = writes.iter().filter(|write| write.resource == "pods/resize").count();
+    println!(
+        "{rounds} changes, {} writes, {resizes} of them resizes, by {writers:?}",
+        writes.len()
+    );
+    ensure!(writers.len() <= 4, "{writers:?}");
+    ensure!(resizes > usize::try_from(rounds)?, "{resizes} resizes in {rounds} rounds");
+
+    // Both are whole, and tell of it.
+    for pod in operator.whole().await? {
+        let (name, leads) = (pod.name_any(), next.starts_with(&pod.name_any()));
+        ensure!(operator.ask(&name, 8081, "healthz").await?.trim() == "ok", "{name} is not well");
+        let metrics = operator.ask(&name, 8080, "metrics").await?;
+        let status =
+            format!("leader_election_master_status{{name=\"weighted-share\"}} {}", u8::from(leads));
+        ensure!(metrics.contains(&status), "{name}: {metrics}");
+        let settled = "weightedshare_members{state=\"Settled\",reason=\"Settled\"} 2";
+        ensure!(metrics.contains(settled) == leads, "{name}: {metrics}");
+    }
+    let quiet_from = Timestamp::now();
+    sleep(Duration::from_secs(10)).await;
+    let quiet = written(&bench, quiet_from)?;
+    ensure!(quiet.is_empty(), "nothing changes, and yet {quiet:?}");
+    Arc::into_inner(bench).context("the bench is in use")?.end().await
+}

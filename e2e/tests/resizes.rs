@@ -1,0 +1,381 @@
+//! Every shape of a resize, applied and rolled back on a real kubelet: by the actuator alone, and by the controller where a
+//! limitPolicy says so. In the manner of the resize matrix of Kubernetes' own tests.
+
+mod support;
+
+use anyhow::{Context, Result, ensure};
+use e2e::{cgroups::CpuWeight, cpu_time};
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
+use support::{Bench, MINUTE, bare_pod, container, eventually, identity, pod_spec};
+use weightedshare::{
+    actuate::{self, PodResize, RefusalKind},
+    observe::{self, Resize},
+    share::{PerResource, Resource},
+};
+
+/// The request and the limit of one resource, in millicores or mebibytes.
+type Amounts = (u64, Option<u64>);
+
+/// The CPU and the memory of one container.
+type Shape = PerResource<Amounts>;
+
+/// One row of the table.
+#[derive(Clone, Debug)]
+struct Row {
+    name: String,
+    /// What each container has before and after.
+    before: Vec<Shape>,
+    after: Vec<Shape>,
+    /// A resize restarts the containers.
+    restarts: bool,
+}
+
+const NAMES: [&str; 3] = ["c0", "c1", "c2"];
+
+fn up(amount: u64) -> u64 {
+    amount * 3 / 2
+}
+
+fn down(amount: u64) -> u64 {
+    amount * 3 / 4
+}
+
+fn same(amount: u64) -> u64 {
+    amount
+}
+
+/// A way in which an amount moves, with its name.
+type Way = (&'static str, fn(u64) -> u64);
+
+const WAYS: [Way; 3] = [("up", up), ("same", same), ("down", down)];
+
+/// 24 rows: CPU and memory, each up, down or not, of one container, of one that restarts, of three.
+fn guaranteed() -> Vec<Row> {
+    let sure =
+        |cpu: u64, memory: u64| Shape { cpu: (cpu, Some(cpu)), memory: (memory, Some(memory)) };
+    let mut rows = Vec::new();
+    for (cpu_name, cpu) in WAYS {
+        for (memory_name, memory) in WAYS {
+            if (cpu_name, memory_name) == ("same", "same") {
+                continue;
+            }
+            let (before, after) = (sure(20, 48), sure(cpu(20), memory(48)));
+            for (kind, n, restarts) in
+                [("one", 1, false), ("restarting", 1, true), ("three", 3, false)]
+            {
+                rows.push(Row {
+                    name: format!("sure-{kind}-cpu-{cpu_name}-memory-{memory_name}"),
+                    // Of three, the second goes the other way and the third not at all.
+                    before: [before, after, before][..n].to_vec(),
+                    after: [after, before, before][..n].to_vec(),
+                    restarts,
+                });
+            }
+        }
+    }
+    rows
+}
+
+/// 28 rows: requests and limits, alone and together, without limits, with limits that are added, of three containers, of
+/// containers that restart.
+fn burstable() -> Vec<Row> {
+    const BEFORE: Shape = Shape { cpu: (20, Some(40)), memory: (48, Some(96)) };
+    const BARE: Shape = Shape { cpu: (20, None), memory: (48, None) };
+    let row = |name: &str, before: Shape, change: &dyn Fn(&mut Shape), restarts| {
+        let mut after = before;
+        change(&mut after);
+        let name = format!("burst-{name}");
+        Row { name, before: vec![before], after: vec![after], restarts }
+    };
+    let limit = |amounts: &mut Amounts, way: fn(u64) -> u64| amounts.1 = amounts.1.map(way);
+    let mut rows = Vec::new();
+    for (way_name, way) in [WAYS[0], WAYS[2]] {
+        for resource in Resource::ALL {
+            let name = |what: &str| format!("{resource}-{what}-{way_name}");
+            let both = |shape: &mut Shape| {
+                shape[resource].0 = way(shape[resource].0);
+                limit(&mut shape[resource], way);
+            };
+            rows.push(row(
+                &name("request"),
+                BEFORE,
+                &|it| it[resource].0 = way(it[resource].0),
+                false,
+            ));
+            rows.push(row(&name("limit"), BEFORE, &|it| limit(&mut it[resource], way), false));
+            rows.push(row(&name("both"), BEFORE, &both, false));
+            rows.push(row(&name("bare"), BARE, &|it| it[resource].0 = way(it[resource].0), false));
+            rows.push(row(&name("restarting"), BEFORE, &both, true));
+        }
+        let all = |shape: &mut Shape| {
+            for resource in Resource::ALL {
+                shape[resource].0 = way(shape[resource].0);
+                limit(&mut shape[resource], way);
+            }
+        };
+        rows.push(row(&format!("all-{way_name}"), BEFORE, &all, false));
+        rows.push(row(&format!("all-restarting-{way_name}"), BEFORE, &all, true));
+    }
+    for resource in Resource::ALL {
+        rows.push(row(
+            &format!("{resource}-limit-added"),
+            BARE,
+            &|it| it[resource].1 = Some(2 * it[resource].0),
+            false,
+        ));
+        let mut moved = BEFORE;
+        moved[resource].0 = up(moved[resource].0);
+        rows.push(Row {
+            name: format!("burst-{resource}-three"),
+            before: vec![BEFORE, moved, BARE],
+            after: vec![moved, BEFORE, BARE],
+            restarts: false,
+        });
+    }
+    rows
+}
+
+/// In the units of the API: millicores, bytes.
+fn units(resource: Resource, amount: u64) -> u64 {
+    match resource {
+        Resource::Cpu => amount,
+        Resource::Memory => amount << 20,
+    }
+}
+
+impl Row {
+    fn pod(&self) -> Value {
+        let text = |resource: Resource, amount| resource.quantity(units(resource, amount));
+        let containers: Vec<Value> = self
+            .before
+            .iter()
+            .zip(NAMES)
+            .map(|(shape, name)| {
+                let (mut requests, mut limits) = (json!({}), json!({}));
+                for resource in Resource::ALL {
+                    requests[resource.name()] = json!(text(resource, shape[resource].0));
+                    if let Some(limit) = shape[resource].1 {
+                        limits[resource.name()] = json!(text(resource, limit));
+                    }
+                }
+                let mut container =
+                    container(name, json!({"requests": requests, "limits": limits}));
+                if self.restarts {
+                    let policy =
+                        |name| json!({"resourceName": name, "restartPolicy": "RestartContainer"});
+                    container["resizePolicy"] = json!([policy("cpu"), policy("memory")]);
+                }
+                container
+            })
+            .collect();
+        bare_pod(&self.name, &self.name, pod_spec(json!(containers)))
+    }
+
+    /// How often a resize from one to the other restarts containers.
+    fn restarts(&self, from: &[Shape], to: &[Shape]) -> i32 {
+        let moves = |resource: Resource| {
+            from.iter().zip(to).filter(|(from, to)| from[resource] != to[resource]).count()
+        };
+        // One patch for each resource.
+        if self.restarts { (moves(Resource::Cpu) + moves(Resource::Memory)) as i32 } else { 0 }
+    }
+
+    /// Applies the row and rolls it back.
+    async fn run(&self, bench: &Bench) -> Result<()> {
+        let started = bench.running(&self.name, 1).await?.remove(0);
+        let class = |pod: &Pod| pod.status.clone().unwrap_or_default().qos_class;
+        let (uid, before) = identity(std::slice::from_ref(&started)).remove(0);
+        let mut restarts = before;
+        for (from, to) in [(&self.before, &self.after), (&self.after, &self.before)] {
+            self.resize(bench, to)
+                .await
+                .with_context(|| format!("{}: {from:?} -> {to:?}", self.name))?;
+            let pod = self.carried_out(bench, to).await?;
+            restarts += self.restarts(from, to);
+            let now = identity(std::slice::from_ref(&pod)).remove(0);
+            ensure!(
+                now == (uid.clone(), restarts),
+                "{}: {now:?}, not {restarts} restarts",
+                self.name
+            );
+            ensure!(class(&pod) == class(&started), "{}: another class", self.name);
+        }
+        Ok(())
+    }
+
+    /// Sends what it takes to get there: one resize for each resource.
+    async fn resize(&self, bench: &Bench, to: &[Shape]) -> Result<()> {
+        for resource in Resource::ALL {
+            eventually(MINUTE, || async {
+                let pod = observe::Pod::read(&bench.pods().get(&self.name).await?);
+                ensure!(pod.resize == Resize::Done, "{}: {:?}", self.name, pod.resize);
+                let requests: Vec<u64> =
+                    to.iter().map(|shape| units(resource, shape[resource].0)).collect();
+                let limits = |i: usize| to[i][resource].1.map(|limit| units(resource, limit));
+                let Some(resize) = PodResize::to(&pod, resource, &requests, limits) else {
+                    return Ok(());
+                };
+                match actuate::send(&bench.client, &resize, None).await {
+                    // The kubelet wrote its status in between.
+                    Err(refusal) if refusal.kind == RefusalKind::Outdated => Err(refusal.into()),
+                    Err(refusal) => panic!("{}: {refusal}", self.name),
+                    Ok(_) => Ok(()),
+                }
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the kubelet has carried it out, and asks the kernel.
+    async fn carried_out(&self, bench: &Bench, to: &[Shape]) -> Result<Pod> {
+        eventually(2 * MINUTE, || async {
+            let pod = bench.pods().get(&self.name).await?;
+            let read = observe::Pod::read(&pod);
+            ensure!(read.resize == Resize::Done, "{}: {:?}", self.name, read.resize);
+            for resource in Resource::ALL {
+                for (container, shape) in read.containers.iter().zip(to) {
+                    let (held, (request, limit)) = (container.held[resource], shape[resource]);
+                    let request = units(resource, request);
+                    ensure!(
+                        (held.requested, held.admitted) == (request, request),
+                        "{} {}: {resource} {held:?}, not {request}",
+                        self.name,
+                        container.name
+                    );
+                    // A limit that was added stays.
+                    if let Some(limit) = limit {
+                        let limit = Some(units(resource, limit));
+                        ensure!(
+                            container.limit[resource] == limit && container.is_enforced(resource),
+                            "{} {}: {resource} limit {container:?}, not {limit:?}",
+                            self.name,
+                            container.name
+                        );
+                    }
+                }
+            }
+            let cgroup = cpu_time::cgroup(&pod)?;
+            let milli: u64 = to.iter().map(|shape| shape.cpu.0).sum();
+            if let CpuWeight::Shares(shares) = cgroup.cpu_weight()? {
+                let due = (milli * 1024 / 1000).max(2);
+                ensure!(shares == due, "{}: {shares} shares of {milli}m", self.name);
+            }
+            if let Some(limit) = to.iter().map(|shape| shape.memory.1).sum::<Option<u64>>() {
+                let kernel = cgroup.memory_limit()?;
+                ensure!(kernel == Some(limit << 20), "{}: memory limit {kernel:?}", self.name);
+            }
+            Ok(pod)
+        })
+        .await
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn every_shape_is_applied_and_rolled_back_by_the_actuator() -> Result<()> {
+    let bench = Bench::new("shapes").await?;
+    let (guaranteed, burstable) = (guaranteed(), burstable());
+    ensure!(
+        (guaranteed.len(), burstable.len()) == (24, 28),
+        "{} {}",
+        guaranteed.len(),
+        burstable.len()
+    );
+    let rows: Vec<Row> = guaranteed.into_iter().chain(burstable).collect();
+    // So many that the node has room for all of them at once.
+    for some in rows.chunks(13) {
+        for row in some {
+            bench.apply(row.pod()).await?;
+        }
+        try_join_all(some.iter().map(|row| row.run(&bench))).await?;
+        for row in some {
+            bench.pods().delete(&row.name, &Default::default()).await?;
+        }
+    }
+    println!("{} shapes were applied and rolled back", rows.len());
+    bench.end().await
+}
+
+/// What a pool makes of a pod: its policy, what it divides, and what the pod has then.
+struct Case {
+    row: Row,
+    policy: &'static str,
+}
+
+fn cases() -> Vec<Case> {
+    let rows: Vec<Row> =
+        guaranteed().into_iter().chain(burstable()).filter(|it| it.before.len() == 1).collect();
+    let case = |row: &Row| {
+        let (before, after) = (row.before[0], row.after[0]);
+        let moves = |of: fn(Amounts) -> Option<u64>| {
+            Resource::ALL.map(|it| of(before[it]) != of(after[it]))
+        };
+        let (requests, limits) = (moves(|it| Some(it.0)), moves(|it| it.1));
+        let sure = row.name.starts_with("sure");
+        let policy = match () {
+            () if sure => "Cap",
+            // Requests alone.
+            () if limits == [false; 2] => "Keep",
+            // Each limit with its request.
+            () if requests == limits && row.before[0].cpu.1.is_some() => "Ratio",
+            // No policy moves a limit alone.
+            () => return None,
+        };
+        Some(Case { row: row.clone(), policy })
+    };
+    rows.iter().filter_map(case).collect()
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn what_a_limit_policy_can_say_the_controller_does() -> Result<()> {
+    let bench = Bench::new("policies").await?;
+    let cases = cases();
+    ensure!(cases.len() >= 30, "{}", cases.len());
+    for some in cases.chunks(10) {
+        for case in some {
+            bench.apply(case.row.pod()).await?;
+        }
+        try_join_all(some.iter().map(|case| case.run(&bench))).await?;
+        for case in some {
+            bench.pools().delete(&case.row.name, &Default::default()).await?;
+            bench.pods().delete(&case.row.name, &Default::default()).await?;
+        }
+    }
+    println!("{} shapes went through the controller", cases.len());
+    bench.end().await
+}
+
+impl Case {
+    async fn run(&self, bench: &Bench) -> Result<()> {
+        let row = &self.row;
+        let started = bench.running(&row.name, 1).await?;
+        let class = started[0].status.clone().unwrap_or_default().qos_class;
+        let mut known = identity(&started).remove(0);
+        for (from, to) in [(&row.before, &row.after), (&row.after, &row.before)] {
+            // What cannot be lowered before it is measured is lowered then, so this takes a while.
+            let amount = |resource: Resource| resource.quantity(units(resource, to[0][resource].0));
+            let capacity =
+                json!({"cpu": amount(Resource::Cpu), "memory": amount(Resource::Memory)});
+            let member = json!({
+                "name": "only",
+                "selector": {"matchLabels": {"app": row.name}},
+                "limitPolicy": self.policy,
+                "allowRestart": row.restarts,
+            });
+            bench.apply(support::pool(&row.name, capacity, json!([member]))).await?;
+            let pod = row
+                .carried_out(bench, to)
+                .await
+                .with_context(|| format!("{} by {}", row.name, self.policy))?;
+            let now = identity(std::slice::from_ref(&pod)).remove(0);
+            known.1 += row.restarts(from, to);
+            ensure!(now == known, "{}: {now:?}, not {known:?}", row.name);
+            ensure!(pod.status.clone().unwrap_or_default().qos_class == class, "{}", row.name);
+        }
+        Ok(())
+    }
+}

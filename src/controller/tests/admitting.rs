@@ -1,0 +1,139 @@
+//! With what new pods start.
+
+use super::{super::admission, *};
+use crate::{
+    api::{NewPods, Start},
+    observe::{Limits, Range},
+};
+
+fn new_pods(snapshot: &Snapshot) -> Option<NewPods> {
+    admission::new_pods(snapshot, &weigh(snapshot)[0], true)
+}
+
+/// What pods with this key start with, by member.
+fn starts(snapshot: &Snapshot, key: &str) -> Vec<(String, u64)> {
+    let new_pods = new_pods(snapshot).unwrap_or_default();
+    let cpu = |start: &Start| (start.member.clone(), start.request.cpu.unwrap().0);
+    new_pods.starts.get(key).into_iter().flatten().map(cpu).collect()
+}
+
+fn only(snapshot: &Snapshot, key: &str) -> Option<u64> {
+    let found = starts(snapshot, key);
+    assert!(found.len() < 2, "{found:?}");
+    found.first().map(|(_, cpu)| *cpu)
+}
+
+#[test]
+fn a_new_pod_starts_with_what_one_more_pod_owns() {
+    let mut per_replica = member("db", 100);
+    per_replica["weightPer"] = json!("Replica");
+    let members = json!([member("web", 100), per_replica, member("new", 200)]);
+    let pods = [pod("web-0", "web", 900), pod("web-1", "web", 20), pod("db-0", "db", 50)];
+    let snapshot = snapshot(&[pool("pool", 0, 1200, members)], &pods, 1000);
+    // 600 are web's, whatever its pods hold; db's second pod makes it twice as heavy; new has no pods yet.
+    assert_eq!(only(&snapshot, "app=web"), Some(200));
+    assert_eq!(only(&snapshot, "app=db"), Some(400));
+    assert_eq!(only(&snapshot, "app=new"), Some(600));
+    assert_eq!(new_pods(&snapshot), new_pods(&snapshot), "nothing changed");
+}
+
+#[test]
+fn it_is_never_less_than_the_least_of_a_pod() {
+    let mut careful = member("web", 1);
+    careful["minPerPod"] = json!({"cpu": "30m"});
+    let pool = pool("pool", 0, 1000, json!([careful, member("db", 999)]));
+    let pods = [pod("web-0", "web", 50), pod("db-0", "db", 50)];
+    let mut snapshot = snapshot(&[pool], &pods, 1000);
+    assert_eq!(only(&snapshot, "app=web"), Some(30));
+    // What a LimitRange refuses is not asked for.
+    let range = Range { min: 60, max: None };
+    let limits =
+        Limits { pod: PerResource { cpu: range, ..Default::default() }, ..Limits::default() };
+    snapshot.limits.insert("shop".into(), limits);
+    assert_eq!(only(&snapshot, "app=web"), Some(60));
+    let container = PerResource { cpu: Range { min: 25, max: None }, ..Default::default() };
+    snapshot.limits.insert("shop".into(), Limits { container, ..Limits::default() });
+    assert_eq!(new_pods(&snapshot).unwrap().container_min.get(Resource::Cpu), Some(25));
+    let ratio = PerResource { cpu: true, memory: false };
+    snapshot.limits.insert("shop".into(), Limits { ratio, ..Limits::default() });
+    assert_eq!(new_pods(&snapshot), None);
+}
+
+#[test]
+fn a_pool_that_changes_nothing_lowers_nothing() {
+    let mut pool = pool("pool", 0, 45, json!([member("web", 100)]));
+    let pods =
+        |n: usize| -> Vec<Pod> { (0..n).map(|i| pod(&format!("web-{i}"), "web", 50)).collect() };
+    assert_eq!(only(&snapshot(from_ref(&pool), &pods(3), 1000), "app=web"), Some(11));
+    // A fifth pod of 10m does not fit, nor do five.
+    for n in [4, 5] {
+        assert_eq!(new_pods(&snapshot(from_ref(&pool), &pods(n), 1000)), None);
+    }
+    pool.spec.mode = crate::api::Mode::Observe;
+    assert_eq!(new_pods(&snapshot(&[pool], &pods(1), 1000)), None);
+}
+
+#[test]
+fn a_pod_is_found_by_the_rarest_of_its_labels_or_by_its_owner() {
+    let by = |name: &str, selector: Value| json!({"name": name, "selector": selector});
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "front"});
+    let members = json!([
+        by("a", json!({"matchLabels": {"tier": "web", "app": "a"}})),
+        by("b", json!({"matchLabels": {"tier": "web"}, "matchExpressions": [
+            {"key": "app", "operator": "In", "values": ["b", "c", "b"]},
+            {"key": "old", "operator": "DoesNotExist"},
+        ]})),
+        {"name": "d", "targetRef": target},
+        by("e", json!({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["a"]}]})),
+        by("f", json!({})),
+    ]);
+    let snapshot = snapshot(&[pool("pool", 0, 1000, members)], &[], 1000);
+    let found = new_pods(&snapshot).unwrap().starts;
+    let keys: Vec<&str> = found.keys().map(String::as_str).collect();
+    assert_eq!(keys, ["*", "Deployment/front", "app=a", "app=b", "app=c"]);
+    let rest = |key: &str, i: usize| serde_json::to_value(&found[key][i].selector).unwrap();
+    assert_eq!(rest("app=a", 0), json!({"matchLabels": {"tier": "web"}}));
+    let others = json!({
+        "matchLabels": {"tier": "web"},
+        "matchExpressions": [{"key": "old", "operator": "DoesNotExist"}],
+    });
+    assert_eq!((rest("app=b", 0), rest("app=c", 0)), (others.clone(), others));
+    assert_eq!(rest("Deployment/front", 0), Value::Null);
+    assert!(rest("*", 0)["matchExpressions"].is_array());
+    assert_eq!(rest("*", 1), Value::Null);
+}
+
+#[test]
+fn a_weight_that_drifts_tells_nothing_until_something_is_decided() {
+    let mut drifting = member("web", 100);
+    drifting["dynamicWeight"] = json!({"expression": "weight * 2"});
+    let mut pool = pool("pool", 0, 1000, json!([drifting, member("db", 100)]));
+    let pods = [pod("web-0", "web", 50), pod("db-0", "db", 50)];
+    let told = |pool: &WeightedShare, weight: u32, decided: bool| {
+        let snapshot = snapshot(from_ref(pool), &pods, 1000);
+        let mut weighed = weigh(&snapshot);
+        weighed[0].members[0].weight = weight;
+        admission::new_pods(&snapshot, &weighed[0], decided).unwrap()
+    };
+    let before = told(&pool, 100, true);
+    assert_eq!(before, told(&pool, 100, false), "nothing is told yet");
+    pool.status =
+        Some(WeightedShareStatus { new_pods: Some(before.clone()), ..Default::default() });
+    assert_eq!(told(&pool, 300, false), before);
+    assert_ne!(told(&pool, 300, true), before);
+    // What is found by other labels is told at once.
+    pool.spec.members[1].selector =
+        serde_json::from_value(json!({"matchLabels": {"app": "x"}})).unwrap();
+    assert_ne!(told(&pool, 300, false), before);
+}
+
+#[test]
+fn launchers_start_with_it_where_their_machines_are_known() {
+    let pool = pool("pool", 0, 1000, json!([member("vm", 100)]));
+    let mut launcher = pod("vm-0", "vm", 100);
+    (launcher.obstacle, launcher.machine) = (Some(Obstacle::VirtualMachine), Some("uid".into()));
+    let mut snapshot = snapshot(&[pool], &[launcher], 1000);
+    assert!(!new_pods(&snapshot).unwrap().virtual_machines);
+    snapshot.machines.insert("uid".into(), crate::observe::Machine { vcpus: 2, io_threads: 0 });
+    assert!(new_pods(&snapshot).unwrap().virtual_machines);
+}

@@ -1,0 +1,105 @@
+//! What a process in a cluster owes to others: that one writes at a time, and word of how it does.
+
+mod client;
+mod health;
+mod leadership;
+mod lease;
+mod listen;
+mod metrics;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+use tracing::info;
+
+pub use client::{ClientError, client};
+pub use health::Health;
+pub use leadership::{Leadership, NotLeading};
+pub use lease::{Election, Lost, NAME, Terms, identity};
+pub use listen::{Address, BadAddress, ListenError, listen};
+pub use metrics::{Metrics, TurnResult};
+
+/// How long the turn in progress may take when the process is told to end. After that it is abandoned between two
+/// writes, which takes as long as a write may at most: both, and the release, fit into the 30 s that a pod is given.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Resolves when the process is told to end.
+pub type Stop = Shared<BoxFuture<'static, ()>>;
+
+/// What the controller tells of itself, and whether it may write. The default leads always.
+#[derive(Clone, Debug, Default)]
+pub struct Serving {
+    /// Whether this process may write.
+    pub leadership: Leadership,
+    /// What the probes are told.
+    pub health: Health,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// Does the work while this process leads: it waits for the lease, gives it back when it is told to stop, and ends when
+/// it loses it. Without an election it leads at once, and nobody else is asked.
+///
+/// # Errors
+/// When the lease is lost: the process must end, for another one leads.
+pub async fn lead<W: Future<Output = ()>>(
+    election: Option<Election>,
+    serving: &Serving,
+    stop: Stop,
+    work: impl FnOnce(Stop) -> W,
+) -> Result<(), Lost> {
+    let Some(mut election) = election else {
+        serving.metrics.leads(true);
+        serving.health.fills();
+        within_grace(&serving.leadership, stop.clone(), work(stop)).await;
+        return Ok(());
+    };
+    serving.metrics.leads(false);
+    serving.health.stands_by();
+    tokio::select! {
+        biased;
+        () = stop.clone() => {
+            // It may have been won in this very moment.
+            election.release().await;
+            return Ok(());
+        }
+        () = election.win() => {}
+    }
+    serving.metrics.leads(true);
+    serving.health.fills();
+    let ended = tokio::select! {
+        biased;
+        lost = election.hold() => Err(lost),
+        () = within_grace(&serving.leadership, stop.clone(), work(stop)) => Ok(()),
+    };
+    serving.metrics.leads(false);
+    if ended.is_ok() {
+        election.release().await;
+        info!("the lease is released");
+    }
+    ended
+}
+
+/// Does the work until it ends. Some time after it was told to, nothing more is written, and it is left where it is.
+async fn within_grace(leadership: &Leadership, stop: Stop, work: impl Future<Output = ()>) {
+    let impatience = async {
+        stop.await;
+        tokio::time::sleep(GRACE).await;
+        // The work goes on beside it, so that writes that are on their way get their answers.
+        leadership.retire().await;
+    };
+    tokio::select! {
+        () = work => leadership.retire().await,
+        () = impatience => info!("the turn in progress is left where it is"),
+    }
+}
+
+/// As a signal that many can wait for.
+pub fn stop(signal: impl Future<Output = ()> + Send + 'static) -> Stop {
+    signal.boxed().shared()
+}

@@ -1,0 +1,4 @@
+mod election;
+mod server;
+mod serving;
+mod telling;

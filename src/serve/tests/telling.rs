@@ -1,0 +1,121 @@
+use std::time::Duration;
+
+use axum::{Router, body::Body};
+use http::{Request, StatusCode};
+use kube::{
+    core::DeserializeGuard,
+    runtime::{reflector, watcher::Event},
+};
+use serde_json::json;
+use tokio::time::{Instant, advance};
+use tower::ServiceExt;
+
+use crate::{
+    observe::Guarded,
+    serve::{Address, Health, Leadership, Metrics, Terms, TurnResult},
+    share::Resource,
+};
+
+async fn ask(routes: &Router, path: &str) -> StatusCode {
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    routes.clone().oneshot(request).await.unwrap().status()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_lives_until_a_turn_or_its_own_end_hangs() {
+    let (health, leadership) = (Health::default(), Leadership::by(Terms::of_seconds(15)));
+    let routes = health.clone().routes(leadership.clone());
+    assert_eq!(ask(&routes, "/healthz").await, StatusCode::OK);
+    assert_eq!(ask(&routes, "/readyz").await, StatusCode::SERVICE_UNAVAILABLE);
+    health.fills();
+    assert_eq!(ask(&routes, "/readyz").await, StatusCode::SERVICE_UNAVAILABLE);
+    health.filled();
+    assert_eq!(ask(&routes, "/readyz").await, StatusCode::OK);
+
+    let turn = health.turn();
+    advance(Duration::from_secs(120)).await;
+    assert_eq!(ask(&routes, "/healthz").await, StatusCode::OK);
+    advance(Duration::from_secs(120)).await;
+    assert_eq!(ask(&routes, "/healthz").await, StatusCode::SERVICE_UNAVAILABLE);
+    drop(turn);
+    assert_eq!(ask(&routes, "/healthz").await, StatusCode::OK);
+
+    leadership.renewed(Instant::now());
+    advance(Duration::from_secs(65)).await;
+    assert_eq!(ask(&routes, "/healthz").await, StatusCode::OK);
+    advance(Duration::from_secs(10)).await;
+    assert_eq!(health.lives(&leadership), Err("the lease was lost 65 s ago".to_owned()));
+}
+
+#[test]
+fn turns_and_resizes_are_counted() {
+    let metrics = Metrics::default();
+    metrics.leads(true);
+    metrics.turn(TurnResult::RequeueAfter, Duration::from_millis(20));
+    metrics.turn(TurnResult::Error, Duration::from_secs(2));
+    metrics.resize(Resource::Cpu, true, None);
+    metrics.resize(Resource::Memory, false, Some("QuotaExceeded"));
+    let text = metrics.text().unwrap();
+    for line in [
+        "controller_runtime_reconcile_total{controller=\"weightedshare\",result=\"requeue_after\"} 1",
+        "controller_runtime_reconcile_errors_total{controller=\"weightedshare\"} 1",
+        "controller_runtime_reconcile_time_seconds_bucket{le=\"0.025\",controller=\"weightedshare\"} 1",
+        "controller_runtime_reconcile_time_seconds_count{controller=\"weightedshare\"} 2",
+        "leader_election_master_status{name=\"weighted-share\"} 1",
+        "weightedshare_resizes_total{resource=\"cpu\",direction=\"grow\",result=\"sent\"} 1",
+        "weightedshare_resizes_total{resource=\"memory\",direction=\"shrink\",result=\"QuotaExceeded\"} 1",
+    ] {
+        assert!(text.contains(&format!("{line}\n")), "{line} is not in\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn members_are_counted_as_long_as_their_pool_is_there() {
+    let (pools, mut writer) = reflector::store::<Guarded>();
+    let metrics = Metrics::default();
+    metrics.count(pools);
+    let member = |name: &str, state: &str, reason: &str| {
+        json!({
+            "name": name, "state": state, "reason": reason, "weight": 1, "effectiveWeight": 1, "pods": 1,
+        })
+    };
+    let members = json!([
+        member("a", "Settled", "Settled"),
+        member("b", "Settled", "Settled"),
+        member("c", "Deferred", "NoRoom"),
+    ]);
+    let pool = json!({
+        "apiVersion": "weightedshare.dev/v1alpha1",
+        "kind": "WeightedShare",
+        "metadata": {"name": "pool", "namespace": "ns"},
+        "spec": {"capacity": {"cpu": "1"}, "members": []},
+        "status": {"members": members},
+    });
+    let pool: Guarded = serde_json::from_value::<DeserializeGuard<_>>(pool).unwrap();
+    assert!(pool.0.is_ok(), "{:?}", pool.0);
+    writer.apply_watcher_event(&Event::Apply(pool.clone()));
+    let text = metrics.text().unwrap();
+    assert!(
+        text.contains("weightedshare_members{state=\"Settled\",reason=\"Settled\"} 2"),
+        "{text}"
+    );
+    assert!(
+        text.contains("weightedshare_members{state=\"Deferred\",reason=\"NoRoom\"} 1"),
+        "{text}"
+    );
+    writer.apply_watcher_event(&Event::Delete(pool));
+    assert!(!metrics.text().unwrap().contains("weightedshare_members{"));
+
+    let routes = metrics.routes();
+    assert_eq!(ask(&routes, "/metrics").await, StatusCode::OK);
+}
+
+#[test]
+fn an_address_is_one_or_all_or_none() {
+    for text in ["127.0.0.1:8080", "[::1]:8080", ":8081", "0"] {
+        assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+    }
+    for text in ["", "8080", "localhost:8080", ":", ":70000"] {
+        assert!(text.parse::<Address>().is_err(), "{text}");
+    }
+}
