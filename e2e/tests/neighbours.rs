@@ -13,7 +13,7 @@ use kube::{
 use serde_json::{Value, json};
 use support::{Bench, MINUTE, container, cpu_share, deployment, eventually, member, of, pod_spec};
 use tokio::time::sleep;
-use weightedshare::api::MemberState;
+use weightedshare::{api::MemberState, observe};
 
 fn waits(cpu: &str) -> Value {
     let requests = json!({"requests": {"cpu": cpu, "memory": "16Mi"}});
@@ -135,6 +135,17 @@ async fn a_vertical_autoscaler_is_noticed_when_its_kind_comes_and_when_it_goes()
     bench.end().await
 }
 
+/// The only pod of an app, once its spec asks for so many millicores, whatever the kubelet has made of that.
+async fn asking(bench: &Bench, app: &str, milli: u64) -> Result<String> {
+    eventually(MINUTE, || async {
+        let pod = bench.running(app, 1).await?.remove(0);
+        let asks = observe::Pod::read(&pod).containers[0].held.cpu.requested;
+        ensure!(asks == milli, "{app} asks for {asks}m");
+        Ok(pod.name_any())
+    })
+    .await
+}
+
 #[tokio::test]
 #[ignore = "needs a cluster"]
 async fn after_three_rounds_a_pod_is_left_to_who_keeps_resizing_it() -> Result<()> {
@@ -145,7 +156,7 @@ async fn after_three_rounds_a_pod_is_left_to_who_keeps_resizing_it() -> Result<(
     bench.pool("pool", "300m", json!([member("fought", 100), member("plain", 100)])).await?;
     let rival = PatchParams { field_manager: Some("rival".into()), ..PatchParams::default() };
     for milli in [71, 72, 73] {
-        let pod = bench.holding("fought", &[150]).await?.remove(0).name_any();
+        let pod = asking(&bench, "fought", 150).await?;
         let container =
             json!({"name": "main", "resources": {"requests": {"cpu": format!("{milli}m")}}});
         let patch = Patch::Strategic(json!({"spec": {"containers": [container]}}));
