@@ -45,7 +45,7 @@ use update::Weights;
 pub use weigh::{Weighed, WeighedMember, weigh};
 
 use crate::{
-    api::WeightedShare,
+    api::{WeightedShare, WeightedShareStatus},
     observe::{Change, Clock, Guarded, World, signals::Asked},
 };
 
@@ -73,6 +73,8 @@ pub struct Context {
 struct Memories {
     weights: Weights,
     grants: Memory,
+    /// The status that was written last: the cache may show an older one.
+    told: Option<WeightedShareStatus>,
 }
 
 /// Runs until `shutdown`, then ends the turn it is in. `clock` tells the time.

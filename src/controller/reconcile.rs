@@ -59,7 +59,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     }
 
     let now = context.clock.now();
-    let snapshot = context.world.snapshot(now);
+    let mut snapshot = context.world.snapshot(now);
     let namespace = pool.namespace().unwrap_or_default();
     let there = |other: &WeightedShare| other.namespace().as_ref() == Some(&namespace);
     let same = |other: &WeightedShare| there(other) && other.name_any() == pool.name_any();
@@ -67,11 +67,15 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
         // It was deleted meanwhile: the watch brings it again.
         return Ok(Action::await_change());
     };
-    let mut weighed = weigh(&snapshot);
     let uid = pool.uid().unwrap_or_default();
+    let shown = snapshot.pools[place].status.clone();
+    if let Some(told) = context.memories().get(&uid).and_then(|known| known.told.clone()) {
+        snapshot.pools[place].status = Some(told);
+    }
+    let mut weighed = weigh(&snapshot);
     let (divided, decided) = {
         let mut memories = context.memories();
-        let Memories { weights, grants } = memories.entry(uid.clone()).or_default();
+        let Memories { weights, grants, .. } = memories.entry(uid.clone()).or_default();
         update(&snapshot, &mut weighed[place], weights, now);
         let mut divided = divide(&snapshot, &weighed, &mut Divider::default()).swap_remove(place);
         let usage = &snapshot.signals.usage;
@@ -92,7 +96,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     }
 
     let status = report::status(weighed, divided, &outcome, &snapshot.signals, decided, Time(now));
-    if pool.status.as_ref() != Some(&status) {
+    if shown.as_ref() != Some(&status) {
         let notices = events::notices(pool.status.as_ref(), &status, weighed, &outcome);
         let patch = json!({
             "apiVersion": "weightedshare.dev/v1alpha1",
@@ -111,6 +115,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     }
     if let Some(memories) = context.memories().get_mut(&uid) {
         memories.grants.told();
+        memories.told = Some(status.clone());
     }
 
     let mut refusals =
