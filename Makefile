@@ -11,7 +11,7 @@ E2E := target/debug/e2e
 # Cluster tests share one node: one at a time, one file after the other.
 CLUSTER_TESTS := --test harness --test schema --test states --test resizes --test examples --test changes --test rollout --test neighbours --test plan --test lending --test objective --test prometheus --test division --test admission --test leader --test uninstall
 
-.PHONY: help demo test lint unit e2e cluster binary bench crds docs pictures image clean
+.PHONY: help demo test lint unit e2e cluster binary faults bench crds docs pictures image clean
 
 help: ## this list
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ binary: toolchain ## the static binary, for the image
 
 image: binary harness ## an OCI image of it, as an archive, made without an engine
 	@$(E2E) image --binary $(BINARY) --output target/weightedshare.tar
+
+faults: toolchain ## 100,000 runs of the fault bench (about an hour); SEED=n replays one
+	RUNS=100000 cargo test -p weightedshare --release --locked --test faults no_fault -- --nocapture
 
 bench: toolchain ## how long the division takes, against sorting as many keys
 	cargo bench -p weightedshare --locked --bench division

@@ -384,7 +384,7 @@ async fn it_adds_little_to_the_creation_of_a_pod() -> Result<()> {
     for field in ["resourceVersion", "uid", "creationTimestamp", "generation"] {
         saved["metadata"].as_object_mut().context("metadata")?.remove(field);
     }
-    let mut took = <[[Vec<Duration>; 2]; 3]>::default();
+    let mut took: [[Vec<Duration>; 2]; 3] = Default::default();
     // Off and on in turn, so that what else the machine does falls on both.
     for _ in 0..2 {
         for on in [false, true] {

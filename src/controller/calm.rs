@@ -58,7 +58,7 @@ pub fn decide(
 ) -> bool {
     let generation = weighed.pool.metadata.generation;
     let fresh_start = memory.generation.is_none();
-    let edited = memory.generation != generation && !(fresh_start && is_settled(weighed));
+    let edited = memory.generation != generation && !(fresh_start && is_settled(weighed, shares));
     memory.generation = generation;
     let mut decided = edited;
     for resource in Resource::ALL {
@@ -92,8 +92,8 @@ pub fn decide(
     memory.untold
 }
 
-/// Whether the pool's status says that this very spec was carried out.
-fn is_settled(weighed: &Weighed) -> bool {
+/// Whether the pool's status says that this very spec was carried out, for these very pods.
+fn is_settled(weighed: &Weighed, shares: &Shares) -> bool {
     let pool = weighed.pool;
     let ready = |status: &crate::api::WeightedShareStatus| {
         status.observed_generation == pool.metadata.generation
@@ -101,6 +101,16 @@ fn is_settled(weighed: &Weighed) -> bool {
                 .conditions
                 .iter()
                 .any(|it| it.type_ == condition::READY && it.status == "True")
+            && weighed.members.iter().enumerate().all(|(i, member)| {
+                let applied = PerResource::from_fn(|resource| {
+                    Some(shares[resource].as_ref()?.members[i].sum(|pod| pod.holding.charge()))
+                });
+                let known = status.members.iter().find(|known| known.name == member.spec.name);
+                known.is_some_and(|known| {
+                    usize::try_from(known.pods) == Ok(member.pods.len())
+                        && known.applied == applied.into()
+                })
+            })
     };
     pool.spec.mode == Mode::Auto && pool.status.as_ref().is_some_and(ready)
 }

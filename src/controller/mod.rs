@@ -61,7 +61,7 @@ pub use weigh::{Weighed, WeighedMember, weigh};
 pub use yielding::Yield;
 
 use crate::{
-    api::WeightedShare,
+    api::{WeightedShare, WeightedShareStatus},
     observe::{Change, Clock, Guarded, World, signals::Asked},
     serve::{Serving, TurnResult},
 };
@@ -98,6 +98,8 @@ pub struct Context {
 struct Memories {
     weights: Weights,
     grants: Memory,
+    /// The status that was written last: the cache may show an older one.
+    told: Option<WeightedShareStatus>,
 }
 
 /// Runs until `shutdown`, then ends the turn it is in. `clock` tells the time. It is to begin when this process leads,

@@ -86,11 +86,15 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
         // It was deleted meanwhile: the watch brings it again.
         return Ok(Action::await_change());
     };
-    let mut weighed = weigh(&snapshot);
     let uid = pool.uid().unwrap_or_default();
+    let shown = snapshot.pools[place].status.clone();
+    if let Some(told) = context.memories().get(&uid).and_then(|known| known.told.clone()) {
+        snapshot.pools[place].status = Some(told);
+    }
+    let mut weighed = weigh(&snapshot);
     let (divided, decided) = {
         let mut memories = context.memories();
-        let Memories { weights, grants } = memories.entry(uid.clone()).or_default();
+        let Memories { weights, grants, .. } = memories.entry(uid.clone()).or_default();
         update(&snapshot, &mut weighed[place], weights, now);
         let mut divided = divide(&snapshot, &weighed, &mut Divider::default()).swap_remove(place);
         let usage = &snapshot.signals.usage;
@@ -114,7 +118,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     let mut status =
         report::status(weighed, divided, &outcome, &snapshot.signals, decided, Time(now));
     status.new_pods = admission::new_pods(&snapshot, weighed, decided);
-    if pool.status.as_ref() != Some(&status) {
+    if shown.as_ref() != Some(&status) {
         let notices = events::notices(pool.status.as_ref(), &status, weighed, &outcome);
         let patch = json!({
             "apiVersion": "weightedshare.dev/v1alpha1",
@@ -133,6 +137,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     }
     if let Some(memories) = context.memories().get_mut(&uid) {
         memories.grants.told();
+        memories.told = Some(status.clone());
     }
 
     let mut unheard =

@@ -59,7 +59,9 @@ pub fn judge(cluster: &mut Cluster, scenario: &Scenario, like: Option<&End>) {
         found.extend(min(cluster, pool));
     }
     found.extend(released(cluster, scenario));
-    if let Some(like) = like {
+    // What could not go back in time is told, and left as it is.
+    let left = cluster.store.of_kind("events").any(|event| event["reason"] == "NotReleased");
+    if let Some(like) = like.filter(|_| !left) {
         let end = end(cluster);
         for (name, now) in &end {
             match like.get(name) {

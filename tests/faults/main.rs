@@ -7,6 +7,7 @@ mod cluster;
 mod fault;
 mod finish;
 mod kubelet;
+mod odd;
 mod oracle;
 mod plant;
 mod resize;
@@ -17,10 +18,19 @@ mod server;
 mod store;
 mod watch;
 
-use std::time::Instant;
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use bench::Tally;
+use fault::Fault;
+use oracle::Oracle;
 use plant::Bug;
+use rng::Rng;
 
 /// How many runs there are where nobody says otherwise.
 const RUNS: u64 = 3000;
@@ -55,4 +65,72 @@ fn each_oracle_finds_the_bugs_that_it_is_there_for() {
         println!("{bug:?}: found by {oracles:?} with seed {found:?}");
         assert!(found.is_some(), "{bug:?} is not found by {oracles:?}");
     }
+}
+
+/// Each instance decides for itself, and both see only what the API server shows them. What one of them decides on can be
+/// outdated by a write of the other that it has not seen: so no two may lead, and a lease sees to that.
+#[test]
+fn two_controllers_without_a_lease_keep_all_promises_but_the_room() {
+    let (runs, broken) = (AtomicU64::new(0), AtomicU64::new(0));
+    let tally = bench::all(1, number("SEEDS").unwrap_or(150), |seed, tally| {
+        let scenario = scenario::Scenario::new(seed);
+        let mut outcome = run::run(&scenario, &[], None, 2, None);
+        let room = |it: &oracle::Violation| matches!(it.oracle, Oracle::Pool | Oracle::Node);
+        runs.fetch_add(1, Ordering::Relaxed);
+        if outcome.violations.iter().any(room) {
+            broken.fetch_add(1, Ordering::Relaxed);
+        }
+        // Both send what one would do: that costs more writes.
+        outcome.violations.retain(|it| !room(it) && it.oracle != Oracle::Bounded);
+        tally.note(&scenario, &[], &outcome);
+    });
+    println!("room promised twice in {broken:?} of {runs:?} runs, else {:?}", tally.found);
+    assert!(tally.found.is_empty(), "{}", tally.told.join("\n"));
+}
+
+#[test]
+fn whatever_is_written_ends_in_a_refusal_or_in_a_condition_with_a_reason() {
+    const EACH: usize = 20;
+    let counts = Mutex::new(odd::Count::default());
+    bench::all(number("SEED").unwrap_or(1), number("SEEDS").unwrap_or(110), |seed, _| {
+        let count = odd::run_through(seed, EACH);
+        let mut all = counts.lock().unwrap_or_else(PoisonError::into_inner);
+        all.refused += count.refused;
+        all.taken += count.taken;
+        all.unreadable += count.unreadable;
+        all.wrong.extend(count.wrong);
+        for (reason, times) in count.reasons {
+            *all.reasons.entry(reason).or_default() += times;
+        }
+    });
+    let odd::Count { refused, taken, unreadable, reasons, wrong } =
+        counts.into_inner().unwrap_or_default();
+    println!("{refused} refused, {taken} taken, {unreadable} unreadable, reasons: {reasons:?}");
+    assert!(wrong.is_empty(), "{}\n{} in all", wrong[..wrong.len().min(5)].join("\n"), wrong.len());
+    assert!(number("SEED").is_some() || refused + taken + unreadable >= 2000);
+}
+
+/// After a restart, the lists of a lagging API server: the controller asks for lists that are not older than the present
+/// (no `resourceVersion`), so that is not what it gets. Were it so, it could only know better by asking again.
+#[test]
+fn old_lists_after_a_restart_break_nothing_but_the_room() {
+    let broken = AtomicU64::new(0);
+    let tally = bench::all(1, number("SEEDS").unwrap_or(100), |seed, tally| {
+        let scenario = scenario::Scenario::new(seed);
+        let mut rng = Rng::of(seed, 60);
+        let mut time = |low, high| Duration::from_millis(rng.range(low, high));
+        let busy = scenario.busy().as_millis() as u64;
+        let faults = [Fault::StaleList {
+            at: time(5000, busy + 10_000),
+            age: time(500, 20_000),
+            late: time(0, 5000),
+        }];
+        let mut outcome = run::run(&scenario, &faults, None, 1, None);
+        let room = |it: &oracle::Violation| matches!(it.oracle, Oracle::Pool | Oracle::Node);
+        broken.fetch_add(u64::from(outcome.violations.iter().any(room)), Ordering::Relaxed);
+        outcome.violations.retain(|it| !room(it));
+        tally.note(&scenario, &faults, &outcome);
+    });
+    println!("room promised twice in {broken:?} of {} runs, else {:?}", tally.runs, tally.found);
+    assert!(tally.found.is_empty(), "{}", tally.told.join("\n"));
 }

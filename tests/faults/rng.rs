@@ -5,10 +5,6 @@
 pub struct Rng(u64);
 
 impl Rng {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
     /// The choices of one part of a run, so that others do not shift them.
     pub fn of(seed: u64, part: u64) -> Self {
         Self(Self(seed ^ part.wrapping_mul(0xD6E8_FEB8_6659_FD93)).next())

@@ -145,7 +145,11 @@ fn cuts(faults: &[Fault]) -> Vec<(Duration, Event)> {
 }
 
 /// Starts an instance of the controller.
-fn start(shared: &Shared, bug: Option<Bug>, stale: Option<(Duration, Duration)>) -> JoinHandle<()> {
+pub fn start(
+    shared: &Shared,
+    bug: Option<Bug>,
+    stale: Option<(Duration, Duration)>,
+) -> JoinHandle<()> {
     let instance = with(shared, |cluster| {
         let lists =
             stale.map(|(age, _)| cluster.store.version_at(cluster.elapsed().saturating_sub(age)));
@@ -171,7 +175,7 @@ fn start(shared: &Shared, bug: Option<Bug>, stale: Option<(Duration, Duration)>)
     ))
 }
 
-fn populate(cluster: &mut Cluster, scenario: &Scenario) {
+pub fn populate(cluster: &mut Cluster, scenario: &Scenario) {
     cluster.page_size = scenario.page_size;
     cluster.usage = scenario.usage.clone();
     for (name, cpu, memory) in &scenario.nodes {

@@ -127,3 +127,15 @@ fn a_restart_changes_nothing() {
     assert_eq!(turns.turn(&[("a", 310), ("b", 900)]), (vec![458, 542], false));
     assert_eq!(turns.status(), &before);
 }
+
+#[test]
+fn a_pod_that_came_during_a_restart_is_divided_to_the_unit() {
+    let mut turns = Turns::new();
+    let mut snapshot = turns.snapshot.clone();
+    // It holds nearly what it is to have: no move that demand causes would be worth it.
+    snapshot.pods[0].containers[0].held.cpu = Held { requested: 730, admitted: 730 };
+    snapshot.pods[0].uid = "another".into();
+    turns.snapshot = snapshot;
+    turns.memory = Memory::default();
+    assert_eq!(turns.turn(&[("a", 900), ("b", 900)]), (vec![750, 250], true));
+}
