@@ -69,8 +69,12 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     };
     let uid = pool.uid().unwrap_or_default();
     let shown = snapshot.pools[place].status.clone();
-    if let Some(told) = context.memories().get(&uid).and_then(|known| known.told.clone()) {
-        snapshot.pools[place].status = Some(told);
+    if let Some(known) = context.memories().get_mut(&uid) {
+        // Until the watch has caught up, the answer stands in for the cache.
+        known.told.take_if(|told| shown.as_ref() == Some(told));
+        if let Some(told) = &known.told {
+            snapshot.pools[place].status = Some(told.clone());
+        }
     }
     let mut weighed = weigh(&snapshot);
     let (divided, decided) = {
@@ -103,7 +107,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
             "kind": "WeightedShare",
             "status": &status,
         });
-        api(pool, &context.client)
+        let answer = api(pool, &context.client)
             .patch_status(
                 &pool.name_any(),
                 &PatchParams::apply(FIELD_MANAGER).force(),
@@ -111,11 +115,14 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
             )
             .await
             .map_err(|source| Error::Api { what: "take the status of", source })?;
+        if let Some(memories) = context.memories().get_mut(&uid) {
+            // As the API server shows it: it keeps whole seconds.
+            memories.told = answer.status;
+        }
         events::publish(&context.client, &context.clock, pool, notices).await;
     }
     if let Some(memories) = context.memories().get_mut(&uid) {
         memories.grants.told();
-        memories.told = Some(status.clone());
     }
 
     let mut refusals =
