@@ -15,6 +15,18 @@ use crate::{
 /// What is free on each node, in units of each resource.
 type Free = BTreeMap<String, PerResource<u64>>;
 
+/// Takes what resizes ask for off what is free, so that it is not promised again.
+pub fn take(free: &mut Free, snapshot: &Snapshot, resizes: &[PodResize]) {
+    for resize in resizes {
+        let name = (&resize.namespace, &resize.pod);
+        let pod = snapshot.pods.iter().find(|pod| (&pod.namespace, &pod.name) == name);
+        if let Some(room) = pod.and_then(|pod| free.get_mut(pod.node.as_ref()?)) {
+            let room = &mut room[resize.resource];
+            *room = room.saturating_sub(resize.to.saturating_sub(resize.from));
+        }
+    }
+}
+
 /// The resizes that bring the pods of a divided pool nearer to their shares.
 #[must_use]
 pub fn towards_shares(divided: &Shares, free: &Free) -> Vec<PodResize> {
@@ -97,7 +109,7 @@ pub struct Release {
 /// Puts the pods of a namespace that a resize of ours changed, and that no pool claims any more, back to what their
 /// templates say: shrinks first, grows where the node has room for all of it.
 #[must_use]
-pub fn back_to_templates(snapshot: &Snapshot, namespace: &str) -> Release {
+pub fn back_to_templates(snapshot: &Snapshot, namespace: &str, free: &Free) -> Release {
     let mut release = Release::default();
     let ours = |pod: &&Pod| Resource::ALL.iter().any(|&resource| pod.resized_by_us[resource]);
     let pods: Vec<&Pod> =
@@ -105,7 +117,6 @@ pub fn back_to_templates(snapshot: &Snapshot, namespace: &str) -> Release {
     if pods.is_empty() {
         return release;
     }
-    let free = snapshot.free();
     for &pod in &pods {
         if snapshot.template(pod).is_none() {
             release.stuck.push((
@@ -141,7 +152,7 @@ pub fn back_to_templates(snapshot: &Snapshot, namespace: &str) -> Release {
             (*pod, holding, settled.charge())
         });
         let targets: Vec<u64> = standings.clone().map(|(_, _, target)| target).collect();
-        let allowed = steps(standings, resource, u64::MAX, &free);
+        let allowed = steps(standings, resource, u64::MAX, free);
         for ((pod, holding, requests), (target, allowed)) in
             returning.iter().zip(targets.into_iter().zip(allowed))
         {

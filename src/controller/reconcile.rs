@@ -89,13 +89,15 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     let (pool, weighed) = (&snapshot.pools[place], &weighed[place]);
     let divided = &divided;
     let mut outcome = Outcome::default();
+    let mut free = snapshot.free();
     if pool.spec.mode == Mode::Auto {
-        let resizes = moves::towards_shares(divided, &snapshot.free());
+        let resizes = moves::towards_shares(divided, &free);
+        moves::take(&mut free, &snapshot, &resizes);
         outcome = actuate(&context, pool, resizes).await;
     }
     // Pods that left all pools go back, at the hands of the oldest pool of their namespace.
     if snapshot.pools.iter().position(there) == Some(place) {
-        let returned = moves::back_to_templates(&snapshot, &namespace).resizes;
+        let returned = moves::back_to_templates(&snapshot, &namespace, &free).resizes;
         actuate(&context, pool, returned).await;
     }
 
@@ -200,7 +202,8 @@ async fn release(pool: &WeightedShare, context: &Context) -> Result<Action, Erro
     context.memories().remove(&pool.uid().unwrap_or_default());
     let snapshot = context.world.snapshot(context.clock.now());
     let namespace = pool.namespace().unwrap_or_default();
-    let Release { resizes, waiting, stuck } = moves::back_to_templates(&snapshot, &namespace);
+    let Release { resizes, waiting, stuck } =
+        moves::back_to_templates(&snapshot, &namespace, &snapshot.free());
     actuate(context, pool, resizes).await;
 
     let deleted = pool.metadata.deletion_timestamp.as_ref().map_or(0, |time| time.0.as_second());

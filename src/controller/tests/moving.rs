@@ -75,21 +75,37 @@ fn pods_of_no_pool_go_back_to_their_templates() {
         pod
     };
     let to = |snapshot: &Snapshot| -> Vec<(String, u64)> {
-        let release = moves::back_to_templates(snapshot, "shop");
+        let release = moves::back_to_templates(snapshot, "shop", &snapshot.free());
         release.resizes.into_iter().map(|resize| (resize.pod, resize.to)).collect()
     };
     // A shrink at once, a grow where all of it fits, what we never touched not at all.
     let pods = [resized("large", 500), resized("small", 10), pod("theirs", "theirs", 70)];
     let full = snapshot(&[], &pods, 30);
     assert_eq!(to(&full), [("large".to_owned(), 50)]);
-    assert_eq!(moves::back_to_templates(&full, "shop").waiting, ["large", "small"]);
+    assert_eq!(moves::back_to_templates(&full, "shop", &full.free()).waiting, ["large", "small"]);
     let roomy = snapshot(&[], &pods, 40);
     assert_eq!(to(&roomy), [("large".to_owned(), 50), ("small".to_owned(), 50)]);
     let done = snapshot(&[], &[resized("large", 50)], 0);
-    assert_eq!(moves::back_to_templates(&done, "shop").waiting, [""; 0]);
+    assert_eq!(moves::back_to_templates(&done, "shop", &done.free()).waiting, [""; 0]);
 
     let mut alone = resized("alone", 500);
     alone.owner = None;
-    let stuck = moves::back_to_templates(&snapshot(&[], &[alone], 0), "shop").stuck;
+    let alone = snapshot(&[], &[alone], 0);
+    let stuck = moves::back_to_templates(&alone, "shop", &alone.free()).stuck;
     assert_eq!(stuck[0].0, "alone");
+}
+
+#[test]
+fn what_members_grow_into_is_not_promised_to_those_that_go_back() {
+    let pool = pool("pool", 0, 300, json!([member("a", 100)]));
+    let mut gone = pod("gone", "gone", 10);
+    gone.resized_by_us.cpu = true;
+    // Room for the 250m of the one or the 40m of the other, not for both.
+    let snapshot = snapshot(&[pool], &[pod("a", "a", 50), gone], 260);
+    let mut free = snapshot.free();
+    let resizes = moves::towards_shares(&first(&snapshot).1, &free);
+    assert_eq!((resizes[0].from, resizes[0].to), (50, 300));
+    assert_eq!(moves::back_to_templates(&snapshot, "shop", &free).resizes.len(), 1);
+    moves::take(&mut free, &snapshot, &resizes);
+    assert_eq!(moves::back_to_templates(&snapshot, "shop", &free).resizes, []);
 }
