@@ -98,7 +98,7 @@ pub struct Context {
 struct Memories {
     weights: Weights,
     grants: Memory,
-    /// The status that was written last: the cache may show an older one.
+    /// The status that was written last, until the cache shows it.
     told: Option<WeightedShareStatus>,
 }
 

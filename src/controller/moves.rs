@@ -8,12 +8,23 @@ use super::{
 };
 use crate::{
     actuate::PodResize,
-    observe::{Pod, Resize},
+    observe::{Pod, Resize, Snapshot},
     share::{self, Common, Holding, PerResource, Resource, Standing},
 };
 
 /// What is free on each node, in units of each resource.
 pub type Free = BTreeMap<String, PerResource<u64>>;
+
+/// Takes what resizes ask for off what is free, so that it is not promised again.
+pub fn take(free: &mut Free, snapshot: &Snapshot, resizes: &[PodResize]) {
+    for resize in resizes {
+        let pod = snapshot.pod(&resize.namespace, &resize.pod);
+        if let Some(room) = pod.and_then(|pod| free.get_mut(pod.node.as_ref()?)) {
+            let room = &mut room[resize.resource];
+            *room = room.saturating_sub(resize.to.saturating_sub(resize.from));
+        }
+    }
+}
 
 /// The resizes that bring the pods of a divided pool nearer to their shares, and those that take back what a node could
 /// not carry out.

@@ -88,8 +88,12 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     };
     let uid = pool.uid().unwrap_or_default();
     let shown = snapshot.pools[place].status.clone();
-    if let Some(told) = context.memories().get(&uid).and_then(|known| known.told.clone()) {
-        snapshot.pools[place].status = Some(told);
+    if let Some(known) = context.memories().get_mut(&uid) {
+        // Until the watch has caught up, the answer stands in for the cache.
+        known.told.take_if(|told| shown.as_ref() == Some(told));
+        if let Some(told) = &known.told {
+            snapshot.pools[place].status = Some(told.clone());
+        }
     }
     let mut weighed = weigh(&snapshot);
     let (divided, decided) = {
@@ -104,14 +108,16 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     let (pool, weighed) = (&snapshot.pools[place], &weighed[place]);
     let divided = &divided;
     let mut outcome = Outcome::default();
+    let mut free = snapshot.free();
     if pool.spec.mode == Mode::Auto {
-        let resizes = moves::towards_shares(divided, &snapshot.free());
+        let resizes = moves::towards_shares(divided, &free);
+        moves::take(&mut free, &snapshot, &resizes);
         outcome = actuate(&context, pool, &snapshot, resizes, now).await;
         context.contests().sent(&outcome.sent, &snapshot);
     }
     // Pods that left all pools go back, at the hands of the oldest pool of their namespace.
     if snapshot.pools.iter().position(there) == Some(place) {
-        let returned = release::back_to_templates(&snapshot, &namespace).resizes;
+        let returned = release::back_to_templates(&snapshot, &namespace, &free).resizes;
         actuate(&context, pool, &snapshot, returned, now).await;
     }
 
@@ -125,7 +131,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
             "kind": "WeightedShare",
             "status": &status,
         });
-        api(pool, &context.client)
+        let answer = api(pool, &context.client)
             .patch_status(
                 &pool.name_any(),
                 &PatchParams::apply(FIELD_MANAGER).force(),
@@ -133,11 +139,14 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
             )
             .await
             .map_err(|source| Error::Api { what: "take the status of", source })?;
+        if let Some(memories) = context.memories().get_mut(&uid) {
+            // As the API server shows it: it keeps whole seconds.
+            memories.told = answer.status;
+        }
         events::publish(&context.client, &context.clock, pool, notices).await;
     }
     if let Some(memories) = context.memories().get_mut(&uid) {
         memories.grants.told();
-        memories.told = Some(status.clone());
     }
 
     let mut unheard =
@@ -260,7 +269,8 @@ async fn release(pool: &WeightedShare, context: &Context) -> Result<Action, Erro
     let now = context.clock.now();
     let snapshot = context.world.snapshot(now);
     let namespace = pool.namespace().unwrap_or_default();
-    let Release { resizes, waiting, stuck } = release::back_to_templates(&snapshot, &namespace);
+    let Release { resizes, waiting, stuck } =
+        release::back_to_templates(&snapshot, &namespace, &snapshot.free());
     actuate(context, pool, &snapshot, resizes, now).await;
 
     let deleted = pool.metadata.deletion_timestamp.as_ref().map_or(0, |time| time.0.as_second());

@@ -1,7 +1,11 @@
 //! Pods that belong to no pool any more go back to what their templates say: shrinks first, grows where the node has
 //! room for all of it. Pure.
 
-use super::{in_use, moves::steps, quotas, weigh};
+use super::{
+    in_use,
+    moves::{Free, steps},
+    quotas, weigh,
+};
 use crate::{
     actuate::PodResize,
     observe::{Pod, Snapshot, Template},
@@ -28,7 +32,7 @@ const IN_USE: &str = "it uses more memory than its template's limit allows";
 /// Puts the pods of a namespace that a resize of ours changed, and that no pool claims any more, back to what their
 /// templates say.
 #[must_use]
-pub fn back_to_templates(snapshot: &Snapshot, namespace: &str) -> Release {
+pub fn back_to_templates(snapshot: &Snapshot, namespace: &str, free: &Free) -> Release {
     let mut release = Release::default();
     let ours = |pod: &&Pod| Resource::ALL.iter().any(|&resource| pod.resized_by_us[resource]);
     let pods: Vec<&Pod> =
@@ -36,7 +40,6 @@ pub fn back_to_templates(snapshot: &Snapshot, namespace: &str) -> Release {
     if pods.is_empty() {
         return release;
     }
-    let free = snapshot.free();
     for &pod in &pods {
         match snapshot.template(pod) {
             None => release.stuck.push((pod.name.clone(), NO_TEMPLATE)),
@@ -62,7 +65,7 @@ pub fn back_to_templates(snapshot: &Snapshot, namespace: &str) -> Release {
             .map(|(back, holding)| (back.pod, holding, back.settled(holding).charge()));
         let quotas = quotas::rooms(snapshot, namespace, resource);
         let targets: Vec<u64> = standings.clone().map(|(_, _, target)| target).collect();
-        let allowed = steps(standings, resource, u64::MAX, &free, &quotas);
+        let allowed = steps(standings, resource, u64::MAX, free, &quotas);
         for ((back, holding), (target, allowed)) in
             returning.iter().zip(targets.into_iter().zip(allowed))
         {

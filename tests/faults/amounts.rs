@@ -7,26 +7,35 @@ pub const RESOURCES: [&str; 2] = ["cpu", "memory"];
 
 /// Millicores of CPU, bytes of memory.
 pub fn amount(resource: &str, quantity: &Value) -> Option<u64> {
+    const UNITS: [(&str, f64); 15] = [
+        ("n", 1e-9),
+        ("u", 1e-6),
+        ("m", 1e-3),
+        ("k", 1e3),
+        ("M", 1e6),
+        ("G", 1e9),
+        ("T", 1e12),
+        ("P", 1e15),
+        ("Ki", 1024.0),
+        ("Mi", 1_048_576.0),
+        ("Gi", 1_073_741_824.0),
+        ("Ti", 1_099_511_627_776.0),
+        ("Pi", 1_125_899_906_842_624.0),
+        ("Ei", 1_152_921_504_606_846_976.0),
+        ("E", 1e18),
+    ];
     let text = quantity.as_str()?;
-    if resource == "cpu" {
-        return match text.strip_suffix('m') {
-            Some(milli) => milli.parse().ok(),
-            None => Some((text.parse::<f64>().ok()? * 1000.0).round() as u64),
-        };
+    let whole = if resource == "cpu" { 1000.0 } else { 1.0 };
+    // What is written without a fraction is read without one: bytes do not all fit a float.
+    let (number, unit) = UNITS
+        .iter()
+        .find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))
+        .unwrap_or((text, 1.0));
+    let times = unit * whole;
+    match number.parse::<u64>() {
+        Ok(number) if times >= 1.0 => Some(number.saturating_mul(times as u64)),
+        _ => Some((number.parse::<f64>().ok()? * times).ceil() as u64),
     }
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit: u64 = match &text[digits.len()..] {
-        "" => 1,
-        "Ki" => 1 << 10,
-        "Mi" => 1 << 20,
-        "Gi" => 1 << 30,
-        "Ti" => 1 << 40,
-        "k" => 1000,
-        "M" => 1_000_000,
-        "G" => 1_000_000_000,
-        _ => return None,
-    };
-    Some((digits.parse::<f64>().ok()? * unit as f64) as u64)
 }
 
 pub fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {

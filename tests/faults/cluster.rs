@@ -85,8 +85,8 @@ pub struct Cluster {
     pub crash: Arc<Notify>,
     /// How long the controller is down after the crash.
     pub down: Duration,
-    /// One write was taken as done that was not.
-    forgot: bool,
+    /// A planted bug did what it does only once.
+    planted: bool,
     numbered: usize,
     asked: u64,
     ticks: i64,
@@ -121,7 +121,7 @@ impl Cluster {
             changed: watch::Sender::new(0),
             crash: Arc::default(),
             down: Duration::ZERO,
-            forgot: false,
+            planted: false,
             numbered: 0,
             asked: 0,
             ticks: 0,
@@ -167,11 +167,11 @@ impl Cluster {
         self.crash.clone()
     }
 
-    /// Whether this is the one write that is forgotten.
-    pub fn forget(&mut self) -> bool {
+    /// Whether a planted bug does what it does only once, after so many resizes.
+    pub fn once(&mut self, after: usize) -> bool {
         let resizes = self.writes.iter().filter(|write| write.is_resize()).count();
-        let now = !self.forgot && resizes > 2;
-        self.forgot |= now;
+        let now = !self.planted && resizes > after;
+        self.planted |= now;
         now
     }
 

@@ -152,6 +152,17 @@ fn changed(rng: &mut Rng, good: &Value, fields: &[Field]) -> Value {
     spec
 }
 
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, value| !value.is_null());
+            map.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(list) => list.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
 /// Whether the API server takes a pool.
 fn is_taken(pool: &Value) -> bool {
     let mut pool = pool.clone();
@@ -184,12 +195,16 @@ async fn drive(seed: u64, objects: usize) -> Count {
     let (mut rng, fields, mut count) = (Rng::of(seed, 50), spec_fields(), Count::default());
     for i in 0..objects {
         let before = with(&shared, |cluster| end(cluster));
-        let spec = changed(&mut rng, &good, &fields);
+        let mut spec = changed(&mut rng, &good, &fields);
         let mut pool = scenario.pools[0].clone();
         pool["spec"] = spec.clone();
-        let unreadable =
-            serde_json::from_value::<weightedshare::api::WeightedShare>(pool.clone()).is_err();
         let taken = is_taken(&pool);
+        if taken {
+            // As the API server does before it keeps an object.
+            drop_nulls(&mut spec);
+            pool["spec"] = spec.clone();
+        }
+        let unreadable = serde_json::from_value::<weightedshare::api::WeightedShare>(pool).is_err();
         // What cannot be read may come from a CRD of another version: then nobody refuses it.
         let sneaks_in = unreadable && i % 3 == 0;
         if taken || sneaks_in {

@@ -98,14 +98,14 @@ pub async fn planted(
         Bug::KeepsMin if is_resize && with_min(shared, &call) => {
             return pretend(shared, &call, &json!({}));
         }
-        Bug::Forgets if is_resize && with(shared, |cluster| cluster.forget()) => {
+        Bug::Forgets if is_resize && with(shared, |cluster| cluster.once(2)) => {
             return pretend(shared, &call, &patch);
         }
         Bug::HoldsOn if patch["metadata"]["finalizers"] == json!([]) => {
             return pretend(shared, &call, &json!({}));
         }
         Bug::Silent if is_status => return pretend(shared, &call, &json!({})),
-        Bug::Chatty if is_status => {
+        Bug::Chatty if is_status && with(shared, |cluster| cluster.once(0)) => {
             let (shared, mut again) = (shared.clone(), call.clone());
             tokio::spawn(async move {
                 for i in 0..400 {

@@ -17,7 +17,8 @@ fn a_pod_belongs_to_the_oldest_pool_and_there_to_the_first_member_by_name() {
     let members = &new.members;
     assert!(members.iter().all(|member| member.pods.is_empty()));
     assert_eq!(members[0].lost[0].1, "old");
-    assert_eq!(release::back_to_templates(&snapshot, "shop").resizes, []);
+    let free = snapshot.free();
+    assert_eq!(release::back_to_templates(&snapshot, "shop", &free).resizes, []);
 }
 
 #[test]

@@ -2,6 +2,11 @@
 
 use super::*;
 
+/// What it takes to put the pods of no pool back.
+fn back(snapshot: &Snapshot) -> release::Release {
+    release::back_to_templates(snapshot, "shop", &snapshot.free())
+}
+
 #[test]
 fn shrinks_are_sent_first_and_grows_follow_into_the_room_that_they_left() {
     let pool = pool("pool", 0, 800, json!([member("a", 100), member("b", 300)]));
@@ -76,29 +81,22 @@ fn pods_of_no_pool_go_back_to_their_templates() {
         pod
     };
     let to = |snapshot: &Snapshot| -> Vec<(String, u64)> {
-        let release = release::back_to_templates(snapshot, "shop");
+        let release = back(snapshot);
         release.resizes.into_iter().map(|resize| (resize.pod, resize.to)).collect()
     };
     // A shrink at once, a grow where all of it fits, what we never touched not at all.
     let pods = [resized("large", 500), resized("small", 10), pod("theirs", "theirs", 70)];
     let full = snapshot(&[], &pods, 30);
     assert_eq!(to(&full), [("large".to_owned(), 50)]);
-    assert_eq!(
-        release::back_to_templates(&full, "shop")
-            .waiting
-            .iter()
-            .map(|it| &*it.0)
-            .collect::<Vec<_>>(),
-        ["large", "small"]
-    );
+    assert_eq!(back(&full).waiting.iter().map(|it| &*it.0).collect::<Vec<_>>(), ["large", "small"]);
     let roomy = snapshot(&[], &pods, 40);
     assert_eq!(to(&roomy), [("large".to_owned(), 50), ("small".to_owned(), 50)]);
     let done = snapshot(&[], &[resized("large", 50)], 0);
-    assert_eq!(release::back_to_templates(&done, "shop").waiting, []);
+    assert_eq!(back(&done).waiting, []);
 
     let mut alone = resized("alone", 500);
     alone.owner = None;
-    let stuck = release::back_to_templates(&snapshot(&[], &[alone], 0), "shop").stuck;
+    let stuck = back(&snapshot(&[], &[alone], 0)).stuck;
     assert_eq!(stuck[0].0, "alone");
 }
 
@@ -194,7 +192,7 @@ fn limits_go_back_too_but_for_those_that_were_added_and_memory_in_use() {
         snapshot
     };
     let told = |snapshot: &Snapshot| {
-        let release = release::back_to_templates(snapshot, "shop");
+        let release = back(snapshot);
         let resize = release.resizes.first().map(|it| it.containers[0].clone());
         (resize.map(|it| (it.request, it.limit)), release.waiting.len(), release.stuck.len())
     };
