@@ -2,6 +2,7 @@
 
 pub mod condition;
 mod crd;
+mod new_pods;
 mod rules;
 mod schema;
 mod spec;
@@ -10,10 +11,9 @@ mod status;
 mod tests;
 
 pub use crd::{crd, crd_yaml};
+pub use new_pods::{NewPods, NewPodsSpec, Start};
 pub use spec::{
     Better, DynamicWeight, Member, Mode, Objective, Resources, Sharing, Strategy, Surplus,
     TargetRef, WeightPer, WeightedShare, WeightedShareSpec,
 };
-pub use status::{
-    DynamicWeightStatus, MemberState, MemberStatus, NewPods, Start, WeightedShareStatus,
-};
+pub use status::{DynamicWeightStatus, MemberState, MemberStatus, WeightedShareStatus};

@@ -46,7 +46,7 @@ use update::Weights;
 pub use weigh::{Weighed, WeighedMember, weigh};
 
 use crate::{
-    api::WeightedShare,
+    api::{NewPodsSpec, WeightedShare},
     observe::{Change, Guarded, World, signals::Asked},
 };
 
@@ -73,6 +73,8 @@ pub struct Context {
 struct Memories {
     weights: Weights,
     grants: Memory,
+    /// With what new pods start, as it was written last.
+    new_pods: Option<NewPodsSpec>,
 }
 
 /// Runs until `shutdown`, then ends the turn it is in.
