@@ -71,7 +71,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     let uid = pool.uid().unwrap_or_default();
     let (divided, decided) = {
         let mut memories = context.memories();
-        let Memories { weights, grants } = memories.entry(uid.clone()).or_default();
+        let Memories { weights, grants, .. } = memories.entry(uid.clone()).or_default();
         update(&snapshot, &mut weighed[place], weights, now);
         let mut divided = divide(&snapshot, &weighed, &mut Divider::default()).swap_remove(place);
         let usage = &snapshot.signals.usage;
@@ -191,10 +191,9 @@ async fn release(pool: &WeightedShare, context: &Context) -> Result<Action, Erro
     if !pool.finalizers().iter().any(|it| it == FINALIZER) {
         return Ok(Action::await_change());
     }
-    if context.memories().remove(&pool.uid().unwrap_or_default()).is_some() {
-        // Pods that come now belong to no pool.
-        tell_new_pods(pool, &context.client, &NewPodsSpec::default()).await?;
-    }
+    context.memories().remove(&pool.uid().unwrap_or_default());
+    // Pods that come now belong to no pool.
+    tell_new_pods(pool, &context.client, &NewPodsSpec::default()).await?;
     let snapshot = context.world.snapshot(Timestamp::now());
     let namespace = pool.namespace().unwrap_or_default();
     let Release { resizes, waiting, stuck } = moves::back_to_templates(&snapshot, &namespace);
