@@ -54,7 +54,7 @@ fn it_stands_in_nobodys_way() -> Result<(), Box<dyn Error>> {
     let [policy, binding] = &policy[..] else { return Err("a policy and a binding".into()) };
     assert_eq!(policy["spec"]["failurePolicy"], "Ignore");
     assert_eq!(policy["spec"]["reinvocationPolicy"], "Never");
-    assert_eq!(policy["spec"]["paramKind"]["kind"], "WeightedShare");
+    assert_eq!(policy["spec"]["paramKind"]["kind"], "NewPods");
     let rules = &policy["spec"]["matchConstraints"]["resourceRules"];
     assert_eq!(rules[0]["operations"], Value::from(vec!["CREATE"]));
     assert_eq!(rules[0]["resources"], Value::from(vec!["pods"]));

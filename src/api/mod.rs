@@ -2,6 +2,7 @@
 
 pub mod condition;
 mod crd;
+mod new_pods;
 mod resizing;
 mod rules;
 mod schema;
@@ -11,11 +12,10 @@ mod status;
 mod tests;
 
 pub use crd::{crd, crd_yaml};
+pub use new_pods::{NewPods, NewPodsSpec, Start};
 pub use resizing::{ContainerMode, ContainerPolicy, LimitPolicy};
 pub use spec::{
     Better, DynamicWeight, Member, Mode, Objective, Resources, Sharing, Strategy, Surplus,
     TargetRef, WeightPer, WeightedShare, WeightedShareSpec,
 };
-pub use status::{
-    DynamicWeightStatus, MemberState, MemberStatus, NewPods, Start, WeightedShareStatus,
-};
+pub use status::{DynamicWeightStatus, MemberState, MemberStatus, WeightedShareStatus};

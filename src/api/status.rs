@@ -1,8 +1,6 @@
 //! The part of a `WeightedShare` that the controller writes.
 
-use std::collections::BTreeMap;
-
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -44,12 +42,6 @@ pub struct WeightedShareStatus {
         "x-kubernetes-list-map-keys" = ["name"]
     ))]
     pub members: Vec<MemberStatus>,
-
-    /// With what new pods start, where the cluster has the policy `weighted-share-new-pods`: their requests
-    /// are lowered to it, never raised. Nothing while the pool changes nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "NewPods", extend("x-kubernetes-map-type" = "atomic"))]
-    pub new_pods: Option<NewPods>,
 }
 
 /// One member of the pool, as the controller sees it.
@@ -159,41 +151,4 @@ pub enum MemberState {
     Infeasible,
     /// The member is left alone: the reason says why.
     Skipped,
-}
-
-/// With what new pods start. The API server looks it up for each pod that is created, so it holds no
-/// more than it takes to find the pod's member at once.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NewPods {
-    /// What one more pod would own, by what it is found by: a label, as `app=checkout`; the workload of a
-    /// `targetRef`, as `Deployment/checkout`; or `*`, any pod.
-    pub starts: BTreeMap<String, Vec<Start>>,
-
-    /// No container starts with less than this: a LimitRange of the namespace asks for it.
-    #[serde(default, skip_serializing_if = "Resources::is_empty")]
-    #[schemars(schema_with = "schema::amounts")]
-    pub container_min: Resources,
-
-    /// Pods that run a virtual machine start with it too: only where the controller knows their machines,
-    /// as it could not give back what they lack.
-    #[serde(default)]
-    pub virtual_machines: bool,
-}
-
-/// With what one more pod of a member starts.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Start {
-    /// The member's name. A pod that several match belongs to the first by name.
-    pub member: String,
-
-    /// What else the member's selector asks of the pod's labels. Nothing where the pod is found already.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::selector_told")]
-    pub selector: Option<LabelSelector>,
-
-    /// What it asks for at most, all its containers together, with its sidecars and overhead.
-    #[schemars(schema_with = "schema::amounts")]
-    pub request: Resources,
 }

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelecto
 
 use super::{claim::Draft, nodes::Nodes, weigh::Weighed};
 use crate::{
-    api::{Member, Mode, NewPods, Resources, Start},
+    api::{Member, Mode, NewPodsSpec, Resources, Start},
     observe::{Limits, Snapshot},
     share::{Divider, PerResource, Resource},
 };
@@ -15,15 +15,20 @@ use crate::{
 /// What every pod is found by.
 const ANY: &str = "*";
 
-/// With what new pods of a pool start. None where that changes nothing: the mode is Observe, or the pool is too small
-/// for any more pods.
+/// With what new pods of a pool start. Nothing where that changes nothing: the mode is Observe, or the pool is too
+/// small for any more pods.
 ///
 /// What a weight that is worked out moves is told no sooner than what the pods are granted: while nothing is
-/// `decided`, the last amounts stand.
+/// `decided`, the amounts of `before` stand.
 #[must_use]
-pub fn new_pods(snapshot: &Snapshot, weighed: &Weighed, decided: bool) -> Option<NewPods> {
+pub fn new_pods(
+    snapshot: &Snapshot,
+    weighed: &Weighed,
+    before: Option<&NewPodsSpec>,
+    decided: bool,
+) -> NewPodsSpec {
     if weighed.pool.spec.mode == Mode::Observe {
-        return None;
+        return NewPodsSpec::default();
     }
     let requests = requests(snapshot, weighed);
     let members = &weighed.pool.spec.members;
@@ -52,17 +57,13 @@ pub fn new_pods(snapshot: &Snapshot, weighed: &Weighed, decided: bool) -> Option
             });
         }
     }
-    if starts.is_empty() {
-        return None;
-    }
-    let now = NewPods {
+    let now = NewPodsSpec {
         starts,
         container_min: container_min(limits(snapshot, weighed)),
         virtual_machines: snapshot.pods.iter().any(|pod| snapshot.machine(pod).is_some()),
     };
-    let before = weighed.pool.status.as_ref().and_then(|status| status.new_pods.as_ref());
     let drifts = !decided && members.iter().any(|member| member.dynamic_weight.is_some());
-    Some(before.filter(|before| drifts && same_but_amounts(before, &now)).cloned().unwrap_or(now))
+    before.filter(|before| drifts && same_but_amounts(before, &now)).cloned().unwrap_or(now)
 }
 
 /// What one more pod of each member asks for at most, in the order of the spec.
@@ -138,8 +139,8 @@ fn something(selector: LabelSelector) -> Option<LabelSelector> {
 }
 
 /// Whether they differ in amounts of starts alone.
-fn same_but_amounts(before: &NewPods, now: &NewPods) -> bool {
-    let bare = |new_pods: &NewPods| {
+fn same_but_amounts(before: &NewPodsSpec, now: &NewPodsSpec) -> bool {
+    let bare = |new_pods: &NewPodsSpec| {
         let mut bare = new_pods.clone();
         let starts = bare.starts.values_mut().flatten();
         // Which resources it names counts, too.

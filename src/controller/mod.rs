@@ -61,7 +61,7 @@ pub use weigh::{Weighed, WeighedMember, weigh};
 pub use yielding::Yield;
 
 use crate::{
-    api::{WeightedShare, WeightedShareStatus},
+    api::{NewPodsSpec, WeightedShare, WeightedShareStatus},
     observe::{Change, Clock, Guarded, World, signals::Asked},
     serve::{Serving, TurnResult},
 };
@@ -100,6 +100,8 @@ struct Memories {
     grants: Memory,
     /// The status that was written last, until the cache shows it.
     told: Option<WeightedShareStatus>,
+    /// With what new pods start, as it was written last.
+    new_pods: Option<NewPodsSpec>,
 }
 
 /// Runs until `shutdown`, then ends the turn it is in. `clock` tells the time. It is to begin when this process leads,

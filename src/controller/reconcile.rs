@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use futures::{StreamExt, stream};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use kube::{
-    Api, Client, ResourceExt,
+    Api, Client, Resource, ResourceExt,
     api::{Patch, PatchParams},
     runtime::controller::Action,
 };
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     actuate::{self, PodResize, RefusalKind},
-    api::{Mode, WeightedShare},
+    api::{Mode, NewPods, NewPodsSpec, WeightedShare},
     observe::{FIELD_MANAGER, Guarded, Snapshot},
     share::Divider,
 };
@@ -121,9 +121,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
         actuate(&context, pool, &snapshot, returned, now).await;
     }
 
-    let mut status =
-        report::status(weighed, divided, &outcome, &snapshot.signals, decided, Time(now));
-    status.new_pods = admission::new_pods(&snapshot, weighed, decided);
+    let status = report::status(weighed, divided, &outcome, &snapshot.signals, decided, Time(now));
     if shown.as_ref() != Some(&status) {
         let notices = events::notices(pool.status.as_ref(), &status, weighed, &outcome);
         let patch = json!({
@@ -145,8 +143,18 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
         }
         events::publish(&context.client, &context.clock, pool, notices).await;
     }
+    let before = context.memories().get(&uid).and_then(|memories| memories.new_pods.clone());
+    let new_pods = match &before {
+        // It follows from what is owned, which only a decision moves.
+        Some(before) if !decided => before.clone(),
+        _ => admission::new_pods(&snapshot, weighed, before.as_ref(), decided),
+    };
+    if before.as_ref() != Some(&new_pods) {
+        tell_new_pods(pool, &context.client, &new_pods).await?;
+    }
     if let Some(memories) = context.memories().get_mut(&uid) {
         memories.grants.told();
+        memories.new_pods = Some(new_pods);
     }
 
     let mut unheard =
@@ -266,6 +274,8 @@ async fn release(pool: &WeightedShare, context: &Context) -> Result<Action, Erro
         return Ok(Action::await_change());
     }
     context.memories().remove(&pool.uid().unwrap_or_default());
+    // Pods that come now belong to no pool.
+    tell_new_pods(pool, &context.client, &NewPodsSpec::default()).await?;
     let now = context.clock.now();
     let snapshot = context.world.snapshot(now);
     let namespace = pool.namespace().unwrap_or_default();
@@ -290,6 +300,28 @@ async fn release(pool: &WeightedShare, context: &Context) -> Result<Action, Erro
     }
     set_finalizers(pool, &context.client, false).await?;
     Ok(Action::await_change())
+}
+
+/// Writes with what new pods of the pool start, beside the pool: it goes when the pool does.
+async fn tell_new_pods(
+    pool: &WeightedShare,
+    client: &Client,
+    new_pods: &NewPodsSpec,
+) -> Result<(), Error> {
+    let name = pool.name_any();
+    let told = json!({
+        "apiVersion": "weightedshare.dev/v1alpha1",
+        "kind": "NewPods",
+        "metadata": {"name": name, "ownerReferences": [pool.owner_ref(&())]},
+        "spec": new_pods,
+    });
+    let api: Api<NewPods> = Api::namespaced(client.clone(), &pool.namespace().unwrap_or_default());
+    match api.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(told)).await {
+        Ok(_) => Ok(()),
+        // A cluster with the definitions of an earlier version: its pods start as their templates say.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(source) => Err(Error::Api { what: "write the NewPods of", source }),
+    }
 }
 
 /// Adds our finalizer, or takes it away, on just the version that was seen.

@@ -80,7 +80,6 @@ pub fn status(
         allocated: amounts(divided, |divided| divided.charged()),
         lent: known.map_or_else(|| amounts(divided, |divided| divided.lent()), |known| known.lent),
         members,
-        new_pods: None,
     }
 }
 

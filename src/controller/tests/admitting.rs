@@ -2,17 +2,17 @@
 
 use super::{super::admission, *};
 use crate::{
-    api::{NewPods, Start},
+    api::{NewPodsSpec, Start},
     observe::{Limits, Range},
 };
 
-fn new_pods(snapshot: &Snapshot) -> Option<NewPods> {
-    admission::new_pods(snapshot, &weigh(snapshot)[0], true)
+fn new_pods(snapshot: &Snapshot) -> NewPodsSpec {
+    admission::new_pods(snapshot, &weigh(snapshot)[0], None, true)
 }
 
 /// What pods with this key start with, by member.
 fn starts(snapshot: &Snapshot, key: &str) -> Vec<(String, u64)> {
-    let new_pods = new_pods(snapshot).unwrap_or_default();
+    let new_pods = new_pods(snapshot);
     let cpu = |start: &Start| (start.member.clone(), start.request.cpu.unwrap().0);
     new_pods.starts.get(key).into_iter().flatten().map(cpu).collect()
 }
@@ -53,10 +53,10 @@ fn it_is_never_less_than_the_least_of_a_pod() {
     assert_eq!(only(&snapshot, "app=web"), Some(60));
     let container = PerResource { cpu: Range { min: 25, max: None }, ..Default::default() };
     snapshot.limits.insert("shop".into(), Limits { container, ..Limits::default() });
-    assert_eq!(new_pods(&snapshot).unwrap().container_min.get(Resource::Cpu), Some(25));
+    assert_eq!(new_pods(&snapshot).container_min.get(Resource::Cpu), Some(25));
     let ratio = PerResource { cpu: true, memory: false };
     snapshot.limits.insert("shop".into(), Limits { ratio, ..Limits::default() });
-    assert_eq!(new_pods(&snapshot), None);
+    assert!(new_pods(&snapshot).starts.is_empty());
 }
 
 #[test]
@@ -67,10 +67,10 @@ fn a_pool_that_changes_nothing_lowers_nothing() {
     assert_eq!(only(&snapshot(from_ref(&pool), &pods(3), 1000), "app=web"), Some(11));
     // A fifth pod of 10m does not fit, nor do five.
     for n in [4, 5] {
-        assert_eq!(new_pods(&snapshot(from_ref(&pool), &pods(n), 1000)), None);
+        assert!(new_pods(&snapshot(from_ref(&pool), &pods(n), 1000)).starts.is_empty());
     }
     pool.spec.mode = crate::api::Mode::Observe;
-    assert_eq!(new_pods(&snapshot(&[pool], &pods(1), 1000)), None);
+    assert!(new_pods(&snapshot(&[pool], &pods(1), 1000)).starts.is_empty());
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn a_pod_is_found_by_the_rarest_of_its_labels_or_by_its_owner() {
         by("f", json!({})),
     ]);
     let snapshot = snapshot(&[pool("pool", 0, 1000, members)], &[], 1000);
-    let found = new_pods(&snapshot).unwrap().starts;
+    let found = new_pods(&snapshot).starts;
     let keys: Vec<&str> = found.keys().map(String::as_str).collect();
     assert_eq!(keys, ["*", "Deployment/front", "app=a", "app=b", "app=c"]);
     let rest = |key: &str, i: usize| serde_json::to_value(&found[key][i].selector).unwrap();
@@ -109,22 +109,21 @@ fn a_weight_that_drifts_tells_nothing_until_something_is_decided() {
     drifting["dynamicWeight"] = json!({"expression": "weight * 2"});
     let mut pool = pool("pool", 0, 1000, json!([drifting, member("db", 100)]));
     let pods = [pod("web-0", "web", 50), pod("db-0", "db", 50)];
-    let told = |pool: &WeightedShare, weight: u32, decided: bool| {
+    let told = |pool: &WeightedShare, before: Option<&NewPodsSpec>, weight: u32, decided: bool| {
         let snapshot = snapshot(from_ref(pool), &pods, 1000);
         let mut weighed = weigh(&snapshot);
         weighed[0].members[0].weight = weight;
-        admission::new_pods(&snapshot, &weighed[0], decided).unwrap()
+        admission::new_pods(&snapshot, &weighed[0], before, decided)
     };
-    let before = told(&pool, 100, true);
-    assert_eq!(before, told(&pool, 100, false), "nothing is told yet");
-    pool.status =
-        Some(WeightedShareStatus { new_pods: Some(before.clone()), ..Default::default() });
-    assert_eq!(told(&pool, 300, false), before);
-    assert_ne!(told(&pool, 300, true), before);
+    let before = told(&pool, None, 100, true);
+    let before = Some(&before);
+    assert_eq!(before, Some(&told(&pool, None, 100, false)), "nothing is told yet");
+    assert_eq!(Some(&told(&pool, before, 300, false)), before);
+    assert_ne!(Some(&told(&pool, before, 300, true)), before);
     // What is found by other labels is told at once.
     pool.spec.members[1].selector =
         serde_json::from_value(json!({"matchLabels": {"app": "x"}})).unwrap();
-    assert_ne!(told(&pool, 300, false), before);
+    assert_ne!(Some(&told(&pool, before, 300, false)), before);
 }
 
 #[test]
@@ -133,7 +132,7 @@ fn launchers_start_with_it_where_their_machines_are_known() {
     let mut launcher = pod("vm-0", "vm", 100);
     (launcher.obstacle, launcher.machine) = (Some(Obstacle::VirtualMachine), Some("uid".into()));
     let mut snapshot = snapshot(&[pool], &[launcher], 1000);
-    assert!(!new_pods(&snapshot).unwrap().virtual_machines);
+    assert!(!new_pods(&snapshot).virtual_machines);
     snapshot.machines.insert("uid".into(), crate::observe::Machine { vcpus: 2, io_threads: 0 });
-    assert!(new_pods(&snapshot).unwrap().virtual_machines);
+    assert!(new_pods(&snapshot).virtual_machines);
 }
