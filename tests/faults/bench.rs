@@ -66,7 +66,8 @@ pub fn seed(seed: u64, tally: &mut Tally) {
 pub fn finds(seed: u64, bug: Bug, oracles: &[Oracle]) -> bool {
     let scenario = Scenario::new(seed);
     let right = run(&scenario, &[], None, 1, None);
-    let faults = if seed % 2 == 0 { Vec::new() } else { faults(seed, 0, &right, &scenario) };
+    let faults =
+        if seed.is_multiple_of(2) { Vec::new() } else { faults(seed, 0, &right, &scenario) };
     let like = comparable(&scenario, &faults).then_some(&right.end);
     let outcome = run(&scenario, &faults, Some(bug), 1, like);
     outcome.violations.iter().any(|it| oracles.contains(&it.oracle))

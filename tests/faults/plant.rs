@@ -30,7 +30,7 @@ pub enum Bug {
     Limits,
     /// Writes the status every ten seconds.
     Chatty,
-    /// Sends every resize by way of another value.
+    /// Sends every resize by way of other values.
     Detours,
     /// Deletes a pod that it resized, so that it starts anew.
     Restarts,
@@ -88,11 +88,13 @@ pub async fn planted(
         }),
         Bug::Blind if is_resize => patch["metadata"] = json!({}),
         Bug::Detours if is_resize => {
-            let mut detour = call.clone();
-            let mut lower = patch.clone();
-            each(&mut lower, |it| raise(it, 96));
-            detour.body = Bytes::from(lower.to_string());
-            serve(shared, instance, detour).await?;
+            for percent in 90..98 {
+                let (mut detour, mut lower) = (call.clone(), patch.clone());
+                lower["metadata"] = json!({});
+                each(&mut lower, |it| raise(it, percent));
+                detour.body = Bytes::from(lower.to_string());
+                serve(shared, instance, detour).await?;
+            }
             patch["metadata"] = json!({});
         }
         Bug::KeepsMin if is_resize && with_min(shared, &call) => {
