@@ -36,7 +36,7 @@ pub enum Bug {
     Restarts,
     /// Evicts a pod that it resized.
     Evicts,
-    /// Does not see what members are to have at least.
+    /// Does not see what members are to have at least, and takes those that name it to be worth nothing else.
     NoMin,
     /// Does not let pods shrink whose member has a min.
     KeepsMin,
@@ -178,7 +178,10 @@ fn seen(bug: Bug, plural: &str) -> Option<fn(&mut Value)> {
         }),
         (Bug::NoMin, "weightedshares") => Some(|pool| {
             for member in pool["spec"]["members"].as_array_mut().into_iter().flatten() {
-                member["min"] = json!({});
+                if !member["min"].is_null() {
+                    member["min"] = json!({});
+                    member["weight"] = 1.into();
+                }
             }
         }),
         (Bug::LargeNodes, "nodes") => Some(|node| {
