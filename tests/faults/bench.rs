@@ -7,6 +7,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use super::{
@@ -36,7 +37,19 @@ pub struct Tally {
 pub fn faults(seed: u64, k: u64, learned: &Outcome, scenario: &Scenario) -> Vec<Fault> {
     let mut rng = Rng::of(seed, 100 + k);
     let count = if rng.percent(25) { 2 } else { 1 };
-    (0..count).map(|_| Fault::any(&mut rng, learned.writes.len(), scenario.busy())).collect()
+    let any = |_| Fault::any(&mut rng, learned.writes.len(), scenario.busy());
+    let mut faults: Vec<Fault> = (0..count).map(any).collect();
+    let unknown = |it: &Fault| matches!(it, Fault::Lost { .. } | Fault::Unanswered { .. });
+    if faults.iter().any(unknown) && rng.percent(30) {
+        // What became of the write, the watch tells late.
+        faults.push(Fault::Late {
+            kind: Some("pods"),
+            at: Duration::ZERO,
+            lasts: scenario.busy() + Duration::from_secs(60),
+            by: Duration::from_secs(rng.range(2, 20)),
+        });
+    }
+    faults
 }
 
 /// Whether the end can be held against that of the run without faults.
@@ -66,7 +79,8 @@ pub fn seed(seed: u64, tally: &mut Tally) {
 pub fn finds(seed: u64, bug: Bug, oracles: &[Oracle]) -> bool {
     let scenario = Scenario::new(seed);
     let right = run(&scenario, &[], None, 1, None);
-    let faults = if seed % 2 == 0 { Vec::new() } else { faults(seed, 0, &right, &scenario) };
+    let faults =
+        if seed.is_multiple_of(2) { Vec::new() } else { faults(seed, 0, &right, &scenario) };
     let like = comparable(&scenario, &faults).then_some(&right.end);
     let outcome = run(&scenario, &faults, Some(bug), 1, like);
     outcome.violations.iter().any(|it| oracles.contains(&it.oracle))

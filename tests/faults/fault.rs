@@ -71,7 +71,7 @@ impl Fault {
             },
             70..74 => Self::Doubled { at, lasts: seconds(rng, 5, 60) },
             74..79 => Self::Dropped {
-                kind: *rng.of_list(&["pods", "weightedshares", "nodes"]),
+                kind: ["pods", "weightedshares", "nodes"][rng.range(0, 2) as usize],
                 at,
                 lasts: seconds(rng, 1, 30),
             },

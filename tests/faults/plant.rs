@@ -30,13 +30,13 @@ pub enum Bug {
     Limits,
     /// Writes the status every ten seconds.
     Chatty,
-    /// Sends every resize by way of another value.
+    /// Sends every resize by way of other values.
     Detours,
     /// Deletes a pod that it resized, so that it starts anew.
     Restarts,
     /// Evicts a pod that it resized.
     Evicts,
-    /// Does not see what members are to have at least.
+    /// Does not see what members are to have at least, and takes those that name it to be worth nothing else.
     NoMin,
     /// Does not let pods shrink whose member has a min.
     KeepsMin,
@@ -88,11 +88,13 @@ pub async fn planted(
         }),
         Bug::Blind if is_resize => patch["metadata"] = json!({}),
         Bug::Detours if is_resize => {
-            let mut detour = call.clone();
-            let mut lower = patch.clone();
-            each(&mut lower, |it| raise(it, 96));
-            detour.body = Bytes::from(lower.to_string());
-            serve(shared, instance, detour).await?;
+            for percent in 90..98 {
+                let (mut detour, mut lower) = (call.clone(), patch.clone());
+                lower["metadata"] = json!({});
+                each(&mut lower, |it| raise(it, percent));
+                detour.body = Bytes::from(lower.to_string());
+                serve(shared, instance, detour).await?;
+            }
             patch["metadata"] = json!({});
         }
         Bug::KeepsMin if is_resize && with_min(shared, &call) => {
@@ -176,7 +178,10 @@ fn seen(bug: Bug, plural: &str) -> Option<fn(&mut Value)> {
         }),
         (Bug::NoMin, "weightedshares") => Some(|pool| {
             for member in pool["spec"]["members"].as_array_mut().into_iter().flatten() {
-                member["min"] = json!({});
+                if !member["min"].is_null() {
+                    member["min"] = json!({});
+                    member["weight"] = 1.into();
+                }
             }
         }),
         (Bug::LargeNodes, "nodes") => Some(|node| {
