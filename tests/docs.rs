@@ -213,3 +213,59 @@ fn the_sum_of_the_idea_is_that_of_its_example() -> Result {
     assert!(text.contains(&said), "docs/idea.md does not say: {said}");
     Ok(())
 }
+
+/// What stands in quotes in CamelCase and is no reason: kinds, values and words of the API.
+const NO_REASONS: [&str; 19] = [
+    "Always",
+    "Error",
+    "Failed",
+    "False",
+    "In",
+    "NewPods",
+    "Normal",
+    "Off",
+    "Outdated",
+    "PodResizeInProgress",
+    "PodResizePending",
+    "Reconcile",
+    "Recreate",
+    "RestartContainer",
+    "Running",
+    "Succeeded",
+    "True",
+    "Warning",
+    "WeightedShare",
+];
+
+#[test]
+fn every_reason_that_a_user_can_see_is_explained() -> Result {
+    let pages = ["docs/troubleshooting.md", "docs/neighbours.md"];
+    let explained: String =
+        pages.iter().map(|page| fs::read_to_string(root().join(page))).collect::<Result<_, _>>()?;
+    let mut files = vec![root().join("src/actuate/resize.rs"), root().join("src/observe/pod.rs")];
+    for folder in ["src/controller", "src/controller/weight"] {
+        for entry in fs::read_dir(root().join(folder))? {
+            files.extend(Some(entry?.path()).filter(|path| path.is_file()));
+        }
+    }
+    let (mut known, mut missing) = (0, Vec::new());
+    for file in files {
+        let source = fs::read_to_string(&file)?;
+        let quoted = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for word in quoted.flat_map(|line| line.split('"').skip(1).step_by(2)) {
+            let camel = word.starts_with(|it: char| it.is_ascii_uppercase())
+                && word.len() > 1
+                && word.chars().all(|it| it.is_ascii_alphabetic());
+            if !camel || NO_REASONS.contains(&word) || word.ends_with("Set") {
+                continue;
+            }
+            known += 1;
+            if !explained.contains(&format!("`{word}`")) {
+                missing.push(format!("{word} of {}", file.display()));
+            }
+        }
+    }
+    assert!(known > 50, "{known}");
+    assert!(missing.is_empty(), "not explained: {missing:#?}");
+    Ok(())
+}
