@@ -366,10 +366,15 @@ impl Case {
                 "allowRestart": row.restarts,
             });
             bench.apply(support::pool(&row.name, capacity, json!([member]))).await?;
-            let pod = row
-                .carried_out(bench, to)
-                .await
-                .with_context(|| format!("{} by {}", row.name, self.policy))?;
+            let pod = match row.carried_out(bench, to).await {
+                Ok(pod) => pod,
+                Err(error) => {
+                    let status = bench.pools().get(&row.name).await?.status.unwrap_or_default();
+                    let pod = bench.pods().get(&row.name).await?.status.unwrap_or_default();
+                    let says = format!("{:?} {:?}", status.members, pod.conditions);
+                    return Err(error.context(format!("{} by {}: {says}", row.name, self.policy)));
+                }
+            };
             let now = identity(std::slice::from_ref(&pod)).remove(0);
             known.1 += row.restarts(from, to);
             ensure!(now == known, "{}: {now:?}, not {known:?}", row.name);

@@ -283,7 +283,14 @@ async fn what_is_left_out_has_defaults() -> Result<()> {
             "headroomPercent": 20,
             "nodeReservePercent": 10,
         },
-        "members": [{"name": "a", "weight": 100, "weightPer": "Member", "selector": {}}],
+        "members": [{
+            "name": "a",
+            "weight": 100,
+            "weightPer": "Member",
+            "limitPolicy": "Keep",
+            "allowRestart": false,
+            "selector": {},
+        }],
     });
     ensure!(created["spec"] == stored, "{}", created["spec"]);
     place.leave().await

@@ -32,8 +32,26 @@ fn finished(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
 /// # Errors
 /// When a definition cannot be written as YAML.
 pub fn crd_yaml() -> Result<String, serde_yaml_ng::Error> {
-    let new_pods = serde_yaml_ng::to_string(&finished(NewPods::crd()))?;
-    Ok(format!("{HEADER}{}---\n{new_pods}", serde_yaml_ng::to_string(&crd())?))
+    let yaml = |crd: &_| serde_yaml_ng::to_string(crd).map(|yaml| quoted(&yaml));
+    Ok(format!("{HEADER}{}---\n{}", yaml(&crd())?, yaml(&finished(NewPods::crd()))?))
+}
+
+/// The words that kubectl and Helm, which read YAML 1.1, take for true and false.
+const TRUTHS: [&str; 10] = ["Off", "On", "off", "on", "Yes", "No", "yes", "no", "y", "n"];
+
+/// Puts these words in quotes where they are values.
+fn quoted(yaml: &str) -> String {
+    let line = |line: &str| {
+        let truth = TRUTHS.iter().find_map(|truth| {
+            let before = line.strip_suffix(truth)?;
+            (before.ends_with("- ") || before.ends_with(": ")).then_some((before, truth))
+        });
+        match truth {
+            Some((before, truth)) => format!("{before}'{truth}'\n"),
+            None => format!("{line}\n"),
+        }
+    };
+    yaml.lines().map(line).collect()
 }
 
 /// Finishes what the types say of one field, and of all fields in it.
@@ -67,6 +85,15 @@ mod tests {
             file == crd_yaml().unwrap(),
             "crds/weightedshares.yaml is out of date: run `make crds`"
         );
+    }
+
+    #[test]
+    fn no_word_is_taken_for_true_or_false() {
+        assert_eq!(
+            quoted("- Auto\n- Off\nmode: on\ntext: go on\n"),
+            "- Auto\n- 'Off'\nmode: 'on'\ntext: go on\n"
+        );
+        assert!(crd_yaml().unwrap().contains("- 'Off'\n"));
     }
 
     #[test]

@@ -25,16 +25,22 @@ pub struct InUse {
 }
 
 impl InUse {
-    /// What the memory in use of a pod allows for now. None: nothing is known of it, or nothing can be taken.
+    /// What the memory in use of a pod allows for now. None: it is left alone. Where nobody measures it, no limit goes
+    /// down.
     ///
     /// Use is measured by pod: of several containers, each might be the one that uses it. So a container's limit stays
     /// over the use of the whole pod, while requests, which reach no cgroup, only stay over it together.
     #[must_use]
     pub fn of(snapshot: &Snapshot, pod: &Pod, holding: &Holding) -> Option<Self> {
-        let safe = safe(snapshot, pod).filter(|_| can_move(holding))?;
+        if !can_move(holding) {
+            return None;
+        }
+        let measured = safe(snapshot, pod);
+        let safe = measured.unwrap_or_default();
         let limit = |container: &Container| match container.limit.memory {
             // One that is added must not end the container either.
             None => safe,
+            Some(limit) if measured.is_none() => limit,
             // Each step would restart it.
             Some(limit) if container.restarts.memory => safe.min(limit),
             // One step at a time: the next when the kubelet has confirmed this one.

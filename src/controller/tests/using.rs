@@ -75,6 +75,12 @@ fn a_limit_goes_down_in_steps_and_never_under_what_is_in_use() {
     assert_eq!(added(Some(20)), Some((100, Some(100))));
     assert_eq!(added(Some(500)), Some((600, Some(600))));
     assert_eq!(added(None), Some((100, None)));
+    // Not either where the request is low already.
+    let wide = told(&with("Cap", None, |pod| {
+        limit(pod);
+        pod.containers[0].held.memory = Held { requested: 100 * MI, admitted: 100 * MI };
+    }));
+    assert_eq!(wide, None);
 }
 
 #[test]
