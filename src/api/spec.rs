@@ -276,8 +276,8 @@ pub struct Member {
     pub lend_percent: Option<u8>,
 
     /// What becomes of a container's limit when its request moves. `Keep`: it stays as it is, and the
-    /// request stops there. `Ratio`: it moves along, in the proportion that the pod's template has.
-    /// `Cap`: it is the request, so that the pod never gets more than it is granted, also where CPU
+    /// request stops there. `Ratio`: it moves along, in the proportion that the pod's template has (as
+    /// under `Keep` where there is none). `Cap`: it is the request, so that the pod never gets more than it is granted, also where CPU
     /// lies idle; a container without a limit is given one, which stays for the life of the pod. The
     /// limits of a Guaranteed pod move along in any case. A limit of memory goes down in steps only,
     /// never under what was used of late, and not at all where nobody measures that.

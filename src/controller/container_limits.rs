@@ -62,15 +62,14 @@ pub fn rule(
     }
 }
 
-/// As the limit is to the request in the template; of a pod without one, as they are now.
+/// As the limit is to the request in the template. Of a pod without one nobody knows what it was: a limit that goes down in
+/// steps has another ratio after each.
 fn ratio(container: &Container, template: Option<&Template>, resource: Resource) -> LimitRule {
-    let Some(now) = container.limit[resource] else { return LimitRule::Keep };
     let template = template.and_then(|template| template.get(&container.name));
-    let of_template = template.and_then(|it| Some((it.limit[resource]?, it.request[resource])));
-    let (limit, request) = of_template.unwrap_or((now, container.held[resource].requested));
-    match request {
+    let known = template.and_then(|it| Some((it.limit[resource]?, it.request[resource])));
+    match known.filter(|_| container.limit[resource].is_some()) {
         // There is no ratio to nothing.
-        0 => LimitRule::Keep,
-        _ => LimitRule::Ratio { limit, request },
+        None | Some((_, 0)) => LimitRule::Keep,
+        Some((limit, request)) => LimitRule::Ratio { limit, request },
     }
 }

@@ -180,6 +180,13 @@ impl Cluster {
     fn judge_shape(&mut self, before: &Value, after: &Value, in_pool: bool) {
         let name = text(after, "/metadata/name");
         let mut found = Vec::new();
+        // What a policy says, or said, of limits.
+        let policed = self.store.log.iter().any(|logged| {
+            list(&logged.object, "/spec/members").iter().any(|member| {
+                ["Ratio", "Cap"].iter().any(|policy| member["limitPolicy"] == *policy)
+            })
+        });
+        let measured = self.usage.as_ref().is_some_and(|usage| usage.contains_key(name));
         if class(before) != class(after) {
             found.push(format!("{name} is {} instead of {}", class(after), class(before)));
         }
@@ -191,11 +198,11 @@ impl Cluster {
             for resource in RESOURCES {
                 let (was, is) = (limit(old, resource), limit(new, resource));
                 let with_request = class(before) == "Guaranteed" && is == request(new, resource);
-                if was != is && !with_request {
+                if was != is && !with_request && !policed {
                     found.push(format!("{name}: the {resource} limit goes from {was:?} to {is:?}"));
                 }
-                if resource == "memory" && is < was && in_pool {
-                    found.push(format!("{name}: the memory limit goes down"));
+                if resource == "memory" && is < was && in_pool && !measured {
+                    found.push(format!("{name}: the memory limit goes down, and nobody measures"));
                 }
             }
             let rest = |container: &Value| {

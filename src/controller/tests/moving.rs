@@ -117,8 +117,8 @@ fn a_limit_follows_its_policy() {
     };
     assert_eq!(told("Keep", limited(Some(120))), [(120, None)]);
     assert_eq!(told("Keep", limited(None)), [(300, None)]);
-    // The template has no limit: as the two are now, 12 to 5.
-    assert_eq!(told("Ratio", limited(Some(120))), [(300, Some(720))]);
+    // The template has no limit, so there is no ratio.
+    assert_eq!(told("Ratio", limited(Some(120))), [(120, None)]);
     assert_eq!(told("Ratio", limited(None)), [(300, None)]);
     assert_eq!(told("Cap", limited(Some(120))), [(300, Some(300))]);
     assert_eq!(told("Cap", limited(None)), [(300, Some(300))]);
@@ -132,6 +132,22 @@ fn a_limit_follows_its_policy() {
     for policy in ["Keep", "Ratio", "Cap"] {
         assert_eq!(told(policy, sure.clone()), [(300, Some(300))], "{policy}");
     }
+}
+
+#[test]
+fn a_limit_keeps_the_ratio_of_the_template() {
+    let mut policed = member("a", 100);
+    policed["limitPolicy"] = json!("Ratio");
+    let mut limited = pod("a", "a", 50);
+    limited.containers[0].limit.cpu = Some(999);
+    let mut snapshot = snapshot(&[pool("pool", 0, 300, json!([policed]))], &[limited], 1000);
+    for workload in snapshot.workloads.values_mut() {
+        workload.template.get_mut("main").unwrap().limit.cpu = Some(120);
+    }
+    let resizes = moves::towards_shares(&first(&snapshot).1, &snapshot.free());
+    // 120m to 50m.
+    let both = ContainerResize { name: "main".into(), request: 300, limit: Some(720) };
+    assert_eq!(resizes[0].containers, [both]);
 }
 
 #[test]

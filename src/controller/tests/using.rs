@@ -96,7 +96,7 @@ fn a_container_that_is_restarted_by_it_takes_one_step() {
 
 #[test]
 fn of_several_containers_each_might_be_the_one_that_uses_it() {
-    let two = with("Ratio", Some(300), |pod| {
+    let two = with("Cap", Some(300), |pod| {
         limit(pod);
         let mut side = pod.containers[0].clone();
         side.name = "side".into();
