@@ -201,7 +201,11 @@ impl Cluster {
                 if was != is && !with_request && !policed {
                     found.push(format!("{name}: the {resource} limit goes from {was:?} to {is:?}"));
                 }
-                if resource == "memory" && is < was && in_pool && !measured {
+                // A resize that the node never carried out may be taken back.
+                let statuses = list(before, "/status/containerStatuses").iter();
+                let mut enforced = statuses.filter(|it| it["name"] == old["name"]);
+                let in_force = enforced.next().and_then(|it| limit(it, resource)).or(was);
+                if resource == "memory" && is < was.min(in_force) && in_pool && !measured {
                     found.push(format!("{name}: the memory limit goes down, and nobody measures"));
                 }
             }
