@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::operator;
+
 /// One request that writes (or would have: see `dry_run` and `code`), with its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
@@ -34,6 +36,13 @@ impl Write {
     /// Whether it was accepted and not a dry run.
     pub fn took_effect(&self) -> bool {
         !self.dry_run && (200..300).contains(&self.code)
+    }
+}
+
+impl Write {
+    /// Whether the operator wrote it. That it leads it says all the time, in its Lease.
+    pub fn is_of_operator(&self) -> bool {
+        self.user == operator::USER && self.resource != "leases"
     }
 }
 

@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use e2e::{audit, operator};
+use e2e::audit;
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -74,9 +74,7 @@ async fn weights_divide_the_cpu_time_of_a_node() -> Result<()> {
     let writes = audit::writes(&bench.cluster.own()?.audit_log(), quiet_from)?;
     let ours: Vec<_> = writes
         .iter()
-        .filter(|write| {
-            write.user == operator::USER || write.resource.starts_with("weightedshares")
-        })
+        .filter(|write| write.is_of_operator() || write.resource.starts_with("weightedshares"))
         .collect();
     ensure!(ours.is_empty(), "an object that nobody touches caused {ours:?}");
     println!("0 writes of the operator in two minutes, of {} in all", writes.len());

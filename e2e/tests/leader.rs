@@ -118,7 +118,7 @@ async fn set_weights(bench: &Bench, left: u32, right: u32) -> Result<()> {
 /// What the operator wrote since then, its lease apart.
 fn written(bench: &Bench, since: Timestamp) -> Result<Vec<Write>> {
     let mut writes = audit::writes(&bench.cluster.own()?.audit_log(), since)?;
-    writes.retain(|write| write.user == operator::USER && write.resource != "leases");
+    writes.retain(Write::is_of_operator);
     Ok(writes)
 }
 

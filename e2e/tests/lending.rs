@@ -249,7 +249,7 @@ async fn without_measurements_nothing_moves() -> Result<()> {
     let held = holds().await?;
     ensure!(held == lent, "in the outage {lent:?} became {held:?}");
     let writes = audit::writes(&bench.cluster.own()?.audit_log(), quiet_from)?;
-    let ours: Vec<_> = writes.iter().filter(|write| write.user == operator::USER).collect();
+    let ours: Vec<_> = writes.iter().filter(|write| write.is_of_operator()).collect();
     ensure!(ours.is_empty(), "nothing is known, and yet {ours:?}");
 
     drop(stopped);
