@@ -168,7 +168,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     let outdated = outcome.refused.iter().any(|it| it.kind == RefusalKind::Outdated);
     let pods = weighed.members.iter().flat_map(|member| &member.pods).copied();
     let in_motion = [&divided.cpu, &divided.memory].into_iter().flatten().any(|it| it.frees_room);
-    let wait = match context.setbacks().next(pods) {
+    let wait = match context.setbacks().next(pods, now) {
         _ if outdated => SOON,
         Some(_) if in_motion => WAITING,
         Some(retry) => WAITING.max(until(retry, now)).min(SETTLED),

@@ -133,11 +133,15 @@ impl Setbacks {
         }
     }
 
-    /// When the next of these pods may be tried again.
-    pub fn next<'a>(&self, pods: impl Iterator<Item = &'a Pod>) -> Option<Timestamp> {
+    /// When the next of these pods may be tried again. None: none of them waits for its time.
+    pub fn next<'a>(
+        &self,
+        pods: impl Iterator<Item = &'a Pod>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
         let of = |pod: &Pod| {
             let of = |resource| self.0.get(&(pod.uid.clone(), resource)).map(|it| it.until);
-            Resource::ALL.into_iter().filter_map(of).min()
+            Resource::ALL.into_iter().filter_map(of).filter(|until| *until > now).min()
         };
         pods.filter_map(of).min()
     }

@@ -33,7 +33,9 @@ fn what_was_refused_is_asked_again_ever_later() {
         assert!(held_back(now + wait - 1), "after {wait} s");
         assert!(!held_back(now + wait), "after {wait} s");
         let pods = snapshot(500).pods;
-        assert_eq!(setbacks.next(pods.iter()), Some(at(now + wait)));
+        assert_eq!(setbacks.next(pods.iter(), at(now)), Some(at(now + wait)));
+        // A time that is over is nothing to wait for.
+        assert_eq!(setbacks.next(pods.iter(), at(now + wait)), None);
         now += wait;
     }
     // More would be refused as well; less may be lucky.
@@ -86,7 +88,7 @@ fn what_a_node_cannot_carry_out_is_taken_back_and_left_for_some_time() {
     other.uid = "new".into();
     turn(&mut setbacks, &stuck, 4000);
     assert_ne!(turn(&mut setbacks, &other, 4001).0, []);
-    assert_eq!(setbacks.next([&back].into_iter()), None);
+    assert_eq!(setbacks.next([&back].into_iter(), at(4001)), None);
 }
 
 #[test]
