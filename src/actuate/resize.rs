@@ -8,7 +8,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
-    observe::{Container, FIELD_MANAGER, Pod},
+    observe::{Container, FIELD_MANAGER, Pod, Qos},
     share::Resource,
 };
 
@@ -167,7 +167,15 @@ impl PodResize {
             pod.containers.iter().map(|container| container.held[resource].admitted).collect();
         let limit = |i: usize| {
             let container: &Container = &pod.containers[i];
-            container.enforced[resource].filter(|_| !container.is_enforced(resource))
+            let (admitted, limit) = (admitted[i], container.limit[resource]?);
+            match container.enforced[resource] {
+                // It is the request, or the class would change; what is enforced, the kernel has rounded.
+                _ if pod.qos == Qos::Guaranteed => Some(admitted),
+                Some(enforced) if !container.is_enforced(resource) || limit < admitted => {
+                    Some(enforced.max(admitted))
+                }
+                _ => Some(limit.max(admitted)),
+            }
         };
         Self::to(pod, resource, &admitted, limit)
     }

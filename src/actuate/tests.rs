@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{ContainerResize, PodResize, Refusal, RefusalKind, send};
 use crate::{
-    observe::{Container, Pod},
+    observe::{Container, Pod, Qos},
     share::{Held, PerResource, Resource},
 };
 
@@ -187,4 +187,34 @@ fn only_the_containers_that_change_are_named() {
         resize.containers,
         [ContainerResize { name: "side".into(), request: 200, limit: Some(100) }]
     );
+}
+
+/// A pod with one container: what it asks for and what the node has admitted, its limit and the one that is enforced.
+fn stuck(qos: Qos, (asked, admitted): (u64, u64), (limit, enforced): (u64, u64)) -> Pod {
+    let container = Container {
+        name: "main".into(),
+        held: PerResource { cpu: Held { requested: asked, admitted }, ..Default::default() },
+        limit: PerResource { cpu: Some(limit), memory: None },
+        enforced: PerResource { cpu: Some(enforced), memory: None },
+        ..Container::default()
+    };
+    Pod { name: "web-0".into(), qos, containers: vec![container], ..Pod::default() }
+}
+
+#[test]
+fn what_a_node_could_not_carry_out_is_taken_back_with_its_limit() {
+    let back = |pod: &Pod| {
+        let resize = PodResize::back(pod, Resource::Cpu)?;
+        Some((resize.containers[0].request, resize.containers[0].limit))
+    };
+    // However little the two limits differ: the request may not stand above.
+    let near = stuck(Qos::Guaranteed, (176, 186), (176, 186));
+    assert_eq!(back(&near), Some((186, Some(186))));
+    let near = stuck(Qos::Burstable, (176, 186), (176, 187));
+    assert_eq!(back(&near), Some((186, Some(187))));
+    // The kernel knows no less than a hundredth of a core, and a limit that did not move stays.
+    assert_eq!(back(&stuck(Qos::Guaranteed, (8, 5), (8, 10))), Some((5, Some(5))));
+    assert_eq!(back(&stuck(Qos::Burstable, (4, 2), (5, 10))), Some((2, None)));
+    assert_eq!(back(&stuck(Qos::Burstable, (80, 100), (120, 200))), Some((100, Some(200))));
+    assert_eq!(back(&stuck(Qos::Burstable, (100, 100), (200, 200))), None);
 }

@@ -102,6 +102,8 @@ struct Memories {
     told: Option<WeightedShareStatus>,
     /// With what new pods start, as it was written last.
     new_pods: Option<NewPodsSpec>,
+    /// It is deleted: since when its pods are put back.
+    releasing: Option<Instant>,
 }
 
 /// Runs until `shutdown`, then ends the turn it is in. `clock` tells the time. It is to begin when this process leads,

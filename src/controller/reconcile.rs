@@ -11,6 +11,7 @@ use kube::{
     runtime::controller::Action,
 };
 use serde_json::json;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{
@@ -35,7 +36,7 @@ use crate::{
 /// What keeps a pool from vanishing before its pods are back at their templates.
 const FINALIZER: &str = "weightedshare.dev/release";
 /// How long a deleted pool waits for pods to go back.
-const RELEASE_SECONDS: i64 = 60;
+const RELEASE: Duration = Duration::from_secs(60);
 /// How many resizes are on their way to the API server at once.
 const RESIZES_AT_ONCE: usize = 8;
 /// How soon a pool is looked at again on its own: at once, while something waits for room; soon, while a node is full
@@ -273,9 +274,19 @@ async fn release(pool: &WeightedShare, context: &Context) -> Result<Action, Erro
     if !pool.finalizers().iter().any(|it| it == FINALIZER) {
         return Ok(Action::await_change());
     }
-    context.memories().remove(&pool.uid().unwrap_or_default());
-    // Pods that come now belong to no pool.
-    tell_new_pods(pool, &context.client, &NewPodsSpec::default()).await?;
+    let uid = pool.uid().unwrap_or_default();
+    let since = context.memories().get(&uid).and_then(|memories| memories.releasing);
+    let since = match since {
+        Some(since) => since,
+        None => {
+            // Pods that come now belong to no pool.
+            tell_new_pods(pool, &context.client, &NewPodsSpec::default()).await?;
+            let since = Instant::now();
+            let memories = Memories { releasing: Some(since), ..Memories::default() };
+            context.memories().insert(uid.clone(), memories);
+            since
+        }
+    };
     let now = context.clock.now();
     let snapshot = context.world.snapshot(now);
     let namespace = pool.namespace().unwrap_or_default();
@@ -283,9 +294,8 @@ async fn release(pool: &WeightedShare, context: &Context) -> Result<Action, Erro
         release::back_to_templates(&snapshot, &namespace, &snapshot.free());
     actuate(context, pool, &snapshot, resizes, now).await;
 
-    let deleted = pool.metadata.deletion_timestamp.as_ref().map_or(0, |time| time.0.as_second());
-    let patient = now.as_second() - deleted < RELEASE_SECONDS;
-    if !waiting.is_empty() && patient {
+    // By the clock that nobody sets: the other may be set back by hours.
+    if !waiting.is_empty() && since.elapsed() < RELEASE {
         return Ok(Action::requeue(SOON));
     }
     let left = stuck
@@ -299,6 +309,7 @@ async fn release(pool: &WeightedShare, context: &Context) -> Result<Action, Erro
         events::publish(&context.client, &context.clock, pool, vec![notice]).await;
     }
     set_finalizers(pool, &context.client, false).await?;
+    context.memories().remove(&uid);
     Ok(Action::await_change())
 }
 

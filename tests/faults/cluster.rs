@@ -274,7 +274,7 @@ impl Cluster {
                 }
             });
         } else {
-            self.store.remove(key);
+            self.collect(key);
         }
     }
 
@@ -282,7 +282,15 @@ impl Cluster {
     pub fn finish(&mut self, key: &Key) {
         let object = self.store.objects.get(key);
         if object.is_some_and(|it| !it["metadata"]["deletionTimestamp"].is_null() && !waits(it)) {
-            self.store.remove(key);
+            self.collect(key);
+        }
+    }
+
+    /// Removes an object, and what it owns.
+    fn collect(&mut self, key: &Key) {
+        self.store.remove(key);
+        if key.0 == "weightedshares" {
+            self.store.remove(&("newpods", key.1.clone(), key.2.clone()));
         }
     }
 }

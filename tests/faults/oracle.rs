@@ -23,7 +23,7 @@ pub enum Oracle {
     Min,
     /// Classes stay, limits stay but for Guaranteed pods, containers stay, and only cpu and memory move.
     Shape,
-    /// Nothing is written but resizes, status, our finalizer, events and leases.
+    /// Nothing is written but resizes, status, our finalizer, with what new pods start, events and leases.
     Writes,
     /// While nothing happens, nothing is written.
     Quiet,
@@ -103,7 +103,8 @@ impl Cluster {
     pub fn judge_call(&mut self, _instance: usize, call: &Call, kind: Kind, sub: Option<&str>) {
         let right = match (&call.method, kind, sub) {
             (&Method::PATCH, "pods", Some("resize"))
-            | (&Method::PATCH, "weightedshares", Some("status")) => true,
+            | (&Method::PATCH, "weightedshares", Some("status"))
+            | (&Method::PATCH, "newpods", None) => true,
             (&Method::POST, "events", None) => true,
             (&(Method::POST | Method::PUT | Method::PATCH), "leases", None) => true,
             (&Method::PATCH, "weightedshares", None) => {

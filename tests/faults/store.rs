@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 use super::amounts::text;
 
 /// The kinds that are kept, by their plural. Of all others there are none.
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 9] = [
     "events",
     "leases",
     "limitranges",
+    "newpods",
     "nodes",
     "pods",
     "replicasets",
