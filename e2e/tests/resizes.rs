@@ -1,5 +1,5 @@
-//! Every shape of a resize, applied and rolled back by the actuator on a real kubelet. In the manner of the resize matrix of
-//! Kubernetes' own tests.
+//! Every shape of a resize, applied and rolled back on a real kubelet: by the actuator alone, and by the controller where a
+//! limitPolicy says so. In the manner of the resize matrix of Kubernetes' own tests.
 
 mod support;
 
@@ -7,8 +7,9 @@ use anyhow::{Context, Result, ensure};
 use e2e::{cgroups::CpuWeight, cpu_time};
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 use serde_json::{Value, json};
-use support::{Bench, MINUTE, bare_pod, container, eventually, identity, pod_spec};
+use support::{Bench, MINUTE, bare_pod, container, deployment, eventually, identity, pod_spec};
 use weightedshare::{
     actuate::{self, PodResize, RefusalKind},
     observe::{self, Resize},
@@ -192,7 +193,7 @@ impl Row {
             self.resize(bench, to)
                 .await
                 .with_context(|| format!("{}: {from:?} -> {to:?}", self.name))?;
-            let pod = self.carried_out(bench, to).await?;
+            let pod = self.carried_out(bench, &self.name, to).await?;
             restarts += self.restarts(from, to);
             let now = identity(std::slice::from_ref(&pod)).remove(0);
             ensure!(
@@ -229,9 +230,9 @@ impl Row {
     }
 
     /// Waits until the kubelet has carried it out, and asks the kernel.
-    async fn carried_out(&self, bench: &Bench, to: &[Shape]) -> Result<Pod> {
+    async fn carried_out(&self, bench: &Bench, pod: &str, to: &[Shape]) -> Result<Pod> {
         eventually(2 * MINUTE, || async {
-            let pod = bench.pods().get(&self.name).await?;
+            let pod = bench.pods().get(pod).await?;
             let read = observe::Pod::read(&pod);
             ensure!(read.resize == Resize::Done, "{}: {:?}", self.name, read.resize);
             for resource in Resource::ALL {
@@ -298,4 +299,94 @@ async fn every_shape_is_applied_and_rolled_back_by_the_actuator() -> Result<()> 
     }
     println!("{} shapes were applied and rolled back", rows.len());
     bench.end().await
+}
+
+/// What a pool makes of a pod: its policy, what it divides, and what the pod has then.
+struct Case {
+    row: Row,
+    policy: &'static str,
+}
+
+fn cases() -> Vec<Case> {
+    let rows: Vec<Row> =
+        guaranteed().into_iter().chain(burstable()).filter(|it| it.before.len() == 1).collect();
+    let case = |row: &Row| {
+        let (before, after) = (row.before[0], row.after[0]);
+        let moves = |of: fn(Amounts) -> Option<u64>| {
+            Resource::ALL.map(|it| of(before[it]) != of(after[it]))
+        };
+        let (requests, limits) = (moves(|it| Some(it.0)), moves(|it| it.1));
+        let sure = row.name.starts_with("sure");
+        let policy = match () {
+            () if sure => "Cap",
+            // Requests alone.
+            () if limits == [false; 2] => "Keep",
+            // Each limit with its request.
+            () if requests == limits && row.before[0].cpu.1.is_some() => "Ratio",
+            // No policy moves a limit alone.
+            () => return None,
+        };
+        Some(Case { row: row.clone(), policy })
+    };
+    rows.iter().filter_map(case).collect()
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn what_a_limit_policy_can_say_the_controller_does() -> Result<()> {
+    let bench = Bench::new("policies").await?;
+    let cases = cases();
+    ensure!(cases.len() >= 30, "{}", cases.len());
+    for some in cases.chunks(10) {
+        for case in some {
+            // With a template, which says what the ratio is.
+            let spec = case.row.pod()["spec"].take();
+            bench.apply(deployment(&case.row.name, 1, spec)).await?;
+        }
+        try_join_all(some.iter().map(|case| case.run(&bench))).await?;
+        for case in some {
+            bench.pools().delete(&case.row.name, &Default::default()).await?;
+            let delete = ["-n", "policies", "delete", "deployment", &case.row.name, "--wait=false"];
+            e2e::kubectl::run("kubectl", &delete, "").await?;
+        }
+    }
+    println!("{} shapes went through the controller", cases.len());
+    bench.end().await
+}
+
+impl Case {
+    async fn run(&self, bench: &Bench) -> Result<()> {
+        let row = &self.row;
+        let started = bench.running(&row.name, 1).await?;
+        let class = started[0].status.clone().unwrap_or_default().qos_class;
+        let mut known = identity(&started).remove(0);
+        for (from, to) in [(&row.before, &row.after), (&row.after, &row.before)] {
+            // What cannot be lowered before it is measured is lowered then, so this takes a while.
+            let amount = |resource: Resource| resource.quantity(units(resource, to[0][resource].0));
+            let capacity =
+                json!({"cpu": amount(Resource::Cpu), "memory": amount(Resource::Memory)});
+            let member = json!({
+                "name": "only",
+                "selector": {"matchLabels": {"app": row.name}},
+                "limitPolicy": self.policy,
+                "allowRestart": row.restarts,
+            });
+            bench.apply(support::pool(&row.name, capacity, json!([member]))).await?;
+            let pod = match row.carried_out(bench, &started[0].name_any(), to).await {
+                Ok(pod) => pod,
+                Err(error) => {
+                    let status = bench.pools().get(&row.name).await?.status.unwrap_or_default();
+                    let pod = bench.pods().get(&started[0].name_any()).await?;
+                    let pod = pod.status.unwrap_or_default();
+                    let says = format!("{:?} {:?}", status.members, pod.conditions);
+                    return Err(error.context(format!("{} by {}: {says}", row.name, self.policy)));
+                }
+            };
+            let now = identity(std::slice::from_ref(&pod)).remove(0);
+            known.1 += row.restarts(from, to);
+            ensure!(now == known, "{}: {now:?}, not {known:?}", row.name);
+            ensure!(pod.status.clone().unwrap_or_default().qos_class == class, "{}", row.name);
+        }
+        Ok(())
+    }
 }
