@@ -32,6 +32,13 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// What pods were granted, by UID.
+    pub fn granted(&self) -> impl Iterator<Item = (&str, Resource, u64)> {
+        Resource::ALL.into_iter().flat_map(|resource| {
+            self.grants[resource].iter().map(move |(uid, it)| (uid.as_str(), resource, it.granted))
+        })
+    }
+
     /// The status says now what was decided.
     pub fn told(&mut self) {
         self.untold = false;

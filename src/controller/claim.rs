@@ -129,8 +129,15 @@ impl<'w, 'a> Draft<'w, 'a> {
                 self.resource,
                 self.weighed.pool.spec.sharing.headroom_percent,
             ),
-            requested: pod.holding.requested(),
+            requested: self.granted(pod),
         }
+    }
+
+    /// What the pod asks for, or will once what it was granted is sent: who shrinks is sent before who grows, and in
+    /// between nothing may seem to be given up.
+    fn granted(&self, pod: &PodShare) -> u64 {
+        let granted = self.snapshot.granted.get(&pod.pod.uid).and_then(|it| it[self.resource]);
+        granted.unwrap_or_else(|| pod.holding.requested())
     }
 
     /// What one more pod of each member would own, in the order of the spec. None: the pool is too small for it.

@@ -29,7 +29,7 @@ pub mod weight;
 mod yielding;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     convert::Infallible,
     future::Future,
     sync::{Arc, Mutex, PoisonError},
@@ -61,9 +61,10 @@ pub use weigh::{Weighed, WeighedMember, weigh};
 pub use yielding::Yield;
 
 use crate::{
-    api::{NewPodsSpec, WeightedShare, WeightedShareStatus},
+    api::{Mode, NewPodsSpec, WeightedShare, WeightedShareStatus},
     observe::{Change, Clock, Guarded, World, signals::Asked},
     serve::{Serving, TurnResult},
+    share::PerResource,
 };
 
 /// How long one turn may take, all its calls together.
@@ -205,6 +206,20 @@ impl Context {
     /// The pool's turn ended well.
     fn settled(&self, pool: &WeightedShare) {
         self.failures().remove(&(pool.namespace(), pool.name_any()));
+    }
+
+    /// What the pods of these pools were granted last, by UID.
+    fn granted(&self, pools: &[WeightedShare]) -> BTreeMap<String, PerResource<Option<u64>>> {
+        let memories = self.memories();
+        let mut granted: BTreeMap<String, PerResource<Option<u64>>> = BTreeMap::new();
+        // What is only observed, nobody is granted.
+        for pool in pools.iter().filter(|pool| pool.spec.mode == Mode::Auto) {
+            let known = pool.metadata.uid.as_ref().and_then(|uid| memories.get(uid));
+            for (pod, resource, amount) in known.iter().flat_map(|known| known.grants.granted()) {
+                granted.entry(pod.to_owned()).or_default()[resource] = Some(amount);
+            }
+        }
+        granted
     }
 
     fn memories(&self) -> std::sync::MutexGuard<'_, HashMap<String, Memories>> {

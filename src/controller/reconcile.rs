@@ -67,8 +67,10 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     if pool.metadata.deletion_timestamp.is_some() {
         return release(pool, &context).await;
     }
-    if pool.spec.mode == Mode::Auto && !pool.finalizers().iter().any(|it| it == FINALIZER) {
-        set_finalizers(pool, &context.client, true).await?;
+    let held = pool.spec.mode != Mode::Auto || pool.finalizers().iter().any(|it| it == FINALIZER);
+    // What nobody could put back is not moved.
+    if !held && !set_finalizers(pool, &context.client, true).await? {
+        return Ok(Action::requeue(SOON));
     }
 
     let now = context.clock.now();
@@ -96,6 +98,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
             snapshot.pools[place].status = Some(told.clone());
         }
     }
+    snapshot.granted = context.granted(&snapshot.pools);
     let mut weighed = weigh(&snapshot);
     let (divided, decided) = {
         let mut memories = context.memories();
@@ -308,7 +311,9 @@ async fn release(pool: &WeightedShare, context: &Context) -> Result<Action, Erro
         let notice = Notice { warning: true, reason: "NotReleased".into(), note };
         events::publish(&context.client, &context.clock, pool, vec![notice]).await;
     }
-    set_finalizers(pool, &context.client, false).await?;
+    if !set_finalizers(pool, &context.client, false).await? {
+        return Ok(Action::requeue(SOON));
+    }
     context.memories().remove(&uid);
     Ok(Action::await_change())
 }
@@ -335,8 +340,9 @@ async fn tell_new_pods(
     }
 }
 
-/// Adds our finalizer, or takes it away, on just the version that was seen.
-async fn set_finalizers(pool: &WeightedShare, client: &Client, ours: bool) -> Result<(), Error> {
+/// Adds our finalizer, or takes it away, on just the version that was seen. Whether that is done, or nothing is left to do
+/// it to.
+async fn set_finalizers(pool: &WeightedShare, client: &Client, ours: bool) -> Result<bool, Error> {
     let others = pool.finalizers().iter().filter(|it| *it != FINALIZER).map(String::as_str);
     let finalizers: Vec<&str> = others.chain(ours.then_some(FINALIZER)).collect();
     let patch = json!({"metadata": {
@@ -346,9 +352,10 @@ async fn set_finalizers(pool: &WeightedShare, client: &Client, ours: bool) -> Re
     let params =
         PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     match api(pool, client).patch_metadata(&pool.name_any(), &params, &Patch::Merge(patch)).await {
-        Ok(_) => Ok(()),
-        // It changed or is gone: the watch brings it again.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(true),
+        // It changed.
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
         Err(source) => Err(Error::Api { what: "set the finalizer of", source }),
     }
 }

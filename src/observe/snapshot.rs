@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub neighbours: Neighbours,
     /// The resources of pods that are left to those who keep setting them, by the pods' UIDs.
     pub contested: BTreeMap<String, PerResource<Option<String>>>,
+    /// What pods were granted last, by their UIDs: they hold it, or are on their way there.
+    pub granted: BTreeMap<String, PerResource<Option<u64>>>,
     /// Room that is made and left free on nodes, for pods that the scheduler finds none for.
     pub wanted: BTreeMap<String, PerResource<u64>>,
     /// What is measured.

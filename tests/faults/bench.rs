@@ -29,7 +29,7 @@ pub struct Tally {
     pub writes: u64,
     /// Violations, by oracle.
     pub found: BTreeMap<Oracle, u64>,
-    /// The first of them, told at length.
+    /// The first of them told at length, the others in a line.
     pub told: Vec<String>,
 }
 
@@ -53,10 +53,10 @@ pub fn faults(seed: u64, k: u64, learned: &Outcome, scenario: &Scenario) -> Vec<
 }
 
 /// Whether the end can be held against that of the run without faults.
-fn comparable(scenario: &Scenario, faults: &[Fault]) -> bool {
+fn comparable(scenario: &Scenario, learned: &Outcome, faults: &[Fault]) -> bool {
     // Where the controller's clock is wrong for good, nothing measured is ever new.
     let lost = faults.iter().any(|fault| matches!(fault, Fault::Jump { back: None, .. }));
-    scenario.comparable && !(lost && scenario.usage.is_some())
+    scenario.comparable && learned.settled && !(lost && scenario.usage.is_some())
 }
 
 /// One seed: the scenario as it is, then with faults.
@@ -69,7 +69,7 @@ pub fn seed(seed: u64, tally: &mut Tally) {
     }
     for k in 0..FAULTY {
         let faults = faults(seed, k, &learned, &scenario);
-        let like = comparable(&scenario, &faults).then_some(&learned.end);
+        let like = comparable(&scenario, &learned, &faults).then_some(&learned.end);
         let outcome = run(&scenario, &faults, None, 1, like);
         tally.note(&scenario, &faults, &outcome);
     }
@@ -81,7 +81,7 @@ pub fn finds(seed: u64, bug: Bug, oracles: &[Oracle]) -> bool {
     let right = run(&scenario, &[], None, 1, None);
     let faults =
         if seed.is_multiple_of(2) { Vec::new() } else { faults(seed, 0, &right, &scenario) };
-    let like = comparable(&scenario, &faults).then_some(&right.end);
+    let like = comparable(&scenario, &right, &faults).then_some(&right.end);
     let outcome = run(&scenario, &faults, Some(bug), 1, like);
     outcome.violations.iter().any(|it| oracles.contains(&it.oracle))
 }
@@ -93,7 +93,9 @@ impl Tally {
         for violation in &outcome.violations {
             *self.found.entry(violation.oracle).or_default() += 1;
         }
-        if outcome.violations.is_empty() || self.told.len() >= 5 {
+        let Some(first) = outcome.violations.first() else { return };
+        if self.told.len() >= 5 {
+            self.told.push(format!("SEED={} {faults:?}: {first}", scenario.seed));
             return;
         }
         let mut told = format!("SEED={}\n{scenario:#?}\nfaults: {faults:?}\n", scenario.seed);

@@ -1,11 +1,11 @@
 //! What must hold in the end.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
 
 use super::{
-    amounts::{RESOURCES, amount, charge, infeasible, limit, list, text},
+    amounts::{RESOURCES, amount, charge, infeasible, limit, list, request, text},
     cluster::Cluster,
     oracle::{Oracle, member_of},
     scenario::Scenario,
@@ -20,7 +20,8 @@ pub type End = BTreeMap<String, Value>;
 pub fn end(cluster: &Cluster) -> End {
     let mut end = End::new();
     for pod in cluster.store.of_kind("pods") {
-        let of = |it: &Value| json!([it["name"], it["resources"]]);
+        let amounts = |it: &Value| RESOURCES.map(|of| json!([request(it, of), limit(it, of)]));
+        let of = |it: &Value| json!([it["name"], amounts(it)]);
         let containers: Vec<Value> = list(pod, "/spec/containers").iter().map(of).collect();
         end.insert(format!("pod {}", text(pod, "/metadata/name")), containers.into());
     }
@@ -32,6 +33,15 @@ pub fn end(cluster: &Cluster) -> End {
         end.insert(format!("pool {}", text(pool, "/metadata/name")), status);
     }
     end
+}
+
+/// Whether all pods have their shares, or are back at their templates. Where some cannot, what the others hold depends on
+/// who came first.
+pub fn is_settled(cluster: &Cluster) -> bool {
+    let ready =
+        |pool: &Arc<Value>| condition(pool, "Ready").is_some_and(|it| it["status"] == "True");
+    cluster.store.of_kind("weightedshares").all(ready)
+        && !cluster.store.of_kind("events").any(|event| event["reason"] == "NotReleased")
 }
 
 /// Judges the end of a run. `like` is the end of the run without faults.
@@ -61,19 +71,15 @@ pub fn judge(cluster: &mut Cluster, scenario: &Scenario, like: Option<&End>) {
     found.extend(released(cluster, scenario));
     // What could not go back in time is told, and left as it is.
     let left = cluster.store.of_kind("events").any(|event| event["reason"] == "NotReleased");
-    if let Some(like) = like.filter(|_| !left) {
-        let end = end(cluster);
+    let end = end(cluster);
+    // A kubelet that is dead for long keeps pods beyond the next step.
+    let same = |like: &&End| like.keys().eq(end.keys());
+    if let Some(like) = like.filter(|_| !left).filter(same) {
         for (name, now) in &end {
-            match like.get(name) {
-                Some(then) if then == now => {}
-                then => found.push((
-                    Oracle::End,
-                    format!("{name} is {now}\n      instead of {}", then.unwrap_or(&Value::Null)),
-                )),
+            if like[name] != *now {
+                let then = &like[name];
+                found.push((Oracle::End, format!("{name} is {now}\n      instead of {then}")));
             }
-        }
-        for name in like.keys().filter(|name| !end.contains_key(*name)) {
-            found.push((Oracle::End, format!("{name} is missing")));
         }
     }
     for (oracle, what) in found {

@@ -79,15 +79,13 @@ impl Cluster {
         self.elapsed().saturating_sub(TURN).max(listed)
     }
 
-    /// Whether the instance knew of this very pod when it began its turn. Who came later is nobody's excess.
-    fn knew(&self, instance: usize, kind: Kind, object: &Value) -> bool {
-        let before = self.snapshot_at(instance, kind);
-        let key = super::store::Store::key(kind, object);
+    /// This very pod as the instance knew it when it began its turn. Who came later is nobody's excess.
+    fn known(&self, instance: usize, pod: &Value) -> Option<&Arc<Value>> {
+        let before = self.snapshot_at(instance, "pods");
+        let key = super::store::Store::key("pods", pod);
         let told = self.instances[instance].told.get(&key).map(Vec::as_slice).unwrap_or_default();
-        let known = told.iter().rev().find(|(at, _)| *at <= before);
-        known
-            .and_then(|(_, it)| it.as_ref())
-            .is_some_and(|it| it["metadata"]["uid"] == object["metadata"]["uid"])
+        let known = told.iter().rev().find(|(at, _)| *at <= before)?.1.as_ref()?;
+        (known["metadata"]["uid"] == pod["metadata"]["uid"]).then_some(known)
     }
 
     /// The most that the instance could take an amount of an object to be: as it is, or as it was last told.
@@ -138,7 +136,7 @@ impl Cluster {
             let itself = |pod: &Value| pod["metadata"]["uid"] == before["metadata"]["uid"];
             let pods = self.store.of_kind("pods");
             let known: Vec<&Arc<Value>> =
-                pods.filter(|pod| itself(pod) || self.knew(instance, "pods", pod)).collect();
+                pods.filter(|pod| itself(pod) || self.known(instance, pod).is_some()).collect();
             let sum = |counts: &dyn Fn(&Value) -> bool| -> u64 {
                 known.iter().filter(|pod| counts(pod)).map(|pod| charge(pod, resource)).sum()
             };
@@ -161,7 +159,12 @@ impl Cluster {
                 }
             }
             let node = text(after, "/spec/nodeName").to_owned();
-            let charged = sum(&|pod| text(pod, "/spec/nodeName") == node);
+            // Where the scheduler has put it meanwhile, the instance cannot know.
+            let placed = |pod: &Value| {
+                let known = self.known(instance, pod);
+                itself(pod) || known.is_some_and(|it| text(it, "/spec/nodeName") == node)
+            };
+            let charged = sum(&|pod| text(pod, "/spec/nodeName") == node && placed(pod));
             let key = ("nodes", String::new(), node.clone());
             let allocatable =
                 |node: &Value| amount(resource, &node["status"]["allocatable"][resource]);

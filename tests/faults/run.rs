@@ -38,6 +38,8 @@ pub struct Outcome {
     pub writes: Vec<Write>,
     pub violations: Vec<Violation>,
     pub end: End,
+    /// All pods have their shares in the end.
+    pub settled: bool,
 }
 
 /// Runs a scenario in virtual time, with so many controllers at once.
@@ -120,6 +122,7 @@ async fn drive(
             writes: std::mem::take(&mut cluster.writes),
             violations: std::mem::take(&mut cluster.violations),
             end: finish::end(cluster),
+            settled: finish::is_settled(cluster),
         }
     })
 }

@@ -169,3 +169,25 @@ fn what_is_on_its_way_on_a_full_node_moves_no_share() {
     (a.containers[0].held.cpu.admitted, b.containers[0].held.cpu.admitted) = (620, 440);
     assert_eq!(all(a, b), []);
 }
+
+#[test]
+fn what_was_granted_on_a_node_that_is_over_is_not_given_up_on_the_way() {
+    let mut pool = pool("pool", 0, 2000, json!([member("a", 100), member("b", 100)]));
+    pool.spec.sharing.node_reserve_percent = 10;
+    let all = |a: u64, b: u64, granted: Option<u64>| {
+        let mut snapshot = snapshot(from_ref(&pool), &[pod("a", "a", a), pod("b", "b", b)], 0);
+        snapshot.nodes.get_mut("n1").unwrap().allocatable.cpu = 1000;
+        for pod in ["a", "b"].into_iter().filter(|_| granted.is_some()) {
+            let granted = PerResource { cpu: granted, memory: None };
+            snapshot.granted.insert(pod.to_owned(), granted);
+        }
+        resizes(&snapshot)
+    };
+    // 900m can be shared, and more is asked for: nobody has to give that up. The shrink goes first.
+    assert_eq!(all(620, 360, None), [("a".to_owned(), 620, 490)]);
+    // It is done, and the grow comes.
+    assert_eq!(all(490, 360, Some(490)), [("b".to_owned(), 360, 490)]);
+    // Nobody remembers: what is asked for fits now, and a tenth of the node is left free.
+    let forgotten = [("a".to_owned(), 490, 450), ("b".to_owned(), 360, 450)];
+    assert_eq!(all(490, 360, None), forgotten);
+}
