@@ -8,6 +8,7 @@ mod look;
 mod metrics;
 mod neighbours;
 mod objects;
+mod obstacle;
 mod optional;
 mod pod;
 mod qos;
@@ -33,7 +34,8 @@ pub use neighbours::{
     Neighbours, UpdatePolicy, VerticalPodAutoscaler, VerticalPodAutoscalerSpec, VerticalTarget,
 };
 pub use objects::Objects;
-pub use pod::{Barred, Container, FIELD_MANAGER, Obstacle, Owner, Pod, Resize};
+pub use obstacle::Obstacle;
+pub use pod::{Barred, Container, FIELD_MANAGER, Owner, Pod, Resize};
 pub use qos::Qos;
 pub use quota::{Bounded, Quota, Scope};
 pub use snapshot::{Node, Snapshot};

@@ -8,7 +8,7 @@ use k8s_openapi::{
 };
 
 use super::{
-    Qos, Waiting,
+    Obstacle, Qos, Waiting,
     amount::{amount, limit},
 };
 use crate::share::{self, Held, Holding, InitContainer, PerResource, Play, Resource};
@@ -129,58 +129,6 @@ pub enum Resize {
     Failing(String),
 }
 
-/// Why a pod, as it is, can never be resized.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Obstacle {
-    /// It has no requests, and requests would change its class.
-    BestEffort,
-    /// It is defined by a file on its node.
-    StaticPod,
-    /// Its resources are set for the pod as a whole.
-    PodLevelResources,
-    /// It runs on Windows.
-    Windows,
-    /// It runs a virtual machine of which nothing is known.
-    VirtualMachine,
-}
-
-impl Obstacle {
-    /// One word for programs.
-    #[must_use]
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::BestEffort => "BestEffort",
-            Self::StaticPod => "StaticPod",
-            Self::PodLevelResources => "PodLevelResources",
-            Self::Windows => "Windows",
-            Self::VirtualMachine => "VirtualMachine",
-        }
-    }
-
-    /// The cause, and what to do about it.
-    #[must_use]
-    pub fn remedy(self) -> &'static str {
-        match self {
-            Self::BestEffort => {
-                "it has no requests, and Kubernetes does not let a resize add them to a BestEffort pod: \
-                 give its template a cpu or memory request"
-            }
-            Self::StaticPod => {
-                "it is a static pod, which only its node's manifest can change: take it out of the selector"
-            }
-            Self::PodLevelResources => {
-                "its resources are set for the pod as a whole, which is not supported: set them on its containers"
-            }
-            Self::Windows => {
-                "Kubernetes does not resize Windows pods in place: take it out of the selector"
-            }
-            Self::VirtualMachine => {
-                "it runs a virtual machine, which is not supported: take it out of the selector"
-            }
-        }
-    }
-}
-
 impl Pod {
     /// Reads a pod of the API. Quantities that cannot be read count as zero: the API server checked them.
     #[must_use]
@@ -245,7 +193,7 @@ impl Pod {
                 last.map(|(_, manager)| manager.to_owned())
             }),
             critical: spec.is_some_and(is_critical),
-            obstacle: obstacle(pod),
+            obstacle: Obstacle::of(pod),
             barred: PerResource::default(),
         }
     }
@@ -367,26 +315,6 @@ fn is_critical(spec: &core::PodSpec) -> bool {
 fn machine(pod: &ObjectMeta) -> Option<String> {
     let labels = pod.labels.as_ref()?;
     labels.get("kubevirt.io/created-by").filter(|_| labels.contains_key("kubevirt.io")).cloned()
-}
-
-fn obstacle(pod: &core::Pod) -> Option<Obstacle> {
-    let spec = pod.spec.as_ref()?;
-    let has = |of: &Option<BTreeMap<String, String>>, key: &str| {
-        of.as_ref().is_some_and(|map| map.contains_key(key))
-    };
-    if has(&pod.metadata.annotations, "kubernetes.io/config.mirror") {
-        Some(Obstacle::StaticPod)
-    } else if has(&pod.metadata.labels, "kubevirt.io") {
-        Some(Obstacle::VirtualMachine)
-    } else if spec.os.as_ref().is_some_and(|os| os.name == "windows") {
-        Some(Obstacle::Windows)
-    } else if spec.resources.is_some() {
-        Some(Obstacle::PodLevelResources)
-    } else if Qos::of(pod) == Qos::BestEffort {
-        Some(Obstacle::BestEffort)
-    } else {
-        None
-    }
 }
 
 fn read_container(container: &core::Container, statuses: &[core::ContainerStatus]) -> Container {

@@ -1,0 +1,80 @@
+//! Why a pod cannot be resized, as it is.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1 as core;
+
+use super::Qos;
+
+/// Why a pod, as it is, can never be resized.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Obstacle {
+    /// It has no requests, and requests would change its class.
+    BestEffort,
+    /// It is defined by a file on its node.
+    StaticPod,
+    /// Its resources are set for the pod as a whole.
+    PodLevelResources,
+    /// It runs on Windows.
+    Windows,
+    /// It runs a virtual machine of which nothing is known.
+    VirtualMachine,
+}
+
+impl Obstacle {
+    /// What stands in the way of resizing this pod, if anything.
+    pub(super) fn of(pod: &core::Pod) -> Option<Self> {
+        let spec = pod.spec.as_ref()?;
+        let has = |of: &Option<BTreeMap<String, String>>, key: &str| {
+            of.as_ref().is_some_and(|map| map.contains_key(key))
+        };
+        if has(&pod.metadata.annotations, "kubernetes.io/config.mirror") {
+            Some(Self::StaticPod)
+        } else if has(&pod.metadata.labels, "kubevirt.io") {
+            Some(Self::VirtualMachine)
+        } else if spec.os.as_ref().is_some_and(|os| os.name == "windows") {
+            Some(Self::Windows)
+        } else if spec.resources.is_some() {
+            Some(Self::PodLevelResources)
+        } else if Qos::of(pod) == Qos::BestEffort {
+            Some(Self::BestEffort)
+        } else {
+            None
+        }
+    }
+
+    /// One word for programs.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::BestEffort => "BestEffort",
+            Self::StaticPod => "StaticPod",
+            Self::PodLevelResources => "PodLevelResources",
+            Self::Windows => "Windows",
+            Self::VirtualMachine => "VirtualMachine",
+        }
+    }
+
+    /// The cause, and what to do about it.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::BestEffort => {
+                "it has no requests, and Kubernetes does not let a resize add them to a BestEffort pod: \
+                 give its template a cpu or memory request"
+            }
+            Self::StaticPod => {
+                "it is a static pod, which only its node's manifest can change: take it out of the selector"
+            }
+            Self::PodLevelResources => {
+                "its resources are set for the pod as a whole, which is not supported: set them on its containers"
+            }
+            Self::Windows => {
+                "Kubernetes does not resize Windows pods in place: take it out of the selector"
+            }
+            Self::VirtualMachine => {
+                "it runs a virtual machine, which is not supported: take it out of the selector"
+            }
+        }
+    }
+}
