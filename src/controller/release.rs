@@ -108,7 +108,12 @@ impl<'a> Return<'a> {
         let request = containers().map(|(now, template)| {
             template.map_or(now.held[resource].requested, |template| template.request[resource])
         });
-        let limit = containers().map(|(_, template)| template?.limit[resource]);
+        let limit = containers().map(|(now, template)| {
+            let (template, now) = (template?, now.limit[resource]);
+            // An added limit stays. It is not to be under the request, nor meet it: the pod's class would change.
+            let least = template.request[resource].saturating_add(1);
+            template.limit[resource].or(now.filter(|now| *now < least).map(|_| least))
+        });
         let used = in_use::safe(snapshot, pod).filter(|_| resource == Resource::Memory);
         let lowers = containers().any(|(now, template)| {
             let limit = template.and_then(|template| template.limit[resource]);

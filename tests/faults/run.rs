@@ -28,7 +28,7 @@ use super::{
     kubelet,
     oracle::{Oracle, Violation},
     plant::Bug,
-    scenario::{NAMESPACE, Scenario, Step},
+    scenario::{NAMESPACE, Scenario, Step, cores, mebibytes},
     server,
     store::bump,
 };
@@ -192,6 +192,17 @@ pub fn populate(cluster: &mut Cluster, scenario: &Scenario) {
     }
     for (app, pod, node) in &scenario.pods {
         cluster.store.put("pods", scenario.apps[*app].pod(pod, node));
+    }
+    if let Some((cpu, memory)) = scenario.quota {
+        let hard = json!({"requests.cpu": cores(cpu), "requests.memory": mebibytes(memory)});
+        cluster.store.put(
+            "resourcequotas",
+            json!({
+                "apiVersion": "v1", "kind": "ResourceQuota",
+                "metadata": {"name": "quota", "namespace": NAMESPACE},
+                "spec": {"hard": hard}, "status": {"hard": hard},
+            }),
+        );
     }
     for pool in &scenario.pools {
         cluster.store.put("weightedshares", pool.clone());

@@ -74,6 +74,8 @@ pub struct Scenario {
     /// App, pod, node.
     pub pods: Vec<(usize, String, String)>,
     pub usage: Option<BTreeMap<String, (u64, u64)>>,
+    /// What a quota lets all pods request: CPU, memory.
+    pub quota: Option<(u64, u64)>,
     pub page_size: usize,
     pub steps: Vec<(Duration, Step)>,
     /// How long nothing happens after the last step.
@@ -199,7 +201,20 @@ impl Scenario {
             }
         };
         let nodes: Vec<_> = nodes.iter().map(|it| (it.clone(), room(it).0, room(it).1)).collect();
-        let pools = pools(&mut rng, &apps, with_memory);
+        let mut pools = pools(&mut rng, &apps, with_memory);
+        // What came later to this has a source of its own, so that seeds keep their meaning.
+        let mut more = Rng::of(seed, 2);
+        let policed = more.percent(15);
+        if policed {
+            police(&mut more, &mut pools);
+        }
+        let quota = more.percent(15).then(|| {
+            let of = |amount: &dyn Fn(&App) -> u64| -> u64 {
+                apps.iter().map(|app| amount(app) * app.pods).sum()
+            };
+            let mut most = |sum: u64| sum * more.range(100, 180) / 100;
+            (most(of(&|app| app.cpu)), most(of(&|app| app.memory)))
+        });
         let usage = measured.then(|| {
             pods.iter().map(|(app, pod, _)| (pod.clone(), usage(&mut rng, &apps[*app]))).collect()
         });
@@ -207,6 +222,8 @@ impl Scenario {
             seed,
             nodes,
             comparable: !crowded
+                && !policed
+                && quota.is_none()
                 && apps.iter().all(|app| {
                     !app.never && !(app.shape == Shape::Guaranteed && (with_memory || measured))
                 }),
@@ -214,6 +231,7 @@ impl Scenario {
             pools,
             pods,
             usage,
+            quota,
             page_size: *rng.of_list(&[1, 2, 500, 500]),
             steps: Vec::new(),
             rest: Duration::from_secs(if measured { 1500 } else { 700 }),
@@ -336,6 +354,15 @@ fn pools(rng: &mut Rng, apps: &[App], with_memory: bool) -> Vec<Value> {
         }));
     }
     pools
+}
+
+/// Says of some members what becomes of limits.
+fn police(rng: &mut Rng, pools: &mut [Value]) {
+    for pool in pools {
+        for member in pool["spec"]["members"].as_array_mut().into_iter().flatten() {
+            member["limitPolicy"] = (*rng.of_list(&["Keep", "Ratio", "Cap"])).into();
+        }
+    }
 }
 
 fn sharing(rng: &mut Rng) -> Value {

@@ -214,6 +214,14 @@ fn limits_go_back_too_but_for_those_that_were_added_and_memory_in_use() {
     };
     assert_eq!(told(&with(capped(300, false), Some(100))), (Some((50, Some(100))), 1, 0));
     assert_eq!(told(&with(capped(300, false), None)), (Some((50, None)), 1, 1));
+    // One that was added and stays is not in the way of the request.
+    let low = |limit| {
+        let mut pod = capped(limit, false);
+        pod.containers[0].held.cpu = Held { requested: 20, admitted: 20 };
+        pod
+    };
+    assert_eq!(told(&with(low(20), None)), (Some((50, Some(51))), 1, 1));
+    assert_eq!(told(&with(low(51), None)), (Some((50, None)), 1, 1));
     // A limit of memory stays where it would end the container.
     let mut using = with(capped(300 << 20, true), Some(100 << 20));
     assert_eq!(told(&using), (Some((0, Some(100 << 20))), 1, 0));
