@@ -91,9 +91,9 @@ impl Named for Value {
 fn pool(name: &str, random: Option<&mut Random>) -> Result<Value> {
     let (_, members) = POOLS.iter().find(|(pool, _)| *pool == name).context("a pool")?;
     let last = match name {
-        "shop" => (800, 420),
-        "lab" => (480, 260),
-        _ => (160, 80),
+        "shop" => (800, 1_200),
+        "lab" => (480, 600),
+        _ => (160, 300),
     };
     let mut random = random;
     let mut draw = |list: &[u64], last| random.as_mut().map_or(last, |random| random.pick(list));

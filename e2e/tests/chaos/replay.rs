@@ -96,6 +96,7 @@ enum Change {
 #[derive(Default)]
 struct Replay {
     pods: BTreeMap<String, Pod>,
+    /// What the pods are charged.
     charges: BTreeMap<String, Amounts>,
     pools: BTreeMap<String, Pool>,
     figures: Figures,
@@ -147,7 +148,14 @@ impl Replay {
         match version {
             Version::Is(pod) => {
                 ensure!(!resized || is_ours(&pod), "{name} was resized, but not by us");
-                self.charges.insert(name.clone(), charge(&pod)?);
+                let mut charge = charge(&pod)?;
+                if is_unheard(&pod) {
+                    // Its node may have taken it on as it was before.
+                    for (now, before) in charge.iter_mut().zip(old) {
+                        *now = before.max(*now);
+                    }
+                }
+                self.charges.insert(name.clone(), charge);
                 self.pods.insert(name.clone(), pod);
             }
             Version::Gone(_) => {
@@ -317,6 +325,19 @@ fn asked(pod: &Pod) -> Result<Value> {
     let Some(spec) = &pod.spec else { bail!("{} has no spec", pod.name_any()) };
     let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
     Ok(json!(containers.map(|container| &container.resources).collect::<Vec<_>>()))
+}
+
+/// Whether it was resized before its node spoke of what it holds.
+fn is_unheard(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let seen = status.and_then(|status| status.observed_generation).unwrap_or_default();
+    let placed = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
+    let statuses =
+        status.and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
+    let containers = pod.spec.as_ref().map(|spec| spec.containers.len()).unwrap_or_default();
+    let spoken =
+        statuses.iter().filter(|it| it.allocated_resources.is_some() || it.resources.is_some());
+    placed && seen < pod.metadata.generation.unwrap_or_default() && spoken.count() < containers
 }
 
 fn is_ours(pod: &Pod) -> bool {

@@ -40,7 +40,7 @@ impl History {
         let given = json!({"cpu": format!("{given}m")});
         let object = json!({
             "metadata": {
-                "name": name, "uid": name, "labels": {"app": "web"},
+                "name": name, "uid": name, "labels": {"app": "web"}, "generation": 1,
                 "managedFields": [{"manager": FIELD_MANAGER, "subresource": "resize"}],
             },
             "spec": {"containers": [{"name": "main", "resources": {"requests": {"cpu": format!("{asked}m")}}}]},
@@ -51,6 +51,16 @@ impl History {
         });
         self.pods.insert(self.at, Version::Is(serde_json::from_value(object).unwrap()));
         self
+    }
+
+    /// A pod that was placed on a node of which nothing was heard yet.
+    fn placed(self, name: &str, asked: u64) -> Self {
+        let mut history = self.pod(name, asked, asked);
+        if let Some(Version::Is(pod)) = history.pods.get_mut(&history.at) {
+            pod.status = None;
+            pod.spec.as_mut().unwrap().node_name = Some("n1".into());
+        }
+        history
     }
 
     fn gone(mut self, name: &str) -> Self {
@@ -112,6 +122,18 @@ fn a_new_pod_makes_an_excess_that_nothing_may_raise() {
     assert_eq!(resized().figures().shrinks, 1);
     let error = resized().pod("a", 300, 200).error();
     assert!(error.contains("our resize of a"), "{error}");
+}
+
+#[test]
+fn what_a_node_took_on_before_a_resize_is_charged_until_it_speaks() {
+    let shrunk = || settled().placed("c", 150).placed("c", 100);
+    let error = shrunk().pod("a", 150, 200).pod("a", 150, 150).pod("b", 201, 200).error();
+    assert!(
+        error.contains("our resize of b (cpu 200 -> 201) takes pool pool from 500 to 501 of 500"),
+        "{error}"
+    );
+    let heard = shrunk().pod("c", 100, 100).pod("a", 150, 200).pod("a", 150, 150);
+    heard.pod("b", 250, 200).figures();
 }
 
 #[test]
