@@ -8,13 +8,14 @@ use std::{
 
 use anyhow::{Context, Result};
 use tokio::{
+    net::UnixListener,
     process::{Child, Command},
     signal::unix::{SignalKind, signal},
 };
 
 use crate::{
     addons, binaries, certificates, cgroups::Cgroups, control_plane, exit, filesystems, network,
-    node, process::Processes, prometheus, run_dir::RunDir, say::say,
+    node, outage, process::Processes, prometheus, run_dir::RunDir, say::say,
 };
 
 /// How long a command that is told to end may take.
@@ -29,8 +30,9 @@ pub async fn run(run_dir: PathBuf, shell: bool, command: Vec<OsString>) -> Resul
     std::fs::write(run_dir.ready_mark(), "")?;
     greet(&run_dir, started.elapsed(), shell)?;
 
+    let outages = outage::listen(&run_dir)?;
     let mut child = self::command(&run_dir, &command)?;
-    wait(&mut child, &processes, shell).await
+    wait(&mut child, &processes, &outages, shell).await
 }
 
 async fn start(run_dir: &RunDir, processes: &Processes) -> Result<()> {
@@ -91,7 +93,12 @@ fn command(run_dir: &RunDir, words: &[OsString]) -> Result<Child> {
 }
 
 /// Waits for the command. When told to end, tells the command and gives it a moment.
-async fn wait(child: &mut Child, processes: &Processes, shell: bool) -> Result<u8> {
+async fn wait(
+    child: &mut Child,
+    processes: &Processes,
+    outages: &UnixListener,
+    shell: bool,
+) -> Result<u8> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -110,6 +117,7 @@ async fn wait(child: &mut Child, processes: &Processes, shell: bool) -> Result<u
                 whole = false;
                 say(format_args!("the cluster is no longer whole: {end}"));
             }
+            asked = outage::next(outages) => outage::answer(asked, processes).await,
             // The terminal sends it to the command as well. A shell goes on after it.
             _ = interrupt.recv() => {
                 if !shell {

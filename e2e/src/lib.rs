@@ -2,7 +2,7 @@
 //!
 //! For tests: [`cluster`] finds the cluster, [`cgroups`] asks the kernel who got what, [`audit`]
 //! counts who wrote what, [`image`] makes images without an engine, [`kwok`] plays many nodes, [`pause`] makes
-//! a process stand still, [`requests`] asks a service as its users do.
+//! a process stand still, [`outage`] ends one and starts it again, [`requests`] asks a service as its users do.
 //!
 //! The harness, from outside to inside: [`session`] (the [`lock`], the run directory, the clearing
 //! away), [`namespace`], [`init`] (the first process in there), [`inside`] (starts everything,
@@ -31,6 +31,7 @@ pub mod namespace;
 pub mod network;
 pub mod node;
 pub mod operator;
+pub mod outage;
 pub mod packages;
 pub mod pause;
 pub mod process;

@@ -24,7 +24,7 @@ const REASONS: usize = 5;
 #[derive(Debug)]
 pub struct Process {
     name: String,
-    command: String,
+    command: Command,
     log: PathBuf,
     child: Child,
 }
@@ -32,19 +32,28 @@ pub struct Process {
 impl Process {
     /// Starts a program that logs to `NAME.log` in the folder.
     pub fn start(name: &str, logs: &Path, mut command: Command) -> Result<Self> {
-        let line = command_line(command.as_std());
         let log = logs.join(format!("{name}.log"));
         let file = File::create(&log).with_context(|| format!("make {}", log.display()))?;
-        let child = command
+        command
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
             // A Ctrl-C at the terminal is for the command, and the cluster outlives that.
             .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("start {name}: {line}"))?;
-        Ok(Self { name: name.to_owned(), command: line, log, child })
+            .kill_on_drop(true);
+        let child = spawn(name, &mut command)?;
+        Ok(Self { name: name.to_owned(), command, log, child })
+    }
+
+    /// Kills it, so that it can do nothing about it, and waits until it is gone.
+    async fn kill(&mut self) -> Result<()> {
+        self.child.kill().await.with_context(|| format!("kill {}", self.name))
+    }
+
+    /// Starts it anew after its end, with the same arguments; its log goes on.
+    fn start_again(&mut self) -> Result<()> {
+        self.child = spawn(&self.name, &mut self.command)?;
+        Ok(())
     }
 
     /// The process id.
@@ -54,7 +63,7 @@ impl Process {
 
     /// An error with all that is needed to find out why it did not start.
     pub fn failure(&self, what: &str) -> Error {
-        failure(&self.name, &self.command, &self.log, what)
+        failure(&self.name, &command_line(self.command.as_std()), &self.log, what)
     }
 
     fn ended(&mut self) -> Result<Option<ExitStatus>> {
@@ -66,12 +75,35 @@ impl Process {
 #[derive(Debug, Default)]
 pub struct Processes {
     running: Mutex<Vec<Process>>,
+    /// Those that were killed, until they are started again.
+    killed: Mutex<Vec<Process>>,
 }
 
 impl Processes {
     /// Takes one in.
     pub async fn add(&self, process: Process) {
         self.running.lock().await.push(process);
+    }
+
+    /// Kills the process of that name. That this one ended is nobody's failure.
+    pub async fn kill(&self, name: &str) -> Result<()> {
+        let mut process = take(&self.running, name)
+            .await
+            .with_context(|| format!("no process called {name} runs"))?;
+        let result = process.kill().await;
+        self.killed.lock().await.push(process);
+        result
+    }
+
+    /// Starts the process of that name anew, which was killed.
+    pub async fn start_again(&self, name: &str) -> Result<()> {
+        let mut process = take(&self.killed, name)
+            .await
+            .with_context(|| format!("no process called {name} was killed"))?;
+        let result = process.start_again();
+        let list = if result.is_ok() { &self.running } else { &self.killed };
+        list.lock().await.push(process);
+        result
     }
 
     /// Waits until `probe` succeeds. If that takes too long it is the fault of the process called
@@ -149,6 +181,17 @@ pub async fn http_ok(port: u16, path: &str) -> Result<()> {
     if first.split(' ').nth(1) == Some("200") { Ok(()) } else { Err(anyhow!("{path}: {first}")) }
 }
 
+async fn take(processes: &Mutex<Vec<Process>>, name: &str) -> Option<Process> {
+    let mut processes = processes.lock().await;
+    let place = processes.iter().position(|process| process.name == name)?;
+    Some(processes.swap_remove(place))
+}
+
+fn spawn(name: &str, command: &mut Command) -> Result<Child> {
+    let line = command_line(command.as_std());
+    command.spawn().with_context(|| format!("start {name}: {line}"))
+}
+
 fn failure(name: &str, command: &str, log: &Path, what: &str) -> Error {
     let text = std::fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
@@ -189,6 +232,40 @@ fn command_line(command: &std::process::Command) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_was_killed_starts_again_and_its_log_goes_on() -> Result<()> {
+        let logs = std::env::temp_dir();
+        let name = format!("started-again-{}", std::process::id());
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo $0; exec sleep 60", "here"]);
+        let processes = Processes::default();
+        processes.add(Process::start(&name, &logs, command)?).await;
+        let log = logs.join(format!("{name}.log"));
+        let says = async |wanted: &str| match std::fs::read_to_string(&log)? {
+            text if text == wanted => Ok(()),
+            text => Err(anyhow!("the log is {text:?}")),
+        };
+        let second = Duration::from_secs(1);
+        processes.wait_for(&name, "says so", second, async || says("here\n").await).await?;
+        assert!(processes.start_again(&name).await.is_err(), "it runs");
+
+        processes.kill(&name).await?;
+        assert!(processes.kill(&name).await.is_err(), "it is dead");
+        // Nobody is told of its end.
+        assert!(timeout(Duration::from_millis(50), processes.first_end()).await.is_err());
+        processes.start_again(&name).await?;
+        processes.wait_for(&name, "says so", second, async || says("here\nhere\n").await).await?;
+        let result = std::fs::remove_file(&log);
+        // A second life that ends by itself is a failure as any other.
+        let pid = processes.running.lock().await[0]
+            .id()
+            .and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
+        rustix::process::kill_process(pid.context("it runs")?, rustix::process::Signal::TERM)?;
+        let end = processes.first_end().await.to_string();
+        assert!(end.starts_with(&name), "{end}");
+        Ok(result?)
+    }
 
     #[test]
     fn the_lines_that_say_why() {

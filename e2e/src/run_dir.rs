@@ -78,6 +78,11 @@ impl RunDir {
         self.path("containerd.sock")
     }
 
+    /// The socket where a test asks for the end of a process (see [`crate::outage`]).
+    pub fn outages(&self) -> PathBuf {
+        self.path("outages.sock")
+    }
+
     /// The file that is there as soon as the cluster is ready.
     pub fn ready_mark(&self) -> PathBuf {
         self.path("ready")

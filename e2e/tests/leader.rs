@@ -11,90 +11,25 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use e2e::{
-    audit::{self, Write},
     kubectl, operator,
     pause::{self, Paused},
 };
 use jiff::Timestamp;
-use k8s_openapi::api::{coordination::v1::Lease, core::v1::Pod};
 use kube::{
-    Api, ResourceExt,
-    api::{DeleteParams, ListParams, Patch, PatchParams},
+    ResourceExt,
+    api::{DeleteParams, Patch, PatchParams},
 };
 use serde_json::json;
-use support::{Bench, MINUTE, container, deployment, eventually, identity, member, pod_spec};
-use tokio::time::{Instant, sleep};
+use support::{
+    Bench, MINUTE, container, deployment, eventually, identity, member, pod_spec,
+    replicas::{PROCESS, Replicas, written},
+};
+use tokio::time::sleep;
 
 /// After this time without a sign of life the lease is free; and how soon that is seen.
 const LEASE: Duration = Duration::from_secs(15 + 2);
-const NAME: &str = "weightedshare";
-
-/// The operator's pods and their lease.
-struct Operator {
-    pods: Api<Pod>,
-    leases: Api<Lease>,
-}
-
-impl Operator {
-    fn of(bench: &Bench) -> Self {
-        let (client, namespace) = (bench.client.clone(), operator::NAMESPACE);
-        let pods = Api::namespaced(client.clone(), namespace);
-        Self { pods, leases: Api::namespaced(client, namespace) }
-    }
-
-    /// Who leads: the identity in the lease.
-    async fn holder(&self) -> Result<String> {
-        let spec = self.leases.get("weighted-share").await?.spec.context("a lease")?;
-        spec.holder_identity.filter(|holder| !holder.is_empty()).context("nobody leads")
-    }
-
-    async fn leader(&self) -> Result<(String, Pod)> {
-        let holder = eventually(MINUTE, || self.holder()).await?;
-        let pod = self.pods.get(holder.split('_').next().unwrap_or_default()).await?;
-        Ok((holder, pod))
-    }
-
-    /// Waits until somebody else leads, and says who, and how long that took.
-    async fn followed(&self, before: &str) -> Result<(String, Duration)> {
-        let began = Instant::now();
-        while began.elapsed() < MINUTE {
-            match self.holder().await {
-                Ok(holder) if holder != before => return Ok((holder, began.elapsed())),
-                _ => sleep(Duration::from_millis(50)).await,
-            }
-        }
-        bail!("nobody followed {before} within a minute")
-    }
-
-    /// Waits until two pods are ready, and returns them.
-    async fn whole(&self) -> Result<Vec<Pod>> {
-        let selector = ListParams::default().labels("app.kubernetes.io/name=weighted-share");
-        eventually(MINUTE, || async {
-            let mut pods = self.pods.list(&selector).await?.items;
-            pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
-            let ready = |pod: &&Pod| {
-                let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-                conditions
-                    .into_iter()
-                    .flatten()
-                    .any(|it| it.type_ == "Ready" && it.status == "True")
-            };
-            let count = pods.iter().filter(ready).count();
-            ensure!(count == 2 && pods.len() == 2, "{count} of {} pods are ready", pods.len());
-            Ok(pods)
-        })
-        .await
-    }
-
-    /// What a pod answers.
-    async fn ask(&self, pod: &str, port: u16, path: &str) -> Result<String> {
-        let namespace = operator::NAMESPACE;
-        let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy/{path}");
-        kubectl::run("kubectl", &["get", "--raw", &path], "").await
-    }
-}
 
 /// Gives the weights of the two members to and fro, until it is told to end.
 async fn change(bench: Arc<Bench>, end: Arc<AtomicBool>) -> Result<u32> {
@@ -115,19 +50,12 @@ async fn set_weights(bench: &Bench, left: u32, right: u32) -> Result<()> {
     Ok(())
 }
 
-/// What the operator wrote since then, its lease apart.
-fn written(bench: &Bench, since: Timestamp) -> Result<Vec<Write>> {
-    let mut writes = audit::writes(&bench.cluster.own()?.audit_log(), since)?;
-    writes.retain(Write::is_of_operator);
-    Ok(writes)
-}
-
 #[tokio::test]
 #[ignore = "needs a cluster"]
 async fn one_leads_and_another_follows() -> Result<()> {
     let bench = Arc::new(Bench::new("leading").await?);
-    let operator = Operator::of(&bench);
-    operator.whole().await?;
+    let operator = Replicas::of(&bench);
+    operator.whole(MINUTE).await?;
     let waiting = || {
         pod_spec(json!([container("main", json!({"requests": {"cpu": "50m", "memory": "16Mi"}}))]))
     };
@@ -143,14 +71,14 @@ async fn one_leads_and_another_follows() -> Result<()> {
 
     // Who is killed is followed when its lease is over.
     let (killed, pod) = operator.leader().await?;
-    pause::kill_in_pod(&bench.cluster, NAME, &pod.uid().unwrap_or_default())?;
+    pause::kill_in_pod(&bench.cluster, PROCESS, &pod.uid().unwrap_or_default())?;
     let (_, took) = operator.followed(&killed).await?;
     println!("{:.1} s after the leader was killed, another one leads", took.as_secs_f32());
     ensure!(took <= LEASE, "it took {took:?}");
     sleep(Duration::from_secs(5)).await;
 
     // Who is told to end gives it back.
-    operator.whole().await?;
+    operator.whole(MINUTE).await?;
     let (told, pod) = operator.leader().await?;
     operator.pods.delete(&pod.name_any(), &DeleteParams::default()).await?;
     let (_, took) = operator.followed(&told).await?;
@@ -159,9 +87,9 @@ async fn one_leads_and_another_follows() -> Result<()> {
     sleep(Duration::from_secs(5)).await;
 
     // Who stood still beyond its lease writes nothing more when it goes on, and ends.
-    operator.whole().await?;
+    operator.whole(MINUTE).await?;
     let (still, pod) = operator.leader().await?;
-    let stopped = Paused::in_pod(&bench.cluster, NAME, &pod.uid().unwrap_or_default())?;
+    let stopped = Paused::in_pod(&bench.cluster, PROCESS, &pod.uid().unwrap_or_default())?;
     let (next, took) = operator.followed(&still).await?;
     println!("{:.1} s after the leader stood still, another one leads", took.as_secs_f32());
     ensure!(took <= LEASE, "it took {took:?}");
@@ -205,7 +133,7 @@ async fn one_leads_and_another_follows() -> Result<()> {
     ensure!(resizes > usize::try_from(rounds)?, "{resizes} resizes in {rounds} rounds");
 
     // Both are whole, and tell of it.
-    for pod in operator.whole().await? {
+    for pod in operator.whole(MINUTE).await? {
         let (name, leads) = (pod.name_any(), next.starts_with(&pod.name_any()));
         ensure!(operator.ask(&name, 8081, "healthz").await?.trim() == "ok", "{name} is not well");
         let metrics = operator.ask(&name, 8080, "metrics").await?;

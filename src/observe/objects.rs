@@ -84,7 +84,7 @@ impl From<Objects> for Snapshot {
                 node.uses(metrics.used());
             }
         }
-        snapshot
+        snapshot.with_unheard()
     }
 }
 

@@ -111,6 +111,8 @@ pub struct Container {
     pub enforced: PerResource<Option<u64>>,
     /// Its resize policy says that a resize of the resource restarts it.
     pub restarts: PerResource<bool>,
+    /// It was resized before its node spoke of what it holds: that may still be what it started with.
+    pub unheard: bool,
 }
 
 /// How far a resize has come, as the pod's conditions say.
@@ -158,7 +160,7 @@ impl Pod {
             qos: Qos::of(pod),
             containers: containers
                 .iter()
-                .map(|container| read_container(container, statuses))
+                .map(|container| read_container(container, statuses, is_unseen(pod)))
                 .collect(),
             init: PerResource::from_fn(|resource| {
                 init.iter()
@@ -317,7 +319,11 @@ fn machine(pod: &ObjectMeta) -> Option<String> {
     labels.get("kubevirt.io/created-by").filter(|_| labels.contains_key("kubevirt.io")).cloned()
 }
 
-fn read_container(container: &core::Container, statuses: &[core::ContainerStatus]) -> Container {
+fn read_container(
+    container: &core::Container,
+    statuses: &[core::ContainerStatus],
+    unseen: bool,
+) -> Container {
     Container {
         name: container.name.clone(),
         held: PerResource::from_fn(|resource| held(container, statuses, resource)),
@@ -332,7 +338,21 @@ fn read_container(container: &core::Container, statuses: &[core::ContainerStatus
                     && policy.restart_policy == "RestartContainer"
             })
         }),
+        unheard: unseen
+            && statuses
+                .iter()
+                .find(|status| status.name == container.name)
+                .is_none_or(|it| it.allocated_resources.is_none() && it.resources.is_none()),
     }
+}
+
+/// Whether its node may not have seen the last resize of it yet. Before it has a node, nobody holds anything for it.
+fn is_unseen(pod: &core::Pod) -> bool {
+    let generation = pod.metadata.generation.unwrap_or_default();
+    let seen = pod.status.as_ref().and_then(|status| status.observed_generation);
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+    let placed = node.is_some_and(|name| !name.is_empty());
+    placed && generation > 1 && seen.unwrap_or_default() < generation
 }
 
 fn held(
@@ -377,10 +397,7 @@ fn read_resize(pod: &core::Pod) -> Resize {
             Resize::Failing(message(progress))
         }
         Some(_) => Resize::InProgress,
-        // Only a kubelet that runs the pod answers; before, the new spec is simply the spec.
-        None if phase(pod) == "Running" && status.observed_generation < pod.metadata.generation => {
-            Resize::InProgress
-        }
+        None if is_unseen(pod) => Resize::InProgress,
         None => Resize::Done,
     }
 }

@@ -104,6 +104,25 @@ impl Snapshot {
         pods
     }
 
+    /// A container that was resized before its node spoke of it may hold what it started with: no more than its template
+    /// says. Only what the node has confirmed free is free.
+    #[must_use]
+    pub(super) fn with_unheard(mut self) -> Self {
+        for pod in &mut self.pods {
+            let Some(workload) = pod.owner.as_ref().and_then(|it| self.workloads.get(it)) else {
+                continue;
+            };
+            for container in pod.containers.iter_mut().filter(|it| it.unheard) {
+                let Some(template) = workload.template.get(&container.name) else { continue };
+                for resource in Resource::ALL {
+                    let held = &mut container.held[resource];
+                    held.admitted = held.admitted.max(template.request[resource]);
+                }
+            }
+        }
+        self
+    }
+
     /// A pod by its name.
     #[must_use]
     pub fn pod(&self, namespace: &str, name: &str) -> Option<&Pod> {

@@ -205,6 +205,7 @@ impl World {
             signals: measured.signals(now),
             ..Snapshot::default()
         }
+        .with_unheard()
     }
 
     /// The pods of the cache, each at least as new as the last answer to a write of ours.

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test uses its part")]
 #![allow(clippy::expect_used, reason = "a test may panic")]
 
+pub mod replicas;
+
 use std::{future::Future, time::Duration};
 
 use anyhow::{Result, ensure};

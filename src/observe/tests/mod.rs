@@ -125,6 +125,7 @@ fn a_running_pod_is_read_whole() {
                 limit: PerResource { cpu: None, memory: Some(128 * MI) },
                 enforced: PerResource { cpu: None, memory: Some(128 * MI) },
                 restarts: PerResource { cpu: false, memory: true },
+                unheard: false,
             }],
             init_limited: PerResource { cpu: true, memory: true },
             ..Pod::default()
@@ -252,12 +253,16 @@ fn conditions_say_how_far_a_resize_has_come() {
 
 #[test]
 fn a_kubelet_that_has_not_seen_the_spec_yet_is_still_at_it() {
-    let behind = |phase: &str| {
-        let changes = json!({"metadata": {"generation": 2}, "status": {"phase": phase}});
+    let behind = |phase: &str, node: Option<&str>| {
+        let status = json!({"phase": phase});
+        let spec = json!({"nodeName": node});
+        let changes = json!({"metadata": {"generation": 2}, "spec": spec, "status": status});
         read(running(changes)).resize
     };
-    assert_eq!(behind("Running"), Resize::InProgress);
-    assert_eq!(behind("Pending"), Resize::Done);
+    assert_eq!(behind("Running", Some("n1")), Resize::InProgress);
+    assert_eq!(behind("Pending", Some("n1")), Resize::InProgress);
+    // Before it has a node, the new spec is simply the spec.
+    assert_eq!(behind("Pending", None), Resize::Done);
 }
 
 #[test]
@@ -412,6 +417,47 @@ fn what_is_free_on_a_node_is_what_no_pod_is_charged() {
     .free();
     let cpu: Vec<u64> = free.values().map(|free| free.cpu).collect();
     assert_eq!((cpu, free["n1"].memory), (vec![700, 0, 500], 36 * MI));
+}
+
+#[test]
+fn what_a_node_took_on_before_it_saw_a_resize_is_charged_until_it_speaks() {
+    let set = serde_json::from_value(json!({
+        "metadata": {"name": "web-5c9f", "namespace": "shop"},
+        "spec": {"selector": {}, "template": {"spec": {"containers": [
+            {"name": "main", "resources": {"requests": {"cpu": "300m", "memory": "64Mi"}}},
+        ]}}},
+    }))
+    .unwrap();
+    let charge = |changes: Value| {
+        // It asks for 200m, and its template for 300m.
+        let mut pod = running(json!({"status": {"phase": "Pending", "observedGeneration": null}}));
+        pod["spec"]["containers"][0]["resources"]["requests"]["cpu"] = json!("200m");
+        pod["status"]["containerStatuses"] = json!([]);
+        merge(&mut pod, changes);
+        let snapshot = Snapshot {
+            workloads: [Workload::of_replica_set(&set)].into(),
+            pods: vec![read(pod)],
+            ..Snapshot::default()
+        };
+        let snapshot = snapshot.with_unheard();
+        (snapshot.pods[0].charge(Resource::Cpu), snapshot.pods[0].resize.clone())
+    };
+    // It started with less, and nobody resized it.
+    assert_eq!(charge(json!({})), (200, Resize::Done));
+    let resized = |status: Value, node: Option<&str>| {
+        charge(json!({"metadata": {"generation": 2}, "spec": {"nodeName": node}, "status": status}))
+    };
+    assert_eq!(resized(json!({}), Some("n1")), (300, Resize::InProgress));
+    assert_eq!(resized(json!({"observedGeneration": 1}), Some("n1")), (300, Resize::InProgress));
+    // A node that has it only now takes it on as it is now.
+    assert_eq!(resized(json!({"observedGeneration": 2}), Some("n1")), (200, Resize::Done));
+    assert_eq!(resized(json!({}), None), (200, Resize::Done));
+    let spoken = json!([{
+        "name": "main", "image": "", "imageID": "", "ready": true, "restartCount": 0,
+        "allocatedResources": {"cpu": "250m"},
+    }]);
+    let spoken = resized(json!({"containerStatuses": spoken}), Some("n1"));
+    assert_eq!(spoken, (250, Resize::InProgress));
 }
 
 /// The owner of that name in the namespace of these tests.

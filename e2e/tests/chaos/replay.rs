@@ -1,0 +1,351 @@
+//! What was recorded, played back in the order of the resourceVersions: at no time may a pool be charged more because of
+//! something that we wrote.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use serde_json::{Value, json};
+use weightedshare::{
+    api::{Member, WeightedShare},
+    observe::FIELD_MANAGER,
+};
+
+use crate::{
+    charge::{Amounts, RESOURCES, charge},
+    record::{Version, Versions},
+};
+
+/// What the playback came to.
+#[derive(Debug, Default)]
+pub struct Figures {
+    pub pod_versions: usize,
+    pub pool_versions: usize,
+    /// Resizes of ours: upward, downward, and those that move something from one container to another, or a limit.
+    pub grows: usize,
+    pub shrinks: usize,
+    pub others: usize,
+    /// The largest charge, in percent of the capacity.
+    pub fullest: u64,
+    /// The largest part of an excess that pods had caused which the controller could not know yet.
+    pub by_new_pods: Amounts,
+    /// The largest excess in all, with what a lowered capacity leaves.
+    pub excess: Amounts,
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mebibytes = |bytes: u64| bytes.div_ceil(1 << 20);
+        write!(
+            f,
+            "{} versions of pods and {} of pools; {} resizes of ours: {} up, {} down, {} others; the fullest pool was \
+             charged {} % of its capacity; the largest excess was {}m and {}Mi, of which new pods that nobody knew yet \
+             made up to {}m and {}Mi",
+            self.pod_versions,
+            self.pool_versions,
+            self.resizes(),
+            self.grows,
+            self.shrinks,
+            self.others,
+            self.fullest,
+            self.excess[0],
+            mebibytes(self.excess[1]),
+            self.by_new_pods[0],
+            mebibytes(self.by_new_pods[1]),
+        )
+    }
+}
+
+impl Figures {
+    pub fn resizes(&self) -> usize {
+        self.grows + self.shrinks + self.others
+    }
+}
+
+/// Plays back what was recorded.
+///
+/// # Errors
+/// When a version of a pod raised what its pool is charged above the capacity, or raised an excess. These may: pods that
+/// come, as long as the controller does not know them, and a capacity that is lowered.
+pub fn play(pods: Versions<Pod>, pools: Versions<WeightedShare>) -> Result<Figures> {
+    let mut replay = Replay::default();
+    let figures = &mut replay.figures;
+    (figures.pod_versions, figures.pool_versions) = (pods.len(), pools.len());
+    let pods = pods.into_iter().map(|(at, pod)| (at, Change::Pod(Box::new(pod))));
+    let pools = pools.into_iter().map(|(at, pool)| (at, Change::Pool(Box::new(pool))));
+    let all: BTreeMap<u64, Change> = pods.chain(pools).collect();
+    for (at, change) in all {
+        match change {
+            Change::Pod(version) => replay.pod(*version),
+            Change::Pool(version) => replay.pool(*version),
+        }
+        .with_context(|| format!("at the resourceVersion {at}"))?;
+    }
+    Ok(replay.figures)
+}
+
+enum Change {
+    Pod(Box<Version<Pod>>),
+    Pool(Box<Version<WeightedShare>>),
+}
+
+#[derive(Default)]
+struct Replay {
+    pods: BTreeMap<String, Pod>,
+    /// What the pods are charged.
+    charges: BTreeMap<String, Amounts>,
+    pools: BTreeMap<String, Pool>,
+    figures: Figures,
+}
+
+struct Pool {
+    object: WeightedShare,
+    /// The capacities that the controller may know it by: of each generation since the one that its status speaks of.
+    capacities: BTreeMap<i64, [Option<u64>; 2]>,
+    /// The names of the pods that belong to it, with whether the controller is sure to know that.
+    own: BTreeMap<String, bool>,
+}
+
+/// What a pool is charged, of one resource.
+#[derive(Clone, Copy, Default)]
+struct Account {
+    capacity: u64,
+    charged: u64,
+    /// By pods that the controller may not know yet.
+    unknown: u64,
+}
+
+impl Account {
+    fn excess(self) -> u64 {
+        self.charged.saturating_sub(self.unknown).saturating_sub(self.capacity)
+    }
+}
+
+impl Replay {
+    fn pod(&mut self, version: Version<Pod>) -> Result<()> {
+        let name = match &version {
+            Version::Is(pod) | Version::Gone(pod) => pod.name_any(),
+        };
+        let before = self.pods.get(&name);
+        let resized = match (&version, before) {
+            (Version::Is(pod), Some(before)) if before.uid() == pod.uid() => {
+                asked(before)? != asked(pod)?
+            }
+            _ => false,
+        };
+        if resized {
+            // Who resizes a pod knows it.
+            for pool in self.pools.values_mut() {
+                pool.own.get_mut(&name).into_iter().for_each(|known| *known = true);
+            }
+        }
+        let accounts = self.accounts();
+        let old = self.charges.get(&name).copied().unwrap_or_default();
+        match version {
+            Version::Is(pod) => {
+                ensure!(!resized || is_ours(&pod), "{name} was resized, but not by us");
+                let mut charge = charge(&pod)?;
+                if is_unheard(&pod) {
+                    // Its node may have taken it on as it was before.
+                    for (now, before) in charge.iter_mut().zip(old) {
+                        *now = before.max(*now);
+                    }
+                }
+                self.charges.insert(name.clone(), charge);
+                self.pods.insert(name.clone(), pod);
+            }
+            Version::Gone(_) => {
+                self.charges.remove(&name);
+                self.pods.remove(&name);
+            }
+        }
+        self.assign()?;
+        let new = self.charges.get(&name).copied().unwrap_or_default();
+        if resized {
+            let grown = (0..2).find(|&i| new[i] != old[i]).is_some_and(|i| new[i] > old[i]);
+            // The charge of a shrink goes down when the kubelet has carried it out.
+            let shrunk = !grown && self.asks_for_less(&name, old)?;
+            let figures = &mut self.figures;
+            let count = match (grown, shrunk) {
+                (true, _) => &mut figures.grows,
+                (_, true) => &mut figures.shrinks,
+                _ => &mut figures.others,
+            };
+            *count += 1;
+        }
+        let what = if resized { "our resize" } else { "a change" };
+        for (pool, now) in self.accounts() {
+            let Some(before) = accounts.get(&pool) else { continue };
+            for i in 0..2 {
+                ensure!(
+                    now[i].excess() <= before[i].excess(),
+                    "{what} of {name} ({} {} -> {}) takes pool {pool} from {} to {} of {} ({} by pods that are new)",
+                    RESOURCES[i],
+                    old[i],
+                    new[i],
+                    before[i].charged,
+                    now[i].charged,
+                    now[i].capacity,
+                    now[i].unknown,
+                );
+            }
+        }
+        self.measure();
+        Ok(())
+    }
+
+    fn pool(&mut self, version: Version<WeightedShare>) -> Result<()> {
+        match version {
+            Version::Is(object) => {
+                let name = object.name_any();
+                let mut pool = match self.pools.remove(&name) {
+                    Some(known) if known.object.uid() == object.uid() => known,
+                    _ => Pool {
+                        object: object.clone(),
+                        capacities: BTreeMap::new(),
+                        own: BTreeMap::new(),
+                    },
+                };
+                let capacity = object.spec.capacity;
+                let generation = object.metadata.generation.unwrap_or_default();
+                let capacity = [capacity.cpu.map(|it| it.0), capacity.memory.map(|it| it.0)];
+                pool.capacities.insert(generation, capacity);
+                if pool.object.status != object.status {
+                    pool.learn(&object, &self.pods);
+                }
+                pool.object = object;
+                self.pools.insert(name, pool);
+            }
+            Version::Gone(object) => drop(self.pools.remove(&object.name_any())),
+        }
+        self.assign()?;
+        self.measure();
+        Ok(())
+    }
+
+    /// Gives each pod to the oldest pool that matches it.
+    fn assign(&mut self) -> Result<()> {
+        let mut left: BTreeSet<String> = self.pods.keys().cloned().collect();
+        let mut pools: Vec<&mut Pool> = self.pools.values_mut().collect();
+        pools.sort_by_key(|pool| (pool.object.creation_timestamp(), pool.object.name_any()));
+        for pool in pools {
+            let ends = pool.object.metadata.deletion_timestamp.is_some();
+            let own: BTreeSet<String> = left
+                .iter()
+                .filter(|name| !ends && pool.member(&self.pods[*name]).is_some())
+                .cloned()
+                .collect();
+            left.retain(|name| !own.contains(name));
+            pool.own.retain(|name, _| own.contains(name));
+            for name in own {
+                pool.own.entry(name).or_insert(false);
+            }
+        }
+        Ok(())
+    }
+
+    fn accounts(&self) -> BTreeMap<String, [Account; 2]> {
+        let account = |pool: &Pool, i: usize| {
+            let charge = |name: &String| self.charges[name][i];
+            let unknown = pool.own.iter().filter(|(_, known)| !**known);
+            // What is not named is not divided.
+            let capacity = pool.capacities.values().map(|it| it[i].unwrap_or(u64::MAX)).max();
+            Account {
+                capacity: capacity.unwrap_or(u64::MAX),
+                charged: pool.own.keys().map(charge).sum(),
+                unknown: unknown.map(|(name, _)| charge(name)).sum(),
+            }
+        };
+        let pools = self.pools.iter();
+        pools.map(|(name, pool)| (name.clone(), [account(pool, 0), account(pool, 1)])).collect()
+    }
+
+    fn measure(&mut self) {
+        for accounts in self.accounts().into_values() {
+            for (i, account) in
+                accounts.into_iter().enumerate().filter(|(_, it)| it.capacity < u64::MAX)
+            {
+                let figures = &mut self.figures;
+                figures.fullest =
+                    figures.fullest.max(account.charged * 100 / account.capacity.max(1));
+                let excess = account.charged.saturating_sub(account.capacity);
+                figures.excess[i] = figures.excess[i].max(excess);
+                figures.by_new_pods[i] = figures.by_new_pods[i].max(excess.min(account.unknown));
+            }
+        }
+    }
+
+    fn asks_for_less(&self, name: &str, charged: Amounts) -> Result<bool> {
+        let mut pod = self.pods[name].clone();
+        pod.status = None;
+        let asked = charge(&pod)?;
+        Ok((0..2).any(|i| asked[i] < charged[i]))
+    }
+}
+
+impl Pool {
+    /// What the controller is seen to know by a status that it wrote.
+    fn learn(&mut self, now: &WeightedShare, pods: &BTreeMap<String, Pod>) {
+        let Some(status) = &now.status else { return };
+        let observed = status.observed_generation.unwrap_or_default();
+        self.capacities.retain(|generation, _| *generation >= observed);
+        for member in &status.members {
+            let counted = |name: &&String| {
+                let pod = &pods[*name];
+                self.member(pod) == Some(&member.name)
+                    && pod.metadata.deletion_timestamp.is_none()
+                    && charge(pod).is_ok_and(|charge| charge != [0; 2])
+            };
+            let there: Vec<String> = self.own.keys().filter(counted).cloned().collect();
+            // As many as there are: those.
+            if usize::try_from(member.pods) == Ok(there.len()) {
+                self.own.extend(there.into_iter().map(|name| (name, true)));
+            }
+        }
+    }
+
+    /// The member that matches a pod, the first by name.
+    fn member(&self, pod: &Pod) -> Option<&String> {
+        let matches = |member: &&Member| {
+            let wanted = member.selector.as_ref().and_then(|it| it.match_labels.as_ref());
+            let labels = pod.labels();
+            wanted
+                .is_some_and(|all| all.iter().all(|(name, value)| labels.get(name) == Some(value)))
+        };
+        self.object.spec.members.iter().filter(matches).map(|member| &member.name).min()
+    }
+}
+
+/// What the containers of a pod ask for and may have at most.
+fn asked(pod: &Pod) -> Result<Value> {
+    let Some(spec) = &pod.spec else { bail!("{} has no spec", pod.name_any()) };
+    let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    Ok(json!(containers.map(|container| &container.resources).collect::<Vec<_>>()))
+}
+
+/// Whether it was resized before its node spoke of what it holds.
+fn is_unheard(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let seen = status.and_then(|status| status.observed_generation).unwrap_or_default();
+    let placed = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
+    let statuses =
+        status.and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
+    let containers = pod.spec.as_ref().map(|spec| spec.containers.len()).unwrap_or_default();
+    let spoken =
+        statuses.iter().filter(|it| it.allocated_resources.is_some() || it.resources.is_some());
+    placed && seen < pod.metadata.generation.unwrap_or_default() && spoken.count() < containers
+}
+
+fn is_ours(pod: &Pod) -> bool {
+    pod.managed_fields().iter().any(|entry| {
+        entry.manager.as_deref() == Some(FIELD_MANAGER)
+            && entry.subresource.as_deref() == Some("resize")
+    })
+}
+
+#[cfg(test)]
+mod tests;
