@@ -224,7 +224,10 @@ impl<'w, 'a> Draft<'w, 'a> {
         }
         let members: Vec<MemberShare> = members.into_iter().flatten().collect();
         let leaving = self.weighed.leaving.iter().map(|pod| pod.charge(resource)).sum();
-        let gives = |pod: &PodShare| pod.reach().is_some_and(|to| to < pod.holding.charge());
+        let gives = |pod: &PodShare| {
+            let to = if pod.is_being_given() { Some(pod.granted()) } else { pod.reach() };
+            to.is_some_and(|to| to < pod.holding.charge())
+        };
         Divided {
             capacity,
             overcommitted: division.verdict == Verdict::Overcommitted,

@@ -55,6 +55,9 @@ fn moves(resource: Resource, divided: &Divided, free: &Free) -> Vec<PodResize> {
         .zip(allowed)
         .filter_map(|((pod, target), allowed)| {
             let now = pod.holding.charge();
+            if pod.is_being_given() && allowed <= now {
+                return None;
+            }
             if allowed != *target && allowed == now {
                 // It waits for room.
                 return None;

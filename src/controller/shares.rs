@@ -67,14 +67,22 @@ pub struct PodShare<'a> {
 }
 
 impl PodShare<'_> {
-    /// How far it can go towards its share now: what is in use is not taken from it. None: it stays at what it holds.
+    /// How far it can go towards its share now: what is in use is not taken from it, nor what its node may be giving it
+    /// just now. None: it stays at what it holds.
     #[must_use]
     pub fn reach(&self) -> Option<u64> {
         let share = self.share?.share;
-        Some(match &self.in_use {
-            Some(in_use) => share.max(in_use.least()),
-            None => share,
-        })
+        let in_use = self.in_use.as_ref().map_or(0, InUse::least);
+        let on_its_way = if self.is_being_given() { self.holding.charge() } else { 0 };
+        Some(share.max(in_use).max(on_its_way))
+    }
+
+    /// Whether it asks for more than it was given, and its node may not have said yet what it makes of that. Taken back
+    /// before, it would be free by all that is said, and in force.
+    #[must_use]
+    pub fn is_being_given(&self) -> bool {
+        let more = |it: &share::Container| it.held.requested > it.held.admitted;
+        self.pod.unseen && self.holding.containers.iter().any(more)
     }
 
     /// What it is to be charged: its share, or what it holds where it is left alone.

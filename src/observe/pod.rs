@@ -64,6 +64,8 @@ pub struct Pod {
     pub waits: Option<Box<Waiting>>,
     /// How far a resize of it has come.
     pub resize: Resize,
+    /// Its node may not have seen yet what it was resized to last.
+    pub unseen: bool,
     /// A resize of ours changed its requests or limits, as its managed fields say, or it started with less.
     pub resized_by_us: PerResource<bool>,
     /// A resize of ours set limits, as its managed fields say.
@@ -180,6 +182,7 @@ impl Pod {
             priority_class: spec.and_then(|spec| spec.priority_class_name.clone()),
             waits: Waiting::read(pod).map(Box::new),
             resize: read_resize(pod),
+            unseen: is_unseen(pod),
             resized_by_us: {
                 let resized = set_by_us(meta, &["f:requests", "f:limits"]);
                 PerResource::from_fn(|resource| resized[resource] || is_lowered(meta, resource))

@@ -98,6 +98,8 @@ struct Replay {
     pods: BTreeMap<String, Pod>,
     /// What the pods are charged.
     charges: BTreeMap<String, Amounts>,
+    /// What each generation of their specs asked for that may be in force on their nodes.
+    asked: BTreeMap<String, BTreeMap<i64, Amounts>>,
     pools: BTreeMap<String, Pool>,
     figures: Figures,
 }
@@ -148,18 +150,13 @@ impl Replay {
         match version {
             Version::Is(pod) => {
                 ensure!(!resized || is_ours(&pod), "{name} was resized, but not by us");
-                let mut charge = charge(&pod)?;
-                if is_unheard(&pod) {
-                    // Its node may have taken it on as it was before.
-                    for (now, before) in charge.iter_mut().zip(old) {
-                        *now = before.max(*now);
-                    }
-                }
+                let charge = self.charge(&name, &pod)?;
                 self.charges.insert(name.clone(), charge);
                 self.pods.insert(name.clone(), pod);
             }
             Version::Gone(_) => {
                 self.charges.remove(&name);
+                self.asked.remove(&name);
                 self.pods.remove(&name);
             }
         }
@@ -279,10 +276,26 @@ impl Replay {
         }
     }
 
+    /// What a pod is charged, and what its node may have given it without having said so.
+    fn charge(&mut self, name: &str, pod: &Pod) -> Result<Amounts> {
+        let mut charged = charge(pod)?;
+        let generation = pod.metadata.generation.unwrap_or_default();
+        let asked = self.asked.entry(name.to_owned()).or_default();
+        let question = in_question(pod);
+        asked.retain(|generation, _| question.as_ref().is_some_and(|it| it.contains(generation)));
+        asked.insert(generation, by_spec(pod)?);
+        if question.is_some_and(|it| it.contains(&generation)) && charged != [0; 2] {
+            for amounts in asked.values() {
+                for (charged, amount) in charged.iter_mut().zip(amounts) {
+                    *charged = (*charged).max(*amount);
+                }
+            }
+        }
+        Ok(charged)
+    }
+
     fn asks_for_less(&self, name: &str, charged: Amounts) -> Result<bool> {
-        let mut pod = self.pods[name].clone();
-        pod.status = None;
-        let asked = charge(&pod)?;
+        let asked = by_spec(&self.pods[name])?;
         Ok((0..2).any(|i| asked[i] < charged[i]))
     }
 }
@@ -320,6 +333,11 @@ impl Pool {
     }
 }
 
+/// What a pod would be charged, were its spec all there is.
+fn by_spec(pod: &Pod) -> Result<Amounts> {
+    charge(&Pod { status: None, ..pod.clone() })
+}
+
 /// What the containers of a pod ask for and may have at most.
 fn asked(pod: &Pod) -> Result<Value> {
     let Some(spec) = &pod.spec else { bail!("{} has no spec", pod.name_any()) };
@@ -327,17 +345,18 @@ fn asked(pod: &Pod) -> Result<Value> {
     Ok(json!(containers.map(|container| &container.resources).collect::<Vec<_>>()))
 }
 
-/// Whether it was resized before its node spoke of what it holds.
-fn is_unheard(pod: &Pod) -> bool {
-    let status = pod.status.as_ref();
+/// The generations of its spec that may be in force on its node: those that the node has not spoken of, and the one that
+/// it spoke of last where it did not say what it gives. None where it has no node.
+fn in_question(pod: &Pod) -> Option<std::ops::RangeFrom<i64>> {
+    let (spec, status) = (pod.spec.as_ref()?, pod.status.as_ref());
+    spec.node_name.as_ref()?;
     let seen = status.and_then(|status| status.observed_generation).unwrap_or_default();
-    let placed = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
-    let statuses =
-        status.and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
-    let containers = pod.spec.as_ref().map(|spec| spec.containers.len()).unwrap_or_default();
-    let spoken =
-        statuses.iter().filter(|it| it.allocated_resources.is_some() || it.resources.is_some());
-    placed && seen < pod.metadata.generation.unwrap_or_default() && spoken.count() < containers
+    let statuses = status.and_then(|status| status.container_statuses.as_deref());
+    let spoken = statuses
+        .unwrap_or_default()
+        .iter()
+        .filter(|it| it.allocated_resources.is_some() || it.resources.is_some());
+    Some(if spoken.count() < spec.containers.len() { seen.. } else { seen + 1.. })
 }
 
 fn is_ours(pod: &Pod) -> bool {

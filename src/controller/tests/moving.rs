@@ -40,6 +40,33 @@ fn shrinks_are_sent_first_and_grows_follow_into_the_room_that_they_left() {
 }
 
 #[test]
+fn a_grow_is_not_taken_back_before_its_node_has_said_what_it_makes_of_it() {
+    let pool = pool("pool", 0, 400, json!([member("a", 100), member("b", 100)]));
+    let growing = |unseen: bool| {
+        let mut growing = pod("a", "a", 200);
+        growing.containers[0].held.cpu = Held { requested: 300, admitted: 100 };
+        (growing.unseen, growing.resize) = match unseen {
+            true => (true, Resize::InProgress),
+            false => (false, Resize::Deferred("no room".into())),
+        };
+        snapshot(from_ref(&pool), &[growing, pod("b", "b", 100)], 5000)
+    };
+    // What it asks for may be in force already: b gets nothing of it.
+    assert_eq!(resizes(&growing(true)), []);
+    let status = status(&growing(true), &Outcome::default());
+    assert_eq!(status.members[0].reason, "Resizing");
+    assert_eq!(status.members[1].reason, "AwaitingRoom");
+    // Its node has said that it waits.
+    assert_eq!(resizes(&growing(false)), [("a".to_owned(), 300, 200)]);
+    // A shrink that is not seen yet may go on.
+    let mut shrinking = pod("a", "a", 250);
+    shrinking.containers[0].held.cpu.admitted = 300;
+    (shrinking.unseen, shrinking.resize) = (true, Resize::InProgress);
+    let further = snapshot(from_ref(&pool), &[shrinking, pod("b", "b", 100)], 5000);
+    assert_eq!(resizes(&further), [("a".to_owned(), 250, 200)]);
+}
+
+#[test]
 fn what_a_terminating_pod_holds_is_not_given_away() {
     let pool = pool("pool", 0, 600, json!([member("a", 100)]));
     let mut going = pod("a-0", "a", 400);

@@ -63,6 +63,17 @@ impl History {
         history
     }
 
+    /// The same, asked for by a generation of its spec, where its node has seen another one.
+    fn unseen(self, name: &str, asked: u64, given: u64, [generation, seen]: [i64; 2]) -> Self {
+        let mut history = self.pod(name, asked, given);
+        if let Some(Version::Is(pod)) = history.pods.get_mut(&history.at) {
+            pod.metadata.generation = Some(generation);
+            pod.status.as_mut().unwrap().observed_generation = Some(seen);
+            pod.spec.as_mut().unwrap().node_name = Some("n1".into());
+        }
+        history
+    }
+
     fn gone(mut self, name: &str) -> Self {
         self.at += 1;
         let pod = Pod {
@@ -134,6 +145,17 @@ fn what_a_node_took_on_before_a_resize_is_charged_until_it_speaks() {
     );
     let heard = shrunk().pod("c", 100, 100).pod("a", 150, 200).pod("a", 150, 150);
     heard.pod("b", 250, 200).figures();
+}
+
+#[test]
+fn a_grow_that_is_taken_back_is_charged_until_its_node_has_seen_that() {
+    let back = || settled().unseen("a", 300, 200, [2, 1]).unseen("a", 200, 200, [3, 1]);
+    let error = back().pod("b", 201, 200).error();
+    assert!(error.contains("our resize of b"), "{error}");
+    // Its node took it on, and then gave it back; or saw only the last.
+    let given = back().unseen("a", 200, 300, [3, 2]).unseen("a", 200, 200, [3, 3]);
+    assert_eq!(given.pod("b", 300, 200).figures().fullest, 100);
+    back().unseen("a", 200, 200, [3, 3]).pod("b", 300, 200).figures();
 }
 
 #[test]
