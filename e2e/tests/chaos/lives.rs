@@ -14,7 +14,7 @@ use crate::record::{Version, Versions};
 /// With the first that did.
 pub fn undisturbed(pods: &Versions<Pod>) -> Result<usize> {
     let mut lives: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-    for (at, version) in pods {
+    for (at, (_, version)) in pods {
         let Version::Is(pod) = version else { continue };
         let containers = lives.entry(pod.uid().unwrap_or_default()).or_default();
         let Some(status) = &pod.status else { continue };

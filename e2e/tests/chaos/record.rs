@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -29,8 +29,9 @@ pub enum Version<K> {
     Gone(K),
 }
 
-/// The versions of all objects of one kind, by resourceVersion: one number for the whole cluster.
-pub type Versions<K> = BTreeMap<u64, Version<K>>;
+/// The versions of all objects of one kind, each with the time when it was read, by resourceVersion: one number for the
+/// whole cluster.
+pub type Versions<K> = BTreeMap<u64, (Instant, Version<K>)>;
 
 /// Somebody who writes down every version of the objects of one kind: by a watch, and where that breaks, by reading each
 /// revision that it missed from the server's history. (After a restart the API server does not take up old watches.)
@@ -65,7 +66,8 @@ where
         let (at, list) = recorder.list(None).await?;
         recorder.at = at;
         for object in list {
-            recorder.versions.insert(version(&object)?, Version::Is(object.clone()));
+            let version = (version(&object)?, Version::Is(object.clone()));
+            recorder.versions.insert(version.0, (Instant::now(), version.1));
             recorder.now.insert(object.name_any(), object);
         }
         let end = Arc::new(AtomicBool::new(false));
@@ -164,7 +166,7 @@ where
             Version::Is(object) => self.now.insert(object.name_any(), object.clone()),
             Version::Gone(object) => self.now.remove(&object.name_any()),
         };
-        self.versions.insert(revision, version);
+        self.versions.insert(revision, (Instant::now(), version));
         self.at = revision;
     }
 

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -75,10 +76,12 @@ pub fn play(pods: Versions<Pod>, pools: Versions<WeightedShare>) -> Result<Figur
     let mut replay = Replay::default();
     let figures = &mut replay.figures;
     (figures.pod_versions, figures.pool_versions) = (pods.len(), pools.len());
-    let pods = pods.into_iter().map(|(at, pod)| (at, Change::Pod(Box::new(pod))));
-    let pools = pools.into_iter().map(|(at, pool)| (at, Change::Pool(Box::new(pool))));
-    let all: BTreeMap<u64, Change> = pods.chain(pools).collect();
-    for (at, change) in all {
+    let pods = pods.into_iter().map(|(at, (time, pod))| (at, (time, Change::Pod(Box::new(pod)))));
+    let pools =
+        pools.into_iter().map(|(at, (time, pool))| (at, (time, Change::Pool(Box::new(pool)))));
+    let all: BTreeMap<u64, (Instant, Change)> = pods.chain(pools).collect();
+    for (at, (time, change)) in all {
+        replay.pass(time);
         match change {
             Change::Pod(version) => replay.pod(*version),
             Change::Pool(version) => replay.pool(*version),
@@ -93,8 +96,21 @@ enum Change {
     Pool(Box<Version<WeightedShare>>),
 }
 
+/// A pod that a status counts is known to the controller when it has been there for so long: before, another one may have
+/// been counted in its place.
+const KNOWN: Duration = Duration::from_secs(3);
+
+/// A pod of a pool.
+#[derive(Clone, Copy)]
+struct Own {
+    since: Instant,
+    counted: bool,
+    known: bool,
+}
+
 #[derive(Default)]
 struct Replay {
+    now: Option<Instant>,
     pods: BTreeMap<String, Pod>,
     /// What the pods are charged.
     charges: BTreeMap<String, Amounts>,
@@ -108,8 +124,8 @@ struct Pool {
     object: WeightedShare,
     /// The capacities that the controller may know it by: of each generation since the one that its status speaks of.
     capacities: BTreeMap<i64, [Option<u64>; 2]>,
-    /// The names of the pods that belong to it, with whether the controller is sure to know that.
-    own: BTreeMap<String, bool>,
+    /// The pods that belong to it, by name, and whether the controller is sure to know that.
+    own: BTreeMap<String, Own>,
 }
 
 /// What a pool is charged, of one resource.
@@ -128,6 +144,13 @@ impl Account {
 }
 
 impl Replay {
+    fn pass(&mut self, now: Instant) {
+        self.now = Some(now);
+        for own in self.pools.values_mut().flat_map(|pool| pool.own.values_mut()) {
+            own.known |= own.counted && now.saturating_duration_since(own.since) >= KNOWN;
+        }
+    }
+
     fn pod(&mut self, version: Version<Pod>) -> Result<()> {
         let name = match &version {
             Version::Is(pod) | Version::Gone(pod) => pod.name_any(),
@@ -142,7 +165,7 @@ impl Replay {
         if resized {
             // Who resizes a pod knows it.
             for pool in self.pools.values_mut() {
-                pool.own.get_mut(&name).into_iter().for_each(|known| *known = true);
+                pool.own.get_mut(&name).into_iter().for_each(|own| own.known = true);
             }
         }
         let accounts = self.accounts();
@@ -226,6 +249,7 @@ impl Replay {
 
     /// Gives each pod to the oldest pool that matches it.
     fn assign(&mut self) -> Result<()> {
+        let now = self.now.context("a time")?;
         let mut left: BTreeSet<String> = self.pods.keys().cloned().collect();
         let mut pools: Vec<&mut Pool> = self.pools.values_mut().collect();
         pools.sort_by_key(|pool| (pool.object.creation_timestamp(), pool.object.name_any()));
@@ -239,7 +263,7 @@ impl Replay {
             left.retain(|name| !own.contains(name));
             pool.own.retain(|name, _| own.contains(name));
             for name in own {
-                pool.own.entry(name).or_insert(false);
+                pool.own.entry(name).or_insert(Own { since: now, counted: false, known: false });
             }
         }
         Ok(())
@@ -248,7 +272,7 @@ impl Replay {
     fn accounts(&self) -> BTreeMap<String, [Account; 2]> {
         let account = |pool: &Pool, i: usize| {
             let charge = |name: &String| self.charges[name][i];
-            let unknown = pool.own.iter().filter(|(_, known)| !**known);
+            let unknown = pool.own.iter().filter(|(_, own)| !own.known);
             // What is not named is not divided.
             let capacity = pool.capacities.values().map(|it| it[i].unwrap_or(u64::MAX)).max();
             Account {
@@ -316,7 +340,9 @@ impl Pool {
             let there: Vec<String> = self.own.keys().filter(counted).cloned().collect();
             // As many as there are: those.
             if usize::try_from(member.pods) == Ok(there.len()) {
-                self.own.extend(there.into_iter().map(|name| (name, true)));
+                for name in there {
+                    self.own.get_mut(&name).into_iter().for_each(|own| own.counted = true);
+                }
             }
         }
     }

@@ -1,16 +1,27 @@
+use std::time::Duration;
+
 use k8s_openapi::jiff::Timestamp;
 
 use super::*;
 
-/// A history, version by version.
-#[derive(Default)]
+/// A history, version by version, ten seconds each.
 struct History {
+    began: Instant,
     at: u64,
     pods: Versions<Pod>,
     pools: Versions<WeightedShare>,
 }
 
 impl History {
+    fn new() -> Self {
+        let (pods, pools) = (Versions::new(), Versions::new());
+        Self { began: Instant::now(), at: 0, pods, pools }
+    }
+
+    fn time(&self) -> Instant {
+        self.began + Duration::from_secs(10 * self.at)
+    }
+
     /// A pool with this capacity, of which the status speaks of a generation and counts so many pods.
     fn pool(mut self, cpu: u64, generation: i64, observed: i64, pods: u32) -> Self {
         self.at += 1;
@@ -30,7 +41,8 @@ impl History {
                 "members": [{"name": "web", "weight": 100, "pods": pods}],
             },
         });
-        self.pools.insert(self.at, Version::Is(serde_json::from_value(object).unwrap()));
+        self.pools
+            .insert(self.at, (self.time(), Version::Is(serde_json::from_value(object).unwrap())));
         self
     }
 
@@ -49,15 +61,17 @@ impl History {
                 "allocatedResources": given, "resources": {"requests": given},
             }]},
         });
-        self.pods.insert(self.at, Version::Is(serde_json::from_value(object).unwrap()));
+        self.pods
+            .insert(self.at, (self.time(), Version::Is(serde_json::from_value(object).unwrap())));
         self
     }
 
     /// A pod that was placed on a node of which nothing was heard yet.
-    fn placed(self, name: &str, asked: u64) -> Self {
+    fn placed(self, name: &str, asked: u64, generation: i64) -> Self {
         let mut history = self.pod(name, asked, asked);
-        if let Some(Version::Is(pod)) = history.pods.get_mut(&history.at) {
+        if let Some((_, Version::Is(pod))) = history.pods.get_mut(&history.at) {
             pod.status = None;
+            pod.metadata.generation = Some(generation);
             pod.spec.as_mut().unwrap().node_name = Some("n1".into());
         }
         history
@@ -66,7 +80,7 @@ impl History {
     /// The same, asked for by a generation of its spec, where its node has seen another one.
     fn unseen(self, name: &str, asked: u64, given: u64, [generation, seen]: [i64; 2]) -> Self {
         let mut history = self.pod(name, asked, given);
-        if let Some(Version::Is(pod)) = history.pods.get_mut(&history.at) {
+        if let Some((_, Version::Is(pod))) = history.pods.get_mut(&history.at) {
             pod.metadata.generation = Some(generation);
             pod.status.as_mut().unwrap().observed_generation = Some(seen);
             pod.spec.as_mut().unwrap().node_name = Some("n1".into());
@@ -80,7 +94,7 @@ impl History {
             metadata: kube::api::ObjectMeta { name: Some(name.into()), ..Default::default() },
             ..Pod::default()
         };
-        self.pods.insert(self.at, Version::Gone(pod));
+        self.pods.insert(self.at, (self.time(), Version::Gone(pod)));
         self
     }
 
@@ -95,7 +109,7 @@ impl History {
 
 /// A pool of 500m with two pods of 200m each, that are known.
 fn settled() -> History {
-    History::default().pool(500, 1, 0, 0).pod("a", 200, 200).pod("b", 200, 200).pool(500, 1, 1, 2)
+    History::new().pool(500, 1, 0, 0).pod("a", 200, 200).pod("b", 200, 200).pool(500, 1, 1, 2)
 }
 
 #[test]
@@ -137,7 +151,7 @@ fn a_new_pod_makes_an_excess_that_nothing_may_raise() {
 
 #[test]
 fn what_a_node_took_on_before_a_resize_is_charged_until_it_speaks() {
-    let shrunk = || settled().placed("c", 150).placed("c", 100);
+    let shrunk = || settled().placed("c", 150, 1).placed("c", 100, 2);
     let error = shrunk().pod("a", 150, 200).pod("a", 150, 150).pod("b", 201, 200).error();
     assert!(
         error.contains("our resize of b (cpu 200 -> 201) takes pool pool from 500 to 501 of 500"),
