@@ -70,6 +70,12 @@ fn moves(resource: Resource, divided: &Divided, free: &Free) -> Vec<PodResize> {
                     *request = (*request).min(container.held.requested);
                 }
             }
+            // What its node has not spoken of yet is charged at a guess, which is no room that was confirmed.
+            for (request, container) in requests.iter_mut().zip(&pod.pod.containers) {
+                if container.unheard {
+                    *request = (*request).min(container.held[resource].requested);
+                }
+            }
             let mut limits = holding.limits(&requests);
             if let Some(in_use) = &pod.in_use {
                 limits = in_use.limits(limits);

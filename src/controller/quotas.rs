@@ -120,7 +120,9 @@ pub fn bound<'a>(
             let least = |k: usize| pools[k].least().min(pools[k].capacity);
             let begun = |k: usize| {
                 let templates = sum(movable[k].iter().map(|pod| template(&pod)));
-                templates.min(pools[k].capacity).max(least(k))
+                let minima = sum(pools[k].members.iter().map(|member| member.min));
+                // Not what a pod cannot give back: who grew would have a claim to more.
+                templates.max(minima).min(pools[k].capacity)
             };
             let least_of_all = sum(within.iter().map(|&k| least(k)));
             let begun = sum(within.iter().map(|&k| begun(k)));
