@@ -7,7 +7,7 @@ use super::{
     yielding::Yield,
 };
 use crate::{
-    observe::Pod,
+    observe::{Pod, Resize},
     share::{self, Demand, Holding, MemberClaim, PerResource, PodClaim},
 };
 
@@ -77,12 +77,13 @@ impl PodShare<'_> {
         Some(share.max(in_use).max(on_its_way))
     }
 
-    /// Whether it asks for more than it was given, and its node may not have said yet what it makes of that. Taken back
-    /// before, it would be free by all that is said, and in force.
+    /// Whether it asks for more than it was given, and its node has not said what it makes of that: a kubelet speaks of a
+    /// generation before it decides. Taken back before, it would be free by all that is said, and in force.
     #[must_use]
     pub fn is_being_given(&self) -> bool {
         let more = |it: &share::Container| it.held.requested > it.held.admitted;
-        self.pod.unseen && self.holding.containers.iter().any(more)
+        let undecided = matches!(self.pod.resize, Resize::Done | Resize::InProgress);
+        (self.pod.unseen || undecided) && self.holding.containers.iter().any(more)
     }
 
     /// What it is to be charged: its share, or what it holds where it is left alone.

@@ -372,17 +372,14 @@ fn asked(pod: &Pod) -> Result<Value> {
 }
 
 /// The generations of its spec that may be in force on its node: those that the node has not spoken of, and the one that
-/// it spoke of last where it did not say what it gives. None where it has no node.
+/// it spoke of last, unless it said that this one waits. None where it has no node.
 fn in_question(pod: &Pod) -> Option<std::ops::RangeFrom<i64>> {
-    let (spec, status) = (pod.spec.as_ref()?, pod.status.as_ref());
-    spec.node_name.as_ref()?;
+    pod.spec.as_ref()?.node_name.as_ref()?;
+    let status = pod.status.as_ref();
     let seen = status.and_then(|status| status.observed_generation).unwrap_or_default();
-    let statuses = status.and_then(|status| status.container_statuses.as_deref());
-    let spoken = statuses
-        .unwrap_or_default()
-        .iter()
-        .filter(|it| it.allocated_resources.is_some() || it.resources.is_some());
-    Some(if spoken.count() < spec.containers.len() { seen.. } else { seen + 1.. })
+    let mut conditions = status.and_then(|it| it.conditions.as_ref()).into_iter().flatten();
+    let waits = conditions.any(|it| it.type_ == "PodResizePending" && it.status == "True");
+    Some(if waits { seen + 1.. } else { seen.. })
 }
 
 fn is_ours(pod: &Pod) -> bool {
