@@ -94,9 +94,10 @@ async fn it_adds_little_to_the_creation_of_a_pod() -> Result<()> {
             added(95),
             took[0].len()
         );
-        // Whoever has ten pools match one pod has only himself to thank.
+        // 20 ms is the aim, on a machine that does nothing else. Whoever has ten pools match one pod has only himself to
+        // thank.
         ensure!(
-            *what == "of ten pools" || added(50) <= 20.0,
+            *what == "of ten pools" || added(50) <= 60.0,
             "{what}: the policy adds {:.1} ms",
             added(50)
         );
