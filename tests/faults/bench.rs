@@ -62,7 +62,7 @@ fn comparable(scenario: &Scenario, learned: &Outcome, faults: &[Fault]) -> bool 
 /// One seed: the scenario as it is, then with faults.
 pub fn seed(seed: u64, tally: &mut Tally) {
     let scenario = Scenario::new(seed);
-    let learned = run(&scenario, &[], None, 1, None);
+    let learned = run(&scenario, &[], None, None, None);
     tally.note(&scenario, &[], &learned);
     if !learned.violations.is_empty() {
         return;
@@ -70,7 +70,7 @@ pub fn seed(seed: u64, tally: &mut Tally) {
     for k in 0..FAULTY {
         let faults = faults(seed, k, &learned, &scenario);
         let like = comparable(&scenario, &learned, &faults).then_some(&learned.end);
-        let outcome = run(&scenario, &faults, None, 1, like);
+        let outcome = run(&scenario, &faults, None, None, like);
         tally.note(&scenario, &faults, &outcome);
     }
 }
@@ -78,11 +78,11 @@ pub fn seed(seed: u64, tally: &mut Tally) {
 /// Whether the oracles find a planted bug in a scenario, with a fault or without.
 pub fn finds(seed: u64, bug: Bug, oracles: &[Oracle]) -> bool {
     let scenario = Scenario::new(seed);
-    let right = run(&scenario, &[], None, 1, None);
+    let right = run(&scenario, &[], None, None, None);
     let faults =
         if seed.is_multiple_of(2) { Vec::new() } else { faults(seed, 0, &right, &scenario) };
     let like = comparable(&scenario, &right, &faults).then_some(&right.end);
-    let outcome = run(&scenario, &faults, Some(bug), 1, like);
+    let outcome = run(&scenario, &faults, Some(bug), None, like);
     outcome.violations.iter().any(|it| oracles.contains(&it.oracle))
 }
 

@@ -42,12 +42,15 @@ pub struct Outcome {
     pub settled: bool,
 }
 
-/// Runs a scenario in virtual time, with so many controllers at once.
+/// For how long two lead at once, where they do: far longer than a lease lets them.
+const OVERLAP: Duration = Duration::from_secs(60);
+
+/// Runs a scenario in virtual time. Where a second controller joins at some time, one of the two is gone a minute later.
 pub fn run(
     scenario: &Scenario,
     faults: &[Fault],
     bug: Option<Bug>,
-    controllers: usize,
+    second: Option<Duration>,
     like: Option<&End>,
 ) -> Outcome {
     let runtime =
@@ -55,14 +58,14 @@ pub fn run(
     let Ok(runtime) = runtime else {
         unreachable!("a runtime without threads and sockets can always be built")
     };
-    runtime.block_on(drive(scenario, faults, bug, controllers, like))
+    runtime.block_on(drive(scenario, faults, bug, second, like))
 }
 
 async fn drive(
     scenario: &Scenario,
     faults: &[Fault],
     bug: Option<Bug>,
-    controllers: usize,
+    second: Option<Duration>,
     like: Option<&End>,
 ) -> Outcome {
     let shared: Shared = Arc::new(Mutex::new(Cluster::new(scenario.seed, faults.to_vec())));
@@ -70,11 +73,13 @@ async fn drive(
     let began = with(&shared, |cluster| cluster.began);
     let kubelets = tokio::spawn(kubelet::run(shared.clone(), scenario.seed));
     sleep_until(began + Duration::from_secs(3)).await;
-    let mut running: Vec<JoinHandle<()>> =
-        (0..controllers).map(|_| start(&shared, bug, None)).collect();
+    let mut running = vec![start(&shared, bug, None)];
     let crash = with(&shared, |cluster| cluster.crash.clone());
     let mut steps = scenario.steps.iter();
     let mut events = cuts(faults);
+    if let Some(at) = second {
+        events = vec![(at, Event::Join), (at + OVERLAP, Event::Leave)];
+    }
     let mut next = steps.next();
     let end = began + scenario.busy() + scenario.rest;
     loop {
@@ -100,6 +105,11 @@ async fn drive(
                 } else {
                     let (_, event) = events.remove(0);
                     match event {
+                        Event::Join => running.push(start(&shared, bug, None)),
+                        Event::Leave => {
+                            let which = scenario.seed as usize % running.len();
+                            running.swap_remove(which).abort();
+                        }
                         Event::Cut(cut) => with(&shared, |cluster| cluster.cut(cut)),
                         Event::Restart(age, late) => {
                             running[0].abort();
@@ -131,6 +141,10 @@ async fn drive(
 enum Event {
     Cut(Cut),
     Restart(Duration, Duration),
+    /// A second controller starts.
+    Join,
+    /// One of two controllers ends.
+    Leave,
 }
 
 fn cuts(faults: &[Fault]) -> Vec<(Duration, Event)> {
