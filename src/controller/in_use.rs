@@ -16,7 +16,9 @@ const STEP: u64 = 16 << 20;
 /// What keeps a pod from its share, as long as it is in use. Bytes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct InUse {
-    /// The most that it used of late, with the margin.
+    /// The most that it used of late. None: nobody measures it.
+    used: Option<u64>,
+    /// That, with the margin.
     pub safe: u64,
     /// The least that the limit of each regular container may be now.
     limits: Vec<u64>,
@@ -35,12 +37,12 @@ impl InUse {
         if !can_move(holding) {
             return None;
         }
-        let measured = safe(snapshot, pod);
-        let safe = measured.unwrap_or_default();
+        let used = used(snapshot, pod);
+        let safe = used.map_or(0, with_margin);
         let limit = |container: &Container| match container.limit.memory {
             // One that is added must not end the container either.
             None => safe,
-            Some(limit) if measured.is_none() => limit,
+            Some(limit) if used.is_none() => limit,
             // Each step would restart it.
             Some(limit) if container.restarts.memory => safe.min(limit),
             // One step at a time: the next when the kubelet has confirmed this one.
@@ -61,13 +63,19 @@ impl InUse {
                 }
             }
         }
-        Some(Self { safe, limits, holding })
+        Some(Self { used, safe, limits, holding })
     }
 
     /// The least that the pod can be charged now.
     #[must_use]
     pub fn least(&self) -> u64 {
         self.holding.fixed().max(self.safe).min(self.holding.charge())
+    }
+
+    /// Whether a share covers what the pod uses, so that nothing but the margin keeps it from going down there.
+    #[must_use]
+    pub fn is_margin(&self, share: u64) -> bool {
+        self.used.is_some_and(|used| used <= share) && self.holding.charge() <= self.safe
     }
 
     /// The limits that can be set now, of those that are to be set.
@@ -81,8 +89,15 @@ impl InUse {
 /// What a pod must be left: the most memory that it used of late, with a margin, in bytes. None: nobody measures it.
 #[must_use]
 pub fn safe(snapshot: &Snapshot, pod: &Pod) -> Option<u64> {
+    used(snapshot, pod).map(with_margin)
+}
+
+fn used(snapshot: &Snapshot, pod: &Pod) -> Option<u64> {
     let name = (pod.namespace.clone(), pod.name.clone());
     let signals = snapshot.signals.pods.get(&name)?;
-    let used = signals.peak.memory.max(signals.used.memory);
-    Some(used.saturating_add((used / MARGIN_PARTS).max(MARGIN)))
+    Some(signals.peak.memory.max(signals.used.memory))
+}
+
+fn with_margin(used: u64) -> u64 {
+    used.saturating_add((used / MARGIN_PARTS).max(MARGIN))
 }

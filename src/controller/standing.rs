@@ -27,11 +27,11 @@ impl Standing {
     /// How much it calls for attention: the member shows the most urgent of its pods.
     fn urgency(&self) -> u8 {
         match self.state {
-            MemberState::Infeasible => 4,
-            MemberState::Deferred => 3,
-            MemberState::Resizing => 2,
-            MemberState::Skipped => 1,
-            MemberState::Settled => 0,
+            MemberState::Infeasible => 5,
+            MemberState::Deferred => 4,
+            MemberState::Resizing => 3,
+            MemberState::Skipped => 2,
+            MemberState::Settled => u8::from(!self.message.is_empty()),
         }
     }
 }
@@ -109,7 +109,7 @@ pub fn of_member(
         return Standing::new(MemberState::Settled, "Settled", "");
     };
     let mut standing = standing.clone();
-    if standing.state != MemberState::Settled {
+    if worst > 0 {
         let more = alike.len() - 1;
         let others = if more > 0 { format!(" (and {more} more)") } else { String::new() };
         standing.message = format!("Pod {}{others}: {}.", pod.name, standing.message);
@@ -273,8 +273,9 @@ fn of_pod(
             Some(share) if share < charge => {
                 let (now, then) = (resource.quantity(charge), resource.quantity(share));
                 let safe = part.in_use.as_ref().map_or(charge, |in_use| in_use.safe);
+                let margin = part.in_use.as_ref().is_some_and(|in_use| in_use.is_margin(share));
                 return Standing::new(
-                    MemberState::Deferred,
+                    if margin { MemberState::Settled } else { MemberState::Deferred },
                     "MemoryInUse",
                     format!(
                         "{resource} stays at {now} instead of {then} while it is in use: with a margin, {} of late",

@@ -104,19 +104,18 @@ impl Snapshot {
         pods
     }
 
-    /// A container that was resized before its node spoke of it may hold what it started with: no more than its template
-    /// says. Only what the node has confirmed free is free.
+    /// A container that was resized before its node spoke of it may hold what it started with: what its template says (or
+    /// less, where it started inside a pool), or nobody knows what, where it has none. What it asks for beyond that, its
+    /// node may be giving it just now.
     #[must_use]
     pub(super) fn with_unheard(mut self) -> Self {
         for pod in &mut self.pods {
-            let Some(workload) = pod.owner.as_ref().and_then(|it| self.workloads.get(it)) else {
-                continue;
-            };
+            let workload = pod.owner.as_ref().and_then(|it| self.workloads.get(it));
             for container in pod.containers.iter_mut().filter(|it| it.unheard) {
-                let Some(template) = workload.template.get(&container.name) else { continue };
+                let template = workload.and_then(|it| it.template.get(&container.name));
                 for resource in Resource::ALL {
-                    let held = &mut container.held[resource];
-                    held.admitted = held.admitted.max(template.request[resource]);
+                    let began = template.map_or(0, |template| template.request[resource]);
+                    container.held[resource].admitted = began;
                 }
             }
         }

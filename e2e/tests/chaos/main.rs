@@ -3,7 +3,8 @@
 //! was disturbed, and a playback of all that the API server ever stored shows that no write of ours took a pool beyond its
 //! capacity.
 //!
-//! `CHAOS_SECONDS` says for how long (120), `CHAOS_SEED` which random choices are made.
+//! `CHAOS_SECONDS` says for how long (120), `CHAOS_SEED` which random choices are made. `CHAOS_PLAYBACK=1` plays back what
+//! the last run recorded, and does nothing else.
 
 mod charge;
 mod churn;
@@ -17,6 +18,7 @@ mod support;
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -40,6 +42,9 @@ use record::Recording;
 /// for minutes before they are started.
 const PATIENCE: Duration = Duration::from_secs(240);
 
+/// Where what was recorded is kept.
+const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/chaos.jsonl");
+
 fn setting(name: &str) -> Result<Option<u64>> {
     let text = std::env::var(name).ok().filter(|text| !text.is_empty());
     text.map(|text| text.parse().with_context(|| format!("{name}={text}"))).transpose()
@@ -48,6 +53,11 @@ fn setting(name: &str) -> Result<Option<u64>> {
 #[tokio::test]
 #[ignore = "needs a cluster"]
 async fn whatever_goes_wrong_no_pool_is_overdrawn_and_all_get_their_shares() -> Result<()> {
+    if setting("CHAOS_PLAYBACK")?.is_some() {
+        let file = Path::new(KEPT);
+        println!("{}", replay::play(record::kept("pod", file)?, record::kept("pool", file)?)?);
+        return Ok(());
+    }
     let seconds = setting("CHAOS_SECONDS")?.unwrap_or(120);
     let drawn = u64::from(Timestamp::now().subsec_nanosecond().unsigned_abs());
     let seed = setting("CHAOS_SEED")?.unwrap_or(drawn);
@@ -92,7 +102,8 @@ async fn whatever_goes_wrong_no_pool_is_overdrawn_and_all_get_their_shares() -> 
     let ((pods, pods_read), (pools, pools_read)) = (pods.end().await?, pools.end().await?);
     println!("{pods_read} and {pools_read} revisions were read from history");
     println!("{} pods lived undisturbed", lives::undisturbed(&pods)?);
-    let figures = replay::play(pods, pools)?;
+    record::keep(&pods, &pools, Path::new(KEPT))?;
+    let figures = replay::play(pods, pools).with_context(|| format!("see {KEPT}"))?;
     println!("{figures}");
 
     let writes = written(&bench, from)?;

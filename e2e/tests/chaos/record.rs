@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt::Debug,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -17,7 +18,8 @@ use kube::{
     api::{ListParams, WatchEvent, WatchParams},
     core::ObjectList,
 };
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::sleep};
 
 /// What became of an object.
@@ -190,6 +192,60 @@ fn is_passing(error: &anyhow::Error) -> bool {
         Some(kube::Error::Api(status)) => status.code != 410,
         other => other.is_some(),
     }
+}
+
+/// Keeps what was recorded, to look for the cause of what a playback finds: one version a line, each with its
+/// resourceVersion and the seconds since the first.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn keep<A: Serialize, B: Serialize>(
+    pods: &Versions<A>,
+    pools: &Versions<B>,
+    file: &Path,
+) -> Result<()> {
+    let times = pods.values().map(|it| it.0).chain(pools.values().map(|it| it.0));
+    let began = times.min().context("nothing was recorded")?;
+    let lines: BTreeMap<u64, Value> =
+        lines("pod", began, pods).chain(lines("pool", began, pools)).collect();
+    let mut text = String::new();
+    lines.values().for_each(|line| text += &format!("{line}\n"));
+    std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))
+}
+
+fn lines<K: Serialize>(
+    kind: &'static str,
+    began: Instant,
+    versions: &Versions<K>,
+) -> impl Iterator<Item = (u64, Value)> {
+    versions.iter().map(move |(at, (time, version))| {
+        let (object, gone) = match version {
+            Version::Is(object) => (object, false),
+            Version::Gone(object) => (object, true),
+        };
+        let after = time.duration_since(began).as_secs_f64();
+        (*at, json!({"at": at, "after": after, "gone": gone, kind: object}))
+    })
+}
+
+/// What was kept of one kind.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn kept<K: DeserializeOwned>(kind: &str, file: &Path) -> Result<Versions<K>> {
+    let began = Instant::now();
+    let text = std::fs::read_to_string(file)?;
+    let mut versions = Versions::new();
+    for line in text.lines() {
+        let mut line: Value = serde_json::from_str(line)?;
+        let Some(object) = line.get_mut(kind).map(Value::take) else { continue };
+        let object = serde_json::from_value(object)?;
+        let version =
+            if line["gone"] == true { Version::Gone(object) } else { Version::Is(object) };
+        let after = Duration::from_secs_f64(line["after"].as_f64().context("a time")?);
+        versions.insert(line["at"].as_u64().context("a version")?, (began + after, version));
+    }
+    Ok(versions)
 }
 
 fn version<K: Resource>(object: &K) -> Result<u64> {

@@ -80,14 +80,18 @@ pub fn play(pods: Versions<Pod>, pools: Versions<WeightedShare>) -> Result<Figur
     let pools =
         pools.into_iter().map(|(at, (time, pool))| (at, (time, Change::Pool(Box::new(pool)))));
     let all: BTreeMap<u64, (Instant, Change)> = pods.chain(pools).collect();
+    let mut found = Vec::new();
     for (at, (time, change)) in all {
         replay.pass(time);
-        match change {
+        let taken = match change {
             Change::Pod(version) => replay.pod(*version),
             Change::Pool(version) => replay.pool(*version),
+        };
+        if let Err(error) = taken {
+            found.push(format!("at the resourceVersion {at}: {error:#}"));
         }
-        .with_context(|| format!("at the resourceVersion {at}"))?;
     }
+    ensure!(found.is_empty(), "{}\n{}", found.join("\n"), replay.figures);
     Ok(replay.figures)
 }
 

@@ -51,6 +51,21 @@ fn a_request_goes_down_to_what_is_in_use() {
 }
 
 #[test]
+fn who_lacks_but_the_margin_is_settled() {
+    let holds = |used, mi| {
+        let held = Held { requested: mi * MI, admitted: mi * MI };
+        member_says(&with("Keep", Some(used), |pod| pod.containers[0].held.memory = held))
+    };
+    let (state, reason, message) = holds(90, 108);
+    assert_eq!((state, &*reason), (MemberState::Settled, "MemoryInUse"));
+    assert!(message.contains("Pod a: memory stays at 108Mi instead of 100Mi"), "{message}");
+    // It uses more than its share, or can still go down to what it is left.
+    assert_eq!(holds(101, 121).0, MemberState::Deferred);
+    assert_eq!(holds(90, 109).0, MemberState::Deferred);
+    assert_eq!(holds(20, 100).1, "Settled");
+}
+
+#[test]
 fn a_limit_goes_down_in_steps_and_never_under_what_is_in_use() {
     let sure = |used, resize: Resize| {
         told(&with("Keep", used, |pod| {

@@ -428,7 +428,7 @@ fn what_a_node_took_on_before_it_saw_a_resize_is_charged_until_it_speaks() {
         ]}}},
     }))
     .unwrap();
-    let charge = |changes: Value| {
+    let holds = |changes: Value| {
         // It asks for 200m, and its template for 300m.
         let mut pod = running(json!({"status": {"phase": "Pending", "observedGeneration": null}}));
         pod["spec"]["containers"][0]["resources"]["requests"]["cpu"] = json!("200m");
@@ -440,24 +440,38 @@ fn what_a_node_took_on_before_it_saw_a_resize_is_charged_until_it_speaks() {
             ..Snapshot::default()
         };
         let snapshot = snapshot.with_unheard();
-        (snapshot.pods[0].charge(Resource::Cpu), snapshot.pods[0].resize.clone())
+        let pod = &snapshot.pods[0];
+        let Held { requested, admitted } = pod.containers[0].held.cpu;
+        (requested, admitted, pod.resize.clone())
     };
     // It started with less, and nobody resized it.
-    assert_eq!(charge(json!({})), (200, Resize::Done));
+    assert_eq!(holds(json!({})), (200, 200, Resize::Done));
     let resized = |status: Value, node: Option<&str>| {
-        charge(json!({"metadata": {"generation": 2}, "spec": {"nodeName": node}, "status": status}))
+        holds(json!({"metadata": {"generation": 2}, "spec": {"nodeName": node}, "status": status}))
     };
-    assert_eq!(resized(json!({}), Some("n1")), (300, Resize::InProgress));
-    assert_eq!(resized(json!({"observedGeneration": 1}), Some("n1")), (300, Resize::InProgress));
+    assert_eq!(resized(json!({}), Some("n1")), (200, 300, Resize::InProgress));
+    assert_eq!(
+        resized(json!({"observedGeneration": 1}), Some("n1")),
+        (200, 300, Resize::InProgress)
+    );
     // A node that has it only now takes it on as it is now.
-    assert_eq!(resized(json!({"observedGeneration": 2}), Some("n1")), (200, Resize::Done));
-    assert_eq!(resized(json!({}), None), (200, Resize::Done));
+    assert_eq!(resized(json!({"observedGeneration": 2}), Some("n1")), (200, 200, Resize::Done));
+    assert_eq!(resized(json!({}), None), (200, 200, Resize::Done));
     let spoken = json!([{
         "name": "main", "image": "", "imageID": "", "ready": true, "restartCount": 0,
         "allocatedResources": {"cpu": "250m"},
     }]);
     let spoken = resized(json!({"containerStatuses": spoken}), Some("n1"));
-    assert_eq!(spoken, (250, Resize::InProgress));
+    assert_eq!(spoken, (200, 250, Resize::InProgress));
+    // Where it was given more than its template says, its node may have that by now or not; without a template, nobody
+    // knows what it started with.
+    let grown = holds(json!({
+        "metadata": {"generation": 2},
+        "spec": {"containers": [{"name": "main", "resources": {"requests": {"cpu": "400m"}}}]},
+    }));
+    assert_eq!(grown, (400, 300, Resize::InProgress));
+    let bare = holds(json!({"metadata": {"generation": 2, "ownerReferences": null}}));
+    assert_eq!(bare, (200, 0, Resize::InProgress));
 }
 
 /// The owner of that name in the namespace of these tests.
