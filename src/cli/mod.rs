@@ -70,8 +70,8 @@ pub struct ExplainArguments {
 #[derive(Args, Debug)]
 pub struct Source {
     /// A file with manifests, a directory of such, or - for the standard input; may be given more than once. Pools,
-    /// pods, nodes, workloads, ResourceQuotas, LimitRanges, autoscalers, VirtualMachineInstances, PodMetrics and
-    /// NodeMetrics count, as YAML or JSON. Without it: the cluster of the current kubeconfig.
+    /// pods, nodes, workloads, ResourceQuotas, LimitRanges, autoscalers, KubeVirt's VirtualMachines and
+    /// VirtualMachineInstances, PodMetrics and NodeMetrics count, as YAML or JSON. Without it: the cluster of the current kubeconfig.
     #[arg(short, long = "file", value_name = "FILE", num_args = 1..)]
     pub files: Vec<PathBuf>,
 }

@@ -3,12 +3,9 @@
 use super::container_limits::{Apart, rule};
 use crate::{
     api::{ContainerMode, Member},
-    observe::{Container, Machine, Obstacle, Pod, Qos, Resize, Snapshot, Template},
+    observe::{COMPUTE, Container, Machine, Pod, Qos, Resize, Snapshot, Template},
     share::{Holding, LimitRule, PerResource, Play, Resource},
 };
-
-/// The container of a launcher pod in which the virtual machine runs.
-const COMPUTE: &str = "compute";
 
 /// Whether a resize of ours can change what the pod holds.
 #[must_use]
@@ -101,12 +98,8 @@ pub fn holding(
     divided: PerResource<bool>,
 ) -> Holding {
     let machine = snapshot.machine(pod);
-    let obstacle = match pod.obstacle {
-        Some(Obstacle::VirtualMachine) => machine.is_none() || pod.qos == Qos::Guaranteed,
-        other => other.is_some(),
-    };
     let failed = matches!(pod.resize, Resize::Infeasible(_)) || pod.barred[resource].is_some();
-    if obstacle || failed {
+    if pod.obstacle.is_some() || failed {
         return pod.holding(resource, |_| None);
     }
     let template = snapshot.template(pod);

@@ -2,29 +2,51 @@
 
 use std::collections::BTreeMap;
 
-use super::amount::amount;
-use crate::share::Resource;
+use super::{
+    amount::amount,
+    pod::Owner,
+    workload::{TemplateContainer, Workload},
+};
+use crate::share::{PerResource, Resource};
 use k8s_openapi::{
     api::core::v1::ResourceRequirements, apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
+use kube::CustomResource;
 use serde::{Deserialize, Serialize};
 
-/// A virtual machine that runs, or is about to.
+/// A virtual machine as its owner wants it, running or not.
+#[derive(Clone, CustomResource, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[kube(
+    group = "kubevirt.io",
+    version = "v1",
+    kind = "VirtualMachine",
+    namespaced,
+    status = "VirtualMachineStatus",
+    schema = "disabled",
+    derive = "PartialEq"
+)]
+pub struct VirtualMachineSpec {}
+
+/// How a virtual machine stands.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-pub struct VirtualMachineInstance {
-    /// Its name, labels and owners.
-    #[serde(default)]
-    pub metadata: ObjectMeta,
-    /// What it is to be.
-    #[serde(default)]
-    pub spec: VirtualMachineInstanceSpec,
-    /// Where it runs.
+#[serde(rename_all = "camelCase")]
+pub struct VirtualMachineStatus {
+    /// One word for people, such as `Running` or `Stopped`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<VirtualMachineInstanceStatus>,
+    pub printable_status: Option<String>,
 }
 
-/// What a virtual machine is to be.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+/// What a virtual machine that runs, or is about to, is to be.
+#[derive(Clone, CustomResource, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[kube(
+    group = "kubevirt.io",
+    version = "v1",
+    kind = "VirtualMachineInstance",
+    namespaced,
+    status = "VirtualMachineInstanceStatus",
+    schema = "disabled",
+    derive = "PartialEq"
+)]
 pub struct VirtualMachineInstanceSpec {
     /// The machine itself.
     #[serde(default)]
@@ -51,6 +73,7 @@ pub struct Domain {
 
 /// Virtual CPUs: the product of the three, where what is left out is one.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Cpu {
     /// Cores in each socket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,6 +84,9 @@ pub struct Cpu {
     /// Threads in each core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threads: Option<u32>,
+    /// Each of them has a CPU of the node to itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dedicated_cpu_placement: bool,
 }
 
 /// Threads for the work of disks.
@@ -84,6 +110,46 @@ pub struct VirtualMachineInstanceStatus {
     pub node_name: Option<String>,
 }
 
+/// How KubeVirt is set up in this cluster.
+#[derive(Clone, CustomResource, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[kube(
+    group = "kubevirt.io",
+    version = "v1",
+    kind = "KubeVirt",
+    namespaced,
+    schema = "disabled",
+    derive = "PartialEq"
+)]
+pub struct KubeVirtSpec {
+    /// Its settings.
+    #[serde(default)]
+    pub configuration: Configuration,
+}
+
+/// Settings of KubeVirt.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Configuration {
+    /// Those that are called so.
+    #[serde(default)]
+    pub developer_configuration: DeveloperConfiguration,
+}
+
+/// Settings of KubeVirt that are called so.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeveloperConfiguration {
+    /// How many virtual CPUs share what one CPU is requested for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_allocation_ratio: Option<u32>,
+}
+
+/// How many virtual CPUs share what one CPU is requested for, where nobody says otherwise.
+const ALLOCATION_RATIO: u32 = 10;
+
+/// The container of a launcher pod in which the virtual machine runs.
+pub const COMPUTE: &str = "compute";
+
 /// What a virtual machine can make use of.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Machine {
@@ -91,6 +157,15 @@ pub struct Machine {
     pub vcpus: u64,
     /// The threads that do the work of its disks, at most.
     pub io_threads: u64,
+    /// Its virtual CPUs have CPUs of the node to themselves: nothing of it is shared.
+    pub dedicated: bool,
+}
+
+/// How many virtual CPUs share what one CPU is requested for in this cluster.
+#[must_use]
+pub fn allocation_ratio<'k>(mut kubevirts: impl Iterator<Item = &'k KubeVirt>) -> u32 {
+    let ratio = |it: &KubeVirt| it.spec.configuration.developer_configuration.cpu_allocation_ratio;
+    kubevirts.find_map(ratio).filter(|ratio| *ratio > 0).unwrap_or(ALLOCATION_RATIO)
 }
 
 impl VirtualMachineInstance {
@@ -119,6 +194,48 @@ impl VirtualMachineInstance {
             Some("supplementalPool") => pool().unwrap_or(1).into(),
             _ => 0,
         };
-        Machine { vcpus: vcpus.max(1), io_threads }
+        let dedicated = domain.cpu.is_some_and(|cpu| cpu.dedicated_cpu_placement);
+        Machine { vcpus: vcpus.max(1), io_threads, dedicated }
+    }
+
+    /// What its launcher pods start with: the CPU that it asks for, or, as KubeVirt works it out, its virtual CPUs by the
+    /// allocation ratio. Its memory is not told, as it is left alone.
+    #[must_use]
+    pub fn workload(&self, allocation_ratio: u32) -> (Owner, Workload) {
+        let resources = self.spec.domain.resources.as_ref();
+        let asked = amount(resources.and_then(|it| it.requests.as_ref()), Resource::Cpu);
+        let limit = amount(resources.and_then(|it| it.limits.as_ref()), Resource::Cpu);
+        let by_ratio =
+            || self.machine().vcpus.saturating_mul(1000) / u64::from(allocation_ratio.max(1));
+        let cpu = asked.or(limit).unwrap_or_else(by_ratio);
+        let compute = TemplateContainer {
+            request: PerResource { cpu, memory: 0 },
+            limit: PerResource { cpu: limit, memory: None },
+        };
+        let workload = Workload {
+            owner: Owner::of(&self.metadata),
+            template: [(COMPUTE.to_owned(), compute)].into(),
+            charge: PerResource { cpu, memory: 0 },
+            pods: 1,
+            ..Workload::default()
+        };
+        (name("VirtualMachineInstance", &self.metadata), workload)
+    }
+}
+
+impl VirtualMachine {
+    /// It has no pods of its own: those are its instance's.
+    #[must_use]
+    pub fn workload(&self) -> (Owner, Workload) {
+        let workload = Workload { owner: Owner::of(&self.metadata), ..Workload::default() };
+        (name("VirtualMachine", &self.metadata), workload)
+    }
+}
+
+fn name(kind: &str, meta: &ObjectMeta) -> Owner {
+    Owner {
+        namespace: meta.namespace.clone().unwrap_or_default(),
+        kind: kind.to_owned(),
+        name: meta.name.clone().unwrap_or_default(),
     }
 }

@@ -49,6 +49,9 @@ pub async fn look(client: &Client) -> Result<(Objects, Option<SourceError>), Loo
         horizontal: list(client).await?,
         vertical: where_served(list(client).await)?,
         limit_ranges: list(client).await?,
+        vms: where_served(list(client).await)?,
+        vmis: where_served(list(client).await)?,
+        kubevirts: where_served(list(client).await)?,
         ..Objects::default()
     };
     let metrics = MetricsApi::new(client.clone()).list().await;

@@ -24,8 +24,9 @@ mod world;
 
 pub use clock::Clock;
 pub use kubevirt::{
-    Cpu, Domain, IoThreads, Machine, VirtualMachineInstance, VirtualMachineInstanceSpec,
-    VirtualMachineInstanceStatus,
+    COMPUTE, Configuration, Cpu, DeveloperConfiguration, Domain, IoThreads, KubeVirt, KubeVirtSpec,
+    Machine, VirtualMachine, VirtualMachineInstance, VirtualMachineInstanceSpec,
+    VirtualMachineInstanceStatus, VirtualMachineSpec, VirtualMachineStatus,
 };
 pub use limit_range::{Limits, Range};
 pub use look::{LookError, look};

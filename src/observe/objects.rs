@@ -6,8 +6,9 @@ use k8s_openapi::api::{
 use kube::ResourceExt;
 
 use super::{
-    Neighbours, NodeMetrics, Pod, PodMetrics, Snapshot, VerticalPodAutoscaler,
-    VirtualMachineInstance,
+    KubeVirt, Neighbours, NodeMetrics, Pod, PodMetrics, Snapshot, VerticalPodAutoscaler,
+    VirtualMachine, VirtualMachineInstance,
+    kubevirt::allocation_ratio,
     signals::{Freshness, PodSignals, Signals},
     snapshot::Node,
     workload::Workload,
@@ -41,8 +42,12 @@ pub struct Objects {
     pub vertical: Vec<VerticalPodAutoscaler>,
     /// The LimitRanges.
     pub limit_ranges: Vec<core::LimitRange>,
+    /// KubeVirt's VirtualMachines.
+    pub vms: Vec<VirtualMachine>,
     /// KubeVirt's VirtualMachineInstances.
     pub vmis: Vec<VirtualMachineInstance>,
+    /// How KubeVirt is set up.
+    pub kubevirts: Vec<KubeVirt>,
     /// What the pods use.
     pub pod_metrics: Vec<PodMetrics>,
     /// What the nodes use.
@@ -51,6 +56,7 @@ pub struct Objects {
 
 impl From<Objects> for Snapshot {
     fn from(objects: Objects) -> Self {
+        let ratio = allocation_ratio(objects.kubevirts.iter());
         let workloads = objects
             .deployments
             .iter()
@@ -58,15 +64,13 @@ impl From<Objects> for Snapshot {
             .chain(objects.replica_sets.iter().map(Workload::of_replica_set))
             .chain(objects.stateful_sets.iter().map(Workload::of_stateful_set))
             .chain(objects.daemon_sets.iter().map(Workload::of_daemon_set))
-            .chain(objects.jobs.iter().map(Workload::of_job));
+            .chain(objects.jobs.iter().map(Workload::of_job))
+            .chain(objects.vms.iter().map(VirtualMachine::workload))
+            .chain(objects.vmis.iter().map(|vmi| vmi.workload(ratio)));
         let mut snapshot = Self {
             workloads: workloads.collect(),
             nodes: objects.nodes.iter().map(|it| (it.name_any(), Node::read(it))).collect(),
-            machines: objects
-                .vmis
-                .iter()
-                .filter_map(|vmi| Some((vmi.metadata.uid.clone()?, vmi.machine())))
-                .collect(),
+            machines: Self::machines_of(objects.vmis.iter()),
             quotas: Self::by_namespace(objects.quotas.iter()),
             neighbours: Neighbours::read(objects.horizontal.iter(), objects.vertical.iter()),
             signals: signals(&objects.pod_metrics),
@@ -84,7 +88,7 @@ impl From<Objects> for Snapshot {
                 node.uses(metrics.used());
             }
         }
-        snapshot.with_unheard()
+        snapshot.with_unheard().with_machines()
     }
 }
 

@@ -18,7 +18,11 @@ pub enum Obstacle {
     /// It runs on Windows.
     Windows,
     /// It runs a virtual machine of which nothing is known.
-    VirtualMachine,
+    UnknownMachine,
+    /// It runs a virtual machine whose virtual CPUs have CPUs to themselves.
+    DedicatedCpu,
+    /// It runs a virtual machine that is Guaranteed all that it has.
+    GuaranteedMachine,
 }
 
 impl Obstacle {
@@ -31,7 +35,7 @@ impl Obstacle {
         if has(&pod.metadata.annotations, "kubernetes.io/config.mirror") {
             Some(Self::StaticPod)
         } else if has(&pod.metadata.labels, "kubevirt.io") {
-            Some(Self::VirtualMachine)
+            Some(Self::UnknownMachine)
         } else if spec.os.as_ref().is_some_and(|os| os.name == "windows") {
             Some(Self::Windows)
         } else if spec.resources.is_some() {
@@ -51,7 +55,9 @@ impl Obstacle {
             Self::StaticPod => "StaticPod",
             Self::PodLevelResources => "PodLevelResources",
             Self::Windows => "Windows",
-            Self::VirtualMachine => "VirtualMachine",
+            Self::UnknownMachine => "UnknownMachine",
+            Self::DedicatedCpu => "DedicatedCpu",
+            Self::GuaranteedMachine => "GuaranteedMachine",
         }
     }
 
@@ -72,8 +78,14 @@ impl Obstacle {
             Self::Windows => {
                 "Kubernetes does not resize Windows pods in place: take it out of the selector"
             }
-            Self::VirtualMachine => {
-                "it runs a virtual machine, which is not supported: take it out of the selector"
+            Self::UnknownMachine => {
+                "nothing is known of the virtual machine that it runs: check that its VirtualMachineInstance is there"
+            }
+            Self::DedicatedCpu => {
+                "its virtual CPUs have CPUs of the node to themselves, which weights cannot move: take                  dedicatedCpuPlacement out of its domain, or it out of the pool"
+            }
+            Self::GuaranteedMachine => {
+                "its virtual machine is guaranteed all that it has (requests equal limits): take the limits out of                  its domain's resources, or it out of the pool"
             }
         }
     }

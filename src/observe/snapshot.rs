@@ -6,10 +6,12 @@ use k8s_openapi::api::core::v1 as core;
 
 use super::{
     amount::amount,
-    kubevirt::Machine,
+    kubevirt::{Machine, VirtualMachineInstance},
     limit_range::Limits,
     neighbours::Neighbours,
+    obstacle::Obstacle,
     pod::{Owner, Pod},
+    qos::Qos,
     quota::Quota,
     signals::Signals,
     waiting::Terms,
@@ -122,6 +124,28 @@ impl Snapshot {
         self
     }
 
+    /// A launcher pod can be resized where its virtual machine is known, and shares CPUs.
+    #[must_use]
+    pub(super) fn with_machines(mut self) -> Self {
+        for pod in &mut self.pods {
+            let Some(machine) = pod.machine.as_ref().and_then(|uid| self.machines.get(uid)) else {
+                continue;
+            };
+            pod.obstacle = match pod.obstacle {
+                Some(Obstacle::UnknownMachine) if machine.dedicated => Some(Obstacle::DedicatedCpu),
+                Some(Obstacle::UnknownMachine) if pod.qos == Qos::Guaranteed => {
+                    Some(Obstacle::GuaranteedMachine)
+                }
+                Some(Obstacle::UnknownMachine) if pod.qos == Qos::BestEffort => {
+                    Some(Obstacle::BestEffort)
+                }
+                Some(Obstacle::UnknownMachine) => None,
+                other => other,
+            };
+        }
+        self
+    }
+
     /// A pod by its name.
     #[must_use]
     pub fn pod(&self, namespace: &str, name: &str) -> Option<&Pod> {
@@ -141,6 +165,14 @@ impl Snapshot {
         }
         all.values_mut().for_each(|quotas| quotas.sort_by(|a, b| a.name.cmp(&b.name)));
         all
+    }
+
+    /// What virtual machines can make use of, by the UID of their instance.
+    #[must_use]
+    pub fn machines_of<'v>(
+        vmis: impl Iterator<Item = &'v VirtualMachineInstance>,
+    ) -> BTreeMap<String, Machine> {
+        vmis.filter_map(|vmi| Some((vmi.metadata.uid.clone()?, vmi.machine()))).collect()
     }
 
     /// The pods of a namespace.

@@ -15,6 +15,12 @@ pub(super) fn metadata<K: Resource>(object: &mut K) {
     object.meta_mut().managed_fields = None;
 }
 
+/// Of an object of KubeVirt, whose types hold no more than what is read: who wrote what, and notes.
+pub(super) fn machine<K: Resource>(object: &mut K) {
+    metadata(object);
+    object.meta_mut().annotations = None;
+}
+
 /// Of a node: all but its name, what it can allocate, and whom it takes.
 pub(super) fn node(node: &mut core::Node) {
     metadata(node);

@@ -25,7 +25,8 @@ use serde::de::DeserializeOwned;
 use tracing::warn;
 
 use super::{
-    Clock,
+    Clock, KubeVirt, VirtualMachine, VirtualMachineInstance,
+    kubevirt::allocation_ratio,
     limit_range::Limits,
     neighbours::{Neighbours, VerticalPodAutoscaler},
     optional::{self, watch_where_served},
@@ -76,6 +77,9 @@ pub struct World {
     horizontal: Store<autoscaling::HorizontalPodAutoscaler>,
     vertical: Store<VerticalPodAutoscaler>,
     limit_ranges: Store<core::LimitRange>,
+    vms: Store<VirtualMachine>,
+    vmis: Store<VirtualMachineInstance>,
+    kubevirts: Store<KubeVirt>,
     /// What the sources told.
     measured: Arc<Mutex<Measured>>,
     /// The answers to our own writes that the watch has not shown yet, by UID.
@@ -100,12 +104,11 @@ impl World {
             jobs: cache(watch(client), strip::job, &mut changes),
             quotas: cache(watch(client), strip::quota, &mut changes),
             horizontal: cache(watch(client), strip::horizontal, &mut changes),
-            vertical: cache(
-                watch_where_served(client, optional::POLL),
-                strip::metadata,
-                &mut changes,
-            ),
+            vertical: cache_where_served(client, strip::metadata, &mut changes),
             limit_ranges: cache(watch(client), strip::metadata, &mut changes),
+            vms: cache_where_served(client, strip::machine, &mut changes),
+            vmis: cache_where_served(client, strip::machine, &mut changes),
+            kubevirts: cache_where_served(client, strip::machine, &mut changes),
             measured: Arc::default(),
             written: Mutex::default(),
             unanswered: Mutex::default(),
@@ -135,7 +138,10 @@ impl World {
         self.quotas.wait_until_ready().await?;
         self.horizontal.wait_until_ready().await?;
         self.vertical.wait_until_ready().await?;
-        self.limit_ranges.wait_until_ready().await
+        self.limit_ranges.wait_until_ready().await?;
+        self.vms.wait_until_ready().await?;
+        self.vmis.wait_until_ready().await?;
+        self.kubevirts.wait_until_ready().await
     }
 
     /// A write to this pod is about to be sent. Until there is an answer, nobody knows what the pod asks for.
@@ -195,6 +201,7 @@ impl World {
             ),
             pods,
             workloads: self.workloads(),
+            machines: Snapshot::machines_of(self.vmis.state().iter().map(Arc::as_ref)),
             nodes,
             limits,
             neighbours: Neighbours::read(
@@ -206,6 +213,7 @@ impl World {
             ..Snapshot::default()
         }
         .with_unheard()
+        .with_machines()
     }
 
     /// The pods of the cache, each at least as new as the last answer to a write of ours.
@@ -234,11 +242,15 @@ impl World {
         let sets = (self.replica_sets.state(), self.stateful_sets.state());
         let (daemon_sets, jobs) = (self.daemon_sets.state(), self.jobs.state());
         let deployments = deployments.iter().map(|it| Workload::of_deployment(&it.metadata));
+        let (vms, vmis) = (self.vms.state(), self.vmis.state());
+        let ratio = allocation_ratio(self.kubevirts.state().iter().map(Arc::as_ref));
         deployments
             .chain(sets.0.iter().map(|it| Workload::of_replica_set(it)))
             .chain(sets.1.iter().map(|it| Workload::of_stateful_set(it)))
             .chain(daemon_sets.iter().map(|it| Workload::of_daemon_set(it)))
             .chain(jobs.iter().map(|it| Workload::of_job(it)))
+            .chain(vms.iter().map(|it| it.workload()))
+            .chain(vmis.iter().map(|it| it.workload(ratio)))
             .collect()
     }
 }
@@ -295,6 +307,14 @@ where
     K: KubeResource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
 {
     cache_of(events, strip, of_namespace, changes)
+}
+
+/// As `cache`, of a kind that the cluster may not have.
+fn cache_where_served<K>(client: &Client, strip: fn(&mut K), changes: &mut Vec<Changes>) -> Store<K>
+where
+    K: KubeResource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    cache(watch_where_served(client, optional::POLL), strip, changes)
 }
 
 /// Keeps what `events` tell in a store, less what `strip` removes, and adds to the changes what `change` makes of them.

@@ -24,7 +24,7 @@ pub(super) struct Kind {
 const OURS: &str = "weightedshare.dev";
 
 /// All kinds that are read. What is cluster-wide has no namespace, whatever is written.
-static KINDS: [Kind; 15] = [
+static KINDS: [Kind; 17] = [
     Kind::new("WeightedShare", OURS, "v1alpha1", pool::read),
     Kind::new("Pod", "", "v1", |value| boxed("Pod", value, Object::Pod)).amounts(&[
         "spec.containers[].resources.requests",
@@ -73,6 +73,10 @@ static KINDS: [Kind; 15] = [
             "spec.limits[].maxLimitRequestRatio",
             "spec.limits[].min",
         ]),
+    Kind::new("VirtualMachine", "kubevirt.io", "v1", |value| {
+        boxed("VirtualMachine", value, Object::Vm)
+    }),
+    Kind::new("KubeVirt", "kubevirt.io", "v1", |value| boxed("KubeVirt", value, Object::KubeVirt)),
     Kind::new("VirtualMachineInstance", "kubevirt.io", "v1", |value| {
         boxed("VirtualMachineInstance", value, Object::Vmi)
     })

@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     api::WeightedShare,
-    observe::{NodeMetrics, PodMetrics, VerticalPodAutoscaler, VirtualMachineInstance},
+    observe::{
+        KubeVirt, NodeMetrics, PodMetrics, VerticalPodAutoscaler, VirtualMachine,
+        VirtualMachineInstance,
+    },
 };
 
 /// An object, and where it stands.
@@ -40,7 +43,9 @@ pub enum Object {
     Horizontal(Box<autoscaling::HorizontalPodAutoscaler>),
     Vertical(Box<VerticalPodAutoscaler>),
     LimitRange(Box<core::LimitRange>),
+    Vm(Box<VirtualMachine>),
     Vmi(Box<VirtualMachineInstance>),
+    KubeVirt(Box<KubeVirt>),
     PodMetrics(Box<PodMetrics>),
     NodeMetrics(Box<NodeMetrics>),
     Other(String),

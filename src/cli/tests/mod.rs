@@ -177,7 +177,7 @@ fn machines_weigh_by_their_virtual_cpus_and_take_no_more() {
     // The virtual CPUs and one thread for the disks.
     assert_eq!(cpu(&plan("20", &objects)), [4000, 2000]);
     // Of a machine that is not known, nothing is moved.
-    assert_eq!(plan("1", &objects[2..])["members"][0]["reason"], "VirtualMachine");
+    assert_eq!(plan("1", &objects[2..])["members"][0]["reason"], "UnknownMachine");
 }
 
 #[test]

@@ -130,9 +130,11 @@ fn a_weight_that_drifts_tells_nothing_until_something_is_decided() {
 fn launchers_start_with_it_where_their_machines_are_known() {
     let pool = pool("pool", 0, 1000, json!([member("vm", 100)]));
     let mut launcher = pod("vm-0", "vm", 100);
-    (launcher.obstacle, launcher.machine) = (Some(Obstacle::VirtualMachine), Some("uid".into()));
+    (launcher.obstacle, launcher.machine) = (Some(Obstacle::UnknownMachine), Some("uid".into()));
     let mut snapshot = snapshot(&[pool], &[launcher], 1000);
     assert!(!new_pods(&snapshot).virtual_machines);
-    snapshot.machines.insert("uid".into(), crate::observe::Machine { vcpus: 2, io_threads: 0 });
+    snapshot
+        .machines
+        .insert("uid".into(), crate::observe::Machine { vcpus: 2, ..Default::default() });
     assert!(new_pods(&snapshot).virtual_machines);
 }

@@ -1,5 +1,7 @@
 //! Pods as an API server shows them, and what is read of them.
 
+mod machines;
+
 use std::collections::BTreeMap;
 
 use http::{Request, Response};
@@ -316,7 +318,7 @@ fn obstacles_are_seen() {
         ),
         (
             json!({"metadata": {"labels": {"kubevirt.io": "virt-launcher"}}}),
-            Obstacle::VirtualMachine,
+            Obstacle::UnknownMachine,
         ),
         (json!({"spec": {"os": {"name": "windows"}}}), Obstacle::Windows),
         (json!({"spec": {"resources": {"requests": {"cpu": "1"}}}}), Obstacle::PodLevelResources),
