@@ -54,6 +54,7 @@ impl<'w, 'a> Draft<'w, 'a> {
             PodShare {
                 pod,
                 left_alone: left_alone(snapshot, pod, member.spec, resource),
+                surge: snapshot.copies.contains_key(&pod.uid),
                 in_use: in_use.flatten(),
                 left_to,
                 holding,
@@ -304,8 +305,9 @@ fn movable<'p, 'a>(pods: &'p [PodShare<'a>]) -> impl Iterator<Item = &'p PodShar
     pods.iter().filter(|pod| can_move(&pod.holding))
 }
 
-/// What those pods are charged that cannot be resized.
+/// What those pods are charged that cannot be resized. The second copy of a machine that moves is no part of it: nobody's
+/// share depends on where a machine is, and what it holds meanwhile is only no room for others.
 fn aside(pods: &[PodShare]) -> u64 {
-    let fixed = pods.iter().filter(|pod| !can_move(&pod.holding));
+    let fixed = pods.iter().filter(|pod| !can_move(&pod.holding) && !pod.surge);
     fixed.map(|pod| pod.holding.charge()).sum()
 }

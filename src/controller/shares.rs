@@ -56,6 +56,8 @@ pub struct PodShare<'a> {
     pub holding: Holding,
     /// Who it is left to, if to somebody else.
     pub left_to: Option<Yield>,
+    /// It is the second copy of a virtual machine that moves.
+    pub surge: bool,
     /// What it claims. None: it is left alone, at what it holds.
     pub claim: Option<PodClaim>,
     /// What it owns, and what it is to be charged. None: it stays at what it holds.

@@ -39,6 +39,13 @@ fn yields(snapshot: &Snapshot, pod: &Pod, resource: Resource) -> Option<Yield> {
                        evicted): take it out of the pool";
         return Some(Yield { reason: "SystemCritical", message: message.to_owned() });
     }
+    if let Some(home) = snapshot.copies.get(&pod.uid) {
+        let message = format!(
+            "its virtual machine moves, and pod {home} has its share: it keeps what it has until the machine is there, \
+             and both are charged"
+        );
+        return Some(Yield { reason: "Migrating", message });
+    }
     for workload in snapshot.workloads_above(pod) {
         if let Some((name, mode)) = neighbours.vertical.get(workload) {
             let message = format!(

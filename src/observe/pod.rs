@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::{
     api::core::v1 as core,
     apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta},
+    jiff::Timestamp,
 };
 
 use super::{
@@ -40,6 +41,8 @@ pub struct Pod {
     pub owner: Option<Owner>,
     /// The UID of the virtual machine that it runs.
     pub machine: Option<String>,
+    /// When it was made.
+    pub created: Option<Timestamp>,
     /// The node it was placed on.
     pub node: Option<String>,
     /// It has run to its end and holds nothing.
@@ -156,6 +159,7 @@ impl Pod {
             labels: meta.labels.clone().unwrap_or_default(),
             owner: Owner::of(meta),
             machine: machine(meta),
+            created: meta.creation_timestamp.as_ref().map(|it| it.0),
             node: spec.and_then(|spec| spec.node_name.clone()).filter(|name| !name.is_empty()),
             finished: matches!(phase(pod), "Succeeded" | "Failed"),
             terminating: meta.deletion_timestamp.is_some(),

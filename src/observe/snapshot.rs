@@ -35,6 +35,9 @@ pub struct Snapshot {
     pub nodes: BTreeMap<String, Node>,
     /// The virtual machines, by their UID.
     pub machines: BTreeMap<String, Machine>,
+    /// Pods that run a machine which runs in another one too, as it moves from node to node: by their UID, with the name of
+    /// the pod that counts.
+    pub copies: BTreeMap<String, String>,
     /// What LimitRanges allow, by namespace.
     pub limits: BTreeMap<String, Limits>,
     /// What ResourceQuotas allow, by namespace, each by name.
@@ -126,7 +129,7 @@ impl Snapshot {
 
     /// A launcher pod can be resized where its virtual machine is known, and shares CPUs.
     #[must_use]
-    pub(super) fn with_machines(mut self) -> Self {
+    pub fn with_machines(mut self) -> Self {
         for pod in &mut self.pods {
             let Some(machine) = pod.machine.as_ref().and_then(|uid| self.machines.get(uid)) else {
                 continue;
@@ -143,7 +146,29 @@ impl Snapshot {
                 other => other,
             };
         }
+        self.copies = self.find_copies();
         self
+    }
+
+    /// While a machine moves, it has a pod on each of two nodes. The newest that has a node is the one that will be left,
+    /// if all goes well; where it does not, it ends.
+    fn find_copies(&self) -> BTreeMap<String, String> {
+        let mut pods: BTreeMap<&String, Vec<&Pod>> = BTreeMap::new();
+        for pod in self.pods.iter().filter(|pod| !pod.terminating) {
+            if let Some(machine) = &pod.machine {
+                pods.entry(machine).or_default().push(pod);
+            }
+        }
+        let mut copies = BTreeMap::new();
+        for pods in pods.into_values() {
+            let Some(home) = pods.iter().max_by_key(|it| (it.node.is_some(), it.created, &it.name))
+            else {
+                continue;
+            };
+            let others = pods.iter().filter(|pod| pod.uid != home.uid);
+            copies.extend(others.map(|pod| (pod.uid.clone(), home.name.clone())));
+        }
+        copies
     }
 
     /// A pod by its name.

@@ -3,6 +3,7 @@
 mod admitting;
 mod calming;
 mod dividing;
+mod migrating;
 mod moving;
 mod neighbours;
 mod quotas;
