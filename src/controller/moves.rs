@@ -70,7 +70,8 @@ fn moves(resource: Resource, divided: &Divided, free: &Free) -> Vec<PodResize> {
                     *request = (*request).min(container.held.requested);
                 }
             }
-            // What its node has not spoken of yet is charged at a guess, which is no room that was confirmed.
+            // What its node has not spoken of yet is not to hold more than its template says: taken back later, nobody
+            // could tell whether the node has seen that.
             for (request, container) in requests.iter_mut().zip(&pod.pod.containers) {
                 if container.unheard {
                     *request = (*request).min(container.held[resource].requested);

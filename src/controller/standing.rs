@@ -236,6 +236,16 @@ fn of_pod(
                     "the kubelet is carrying a resize out",
                 );
             }
+            Some(share) if share > charge && pod.containers.iter().any(|it| it.unheard) => {
+                return Standing::new(
+                    MemberState::Resizing,
+                    "NotStarted",
+                    format!(
+                        "{resource} goes to {} once its node has said that its containers run",
+                        resource.quantity(share)
+                    ),
+                );
+            }
             Some(share) if share > charge => {
                 let (now, then) = (resource.quantity(charge), resource.quantity(share));
                 if pod.node.is_some() && divided.frees_room {

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::core::v1 as core,
-    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta},
+    apimachinery::pkg::{
+        api::resource::Quantity,
+        apis::meta::v1::{ManagedFieldsEntry, ObjectMeta},
+    },
     jiff::Timestamp,
 };
 
@@ -116,7 +119,7 @@ pub struct Container {
     pub enforced: PerResource<Option<u64>>,
     /// Its resize policy says that a resize of the resource restarts it.
     pub restarts: PerResource<bool>,
-    /// It was resized before its node spoke of what it holds: that may still be what it started with.
+    /// Its pod has a node, which has not said yet what it holds: what it started with, or what it asks for since.
     pub unheard: bool,
 }
 
@@ -166,7 +169,7 @@ impl Pod {
             qos: Qos::of(pod),
             containers: containers
                 .iter()
-                .map(|container| read_container(container, statuses, is_unseen(pod)))
+                .map(|container| read_container(container, statuses, is_starting(pod)))
                 .collect(),
             init: PerResource::from_fn(|resource| {
                 init.iter()
@@ -329,8 +332,10 @@ fn machine(pod: &ObjectMeta) -> Option<String> {
 fn read_container(
     container: &core::Container,
     statuses: &[core::ContainerStatus],
-    unseen: bool,
+    starting: bool,
 ) -> Container {
+    let told =
+        |map: &Option<BTreeMap<String, Quantity>>| map.as_ref().is_some_and(|it| !it.is_empty());
     Container {
         name: container.name.clone(),
         held: PerResource::from_fn(|resource| held(container, statuses, resource)),
@@ -345,21 +350,32 @@ fn read_container(
                     && policy.restart_policy == "RestartContainer"
             })
         }),
-        unheard: unseen
-            && statuses
-                .iter()
-                .find(|status| status.name == container.name)
-                .is_none_or(|it| it.allocated_resources.is_none() && it.resources.is_none()),
+        unheard: starting
+            && !statuses.iter().filter(|status| status.name == container.name).any(|it| {
+                told(&it.allocated_resources)
+                    || it
+                        .resources
+                        .as_ref()
+                        .is_some_and(|it| told(&it.requests) || told(&it.limits))
+            }),
     }
+}
+
+/// Whether a node has it, but has not said that it runs.
+fn is_starting(pod: &core::Pod) -> bool {
+    is_placed(pod) && phase(pod) == "Pending"
+}
+
+fn is_placed(pod: &core::Pod) -> bool {
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+    node.is_some_and(|name| !name.is_empty())
 }
 
 /// Whether its node may not have seen the last resize of it yet. Before it has a node, nobody holds anything for it.
 fn is_unseen(pod: &core::Pod) -> bool {
     let generation = pod.metadata.generation.unwrap_or_default();
     let seen = pod.status.as_ref().and_then(|status| status.observed_generation);
-    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
-    let placed = node.is_some_and(|name| !name.is_empty());
-    placed && generation > 1 && seen.unwrap_or_default() < generation
+    is_placed(pod) && generation > 1 && seen.unwrap_or_default() < generation
 }
 
 fn held(

@@ -109,9 +109,9 @@ impl Snapshot {
         pods
     }
 
-    /// A container that was resized before its node spoke of it may hold what it started with: what its template says (or
-    /// less, where it started inside a pool), or nobody knows what, where it has none. What it asks for beyond that, its
-    /// node may be giving it just now.
+    /// A container of which its node has not spoken may hold what it started with. Where it was resized meanwhile, that is
+    /// what its template says (or less, where it started inside a pool); where it has no template, nobody knows what, and
+    /// it is not taken to hold anything until its node has spoken.
     #[must_use]
     pub(super) fn with_unheard(mut self) -> Self {
         for pod in &mut self.pods {
@@ -119,8 +119,12 @@ impl Snapshot {
             for container in pod.containers.iter_mut().filter(|it| it.unheard) {
                 let template = workload.and_then(|it| it.template.get(&container.name));
                 for resource in Resource::ALL {
-                    let began = template.map_or(0, |template| template.request[resource]);
-                    container.held[resource].admitted = began;
+                    let admitted = &mut container.held[resource].admitted;
+                    match template {
+                        Some(template) if pod.unseen => *admitted = template.request[resource],
+                        Some(_) => {}
+                        None => *admitted = 0,
+                    }
                 }
             }
         }

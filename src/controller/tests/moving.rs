@@ -67,6 +67,21 @@ fn a_grow_is_not_taken_back_before_its_node_has_said_what_it_makes_of_it() {
 }
 
 #[test]
+fn a_pod_grows_once_its_node_has_said_that_it_runs_and_shrinks_before() {
+    let pool = pool("pool", 0, 400, json!([member("a", 100), member("b", 100)]));
+    let starting = |milli| {
+        let mut starting = pod("a", "a", milli);
+        starting.containers[0].unheard = true;
+        snapshot(from_ref(&pool), &[starting, pod("b", "b", 100)], 5000)
+    };
+    assert_eq!(resizes(&starting(300)), [("a".to_owned(), 300, 200)]);
+    assert_eq!(resizes(&starting(50)), [("b".to_owned(), 100, 200)]);
+    let (state, reason, message) = member_says(&starting(50));
+    assert_eq!((state, &*reason), (MemberState::Resizing, "NotStarted"));
+    assert_eq!(message, "Pod a: cpu goes to 200m once its node has said that its containers run.");
+}
+
+#[test]
 fn what_a_terminating_pod_holds_is_not_given_away() {
     let pool = pool("pool", 0, 600, json!([member("a", 100)]));
     let mut going = pod("a-0", "a", 400);

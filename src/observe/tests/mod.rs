@@ -474,6 +474,12 @@ fn what_a_node_took_on_before_it_saw_a_resize_is_charged_until_it_speaks() {
     assert_eq!(grown, (400, 300, Resize::InProgress));
     let bare = holds(json!({"metadata": {"generation": 2, "ownerReferences": null}}));
     assert_eq!(bare, (200, 0, Resize::InProgress));
+    let bare = |phase: &str| {
+        holds(json!({"metadata": {"ownerReferences": null}, "status": {"phase": phase}}))
+    };
+    assert_eq!(bare("Pending"), (200, 0, Resize::Done));
+    // A node that is too old to speak of it.
+    assert_eq!(bare("Running"), (200, 200, Resize::Done));
 }
 
 /// The owner of that name in the namespace of these tests.
