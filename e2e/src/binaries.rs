@@ -157,17 +157,21 @@ pub async fn ensure() -> Result<()> {
         return Ok(());
     }
     check_go().await?;
-    // Two that build at once would step on each other's folders: the second waits, then finds
-    // everything there.
-    let lock = File::create(cache.join(".lock"))?;
-    if lock.try_lock().is_err() {
-        say(format_args!("waiting for another build in {}", cache.display()));
-        tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await??;
-    }
+    let _lock = lock(&cache).await?;
     for bundle in BUNDLES.iter().filter(missing) {
         bundle.build(&cache).await?;
     }
     Ok(())
+}
+
+/// Two that build at once would step on each other's folders: the second waits, then finds everything there.
+pub(crate) async fn lock(folder: &Path) -> Result<File> {
+    let lock = File::create(folder.join(".lock"))?;
+    if lock.try_lock().is_ok() {
+        return Ok(lock);
+    }
+    say(format_args!("waiting for another build in {}", folder.display()));
+    Ok(tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await??)
 }
 
 /// One line for each bundle: what it is and where.
@@ -278,7 +282,7 @@ async fn run_with_progress(mut command: Command, name: &str) -> Result<Duration>
     Ok(started.elapsed())
 }
 
-fn remove_if_there(folder: &Path) -> Result<()> {
+pub(crate) fn remove_if_there(folder: &Path) -> Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("remove {}", folder.display()))

@@ -181,7 +181,8 @@ pub fn pause() -> Result<Image> {
     Ok(Image::new(PAUSE, busybox_layer()?)?.entrypoint(&["/bin/sh", "-c", script]))
 }
 
-fn busybox_layer() -> Result<Layer> {
+/// The start of an image that has a shell.
+pub(crate) fn busybox_layer() -> Result<Layer> {
     let busybox = packages::find("busybox").context("there is no busybox: run `e2e build`")?;
     let output = Command::new(&busybox).arg("--list").output().context("run busybox")?;
     let applets = String::from_utf8(output.stdout).context("the applets of busybox")?;

@@ -1,7 +1,7 @@
 //! A real Kubernetes cluster on a bare machine, and what tests on it need.
 //!
 //! For tests: [`cluster`] finds the cluster, [`cgroups`] asks the kernel who got what, [`audit`]
-//! counts who wrote what, [`image`] makes images without an engine, [`kwok`] plays many nodes, [`pause`] makes
+//! counts who wrote what, [`image`] makes images without an engine, [`guest`] one that is a virtual machine, [`kwok`] plays many nodes, [`pause`] makes
 //! a process stand still, [`outage`] ends one and starts it again, [`requests`] asks a service as its users do.
 //!
 //! The harness, from outside to inside: [`session`] (the [`lock`], the run directory, the clearing
@@ -21,6 +21,7 @@ pub mod cpu_time;
 pub mod demo;
 pub mod exit;
 pub mod filesystems;
+pub mod guest;
 pub mod image;
 pub mod init;
 pub mod inside;

@@ -1,0 +1,293 @@
+//! A virtual machine as a container image: QEMU, a kernel, and a guest that counts its work.
+//!
+//! The guest runs one busy loop on each of its virtual CPUs, and says on its console, which is the container's log,
+//! how far they have come together, about once a second. Its clock is of no account: seconds are measured outside,
+//! by the time stamps of the log.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    image::{Image, Layer, busybox_layer},
+    packages::{self, GUEST, beginning_with},
+};
+
+/// The image of a pod that is a virtual machine. The variable `VCPUS` of its container is how many virtual CPUs it has
+/// (1 if there is none), `MEMORY` how much memory in MiB (128); QEMU itself takes about 100 MiB more.
+pub const IMAGE: &str = "weightedshare.dev/e2e/guest:1";
+
+/// The first process in the guest.
+const INIT: &str = r#"#!/bin/busybox sh
+b=/bin/busybox
+$b mount -t proc proc /proc
+$b mount -t devtmpfs dev /dev
+$b mount -t tmpfs tmp /tmp
+read -r boot < /proc/sys/kernel/random/boot_id
+cpus=$($b nproc)
+$b mkfifo /tmp/pause
+cpu=0
+while [ $cpu -lt $cpus ]; do
+  eval "reached$cpu=0"
+  echo 0 > /tmp/$cpu
+  $b taskset $(printf %x $((1 << cpu))) $b sh /loop /tmp/$cpu &
+  cpu=$((cpu + 1))
+done
+while :; do
+  sum=0
+  cpu=0
+  while [ $cpu -lt $cpus ]; do
+    # A file that is just being written is empty: then what it said before holds.
+    read -r reached < /tmp/$cpu && eval "reached$cpu=$reached"
+    sum=$((sum + reached$cpu))
+    cpu=$((cpu + 1))
+  done
+  echo "guest $boot count $sum"
+  # Sleeps a second, and starts no process for it.
+  read -t 1 -r pause <> /tmp/pause
+done
+"#;
+
+/// What each virtual CPU does.
+const LOOP: &str = r"i=0
+while :; do
+  i=$((i + 1))
+  case $i in *00) echo $i > $1 ;; esac
+done
+";
+
+/// The first process in the container, which becomes QEMU: that ends when it is told to.
+const RUN: &str = r#"exec qemu-system-x86_64 -L /usr/share/qemu \
+  -nodefaults -no-user-config -no-reboot -display none -monitor none -serial stdio \
+  -machine pc -accel tcg,thread=multi,tb-size=64 -smp "${VCPUS:-1}" -m "${MEMORY:-128}" \
+  -kernel /boot/vmlinuz -initrd /boot/initramfs \
+  -append "console=ttyS0 quiet panic=-1 nokaslr mitigations=off nowatchdog noautogroup random.trust_cpu=on"
+"#;
+
+/// What the emulated machine starts with, and where packages have it.
+const FIRMWARE: &[&str] = &[
+    "usr/share/seabios/bios-256k.bin",
+    "usr/share/qemu/kvmvapic.bin",
+    "usr/share/qemu/linuxboot.bin",
+    "usr/share/qemu/linuxboot_dma.bin",
+];
+const QEMU: &str = "usr/bin/qemu-system-x86_64";
+/// Parts of QEMU that it loads when it runs.
+const MODULES: &str = "usr/lib/x86_64-linux-gnu/qemu";
+const LOADER: &str = "ld-linux-x86-64.so.2";
+/// Where packages have libraries, and where the loader looks by itself.
+const LIBRARIES: &[&str] =
+    &["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib64", "usr/lib64"];
+
+/// The image [`IMAGE`]: some 80 MiB, so that only tests that need it import it.
+///
+/// # Errors
+/// On a machine that is not x86_64, or where what it is made of was not fetched.
+pub fn image() -> Result<Image> {
+    if !cfg!(target_arch = "x86_64") {
+        bail!("tests with virtual machines take an x86_64 machine");
+    }
+    let root = GUEST.folder().context(
+        "what virtual machines are made of is missing: run `e2e build` (on Debian or Ubuntu)",
+    )?;
+    let mut layer = busybox_layer()?;
+    let mut binaries = vec![root.join(QEMU)];
+    add(&mut layer, &root, QEMU, 0o755)?;
+    if let Some(module) = beginning_with(&root.join(MODULES).join("accel-tcg-x86_64.so")) {
+        let path = module.strip_prefix(&root)?.display().to_string();
+        add(&mut layer, &root, &path, 0o644)?;
+        binaries.push(module);
+    }
+    for path in libraries(&root, &binaries)?.values() {
+        let content = read(path)?;
+        let name = path.file_name().context("a library without a name")?.to_string_lossy();
+        let folder = if name == LOADER { "lib64" } else { LIBRARIES[0] };
+        layer.file(&format!("{folder}/{name}"), 0o755, content)?;
+    }
+    for path in FIRMWARE {
+        let content = read(&root.join(path))?;
+        let name = path.rsplit('/').next().unwrap_or(path);
+        layer.file(&format!("usr/share/qemu/{name}"), 0o644, content)?;
+    }
+    let kernel = beginning_with(&root.join("boot/vmlinuz-")).context("there is no kernel")?;
+    layer.file("boot/vmlinuz", 0o644, read(&kernel)?)?;
+    layer.file("boot/initramfs", 0o644, initramfs()?)?;
+    Ok(Image::new(IMAGE, layer)?.entrypoint(&["/bin/sh", "-c", RUN]))
+}
+
+/// The boot id of a guest and how far its loops have come, if a line of its log says so. Another boot id is another
+/// boot.
+pub fn count(line: &str) -> Option<(&str, u64)> {
+    // With `--timestamps`, the time is before it.
+    let (_, told) = line.split_once("guest ")?;
+    let (boot, count) = told.trim_end().split_once(" count ")?;
+    let whole =
+        boot.len() == 36 && boot.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    if whole { Some((boot, count.parse().ok()?)) } else { None }
+}
+
+fn add(layer: &mut Layer, root: &Path, path: &str, mode: u32) -> Result<()> {
+    layer.file(path, mode, read(&root.join(path))?)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("read {}", path.display()))
+}
+
+/// All shared libraries that the binaries take, and the loader, by name. The loader itself finds them: in the folder,
+/// and on the machine what is not there.
+fn libraries(root: &Path, binaries: &[PathBuf]) -> Result<BTreeMap<String, PathBuf>> {
+    let folders: Vec<PathBuf> = LIBRARIES.iter().map(|folder| root.join(folder)).collect();
+    let loaders = folders.iter().map(|folder| folder.join(LOADER));
+    // Links lead out of the folder: to the machine's own.
+    let loader = loaders.into_iter().find(|file| file.is_file() && !file.is_symlink());
+    let loader = loader.with_context(|| format!("there is no {LOADER}"))?;
+    let path = std::env::join_paths(&folders)?;
+    let mut found = BTreeMap::from([(LOADER.to_owned(), loader.clone())]);
+    for binary in binaries {
+        let output = Command::new(&loader)
+            .arg("--library-path")
+            .arg(&path)
+            .arg("--list")
+            .arg(binary)
+            .output()
+            .with_context(|| format!("run {}", loader.display()))?;
+        let told = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            let error = String::from_utf8_lossy(&output.stderr);
+            bail!("the libraries of {}: {}", binary.display(), error.trim());
+        }
+        for (name, path) in told.lines().filter_map(library) {
+            if name.contains(LOADER) {
+                continue;
+            }
+            if path == "not found" {
+                bail!("{} needs {name}, which is nowhere", binary.display());
+            }
+            found.insert(name.to_owned(), PathBuf::from(path));
+        }
+    }
+    Ok(found)
+}
+
+/// The name and the path of a line `name => path (address)`.
+fn library(line: &str) -> Option<(&str, &str)> {
+    let (name, place) = line.trim().split_once(" => ")?;
+    Some((name, place.split_once(" (").map_or(place, |(path, _)| path)))
+}
+
+/// The guest's files.
+fn initramfs() -> Result<Vec<u8>> {
+    let busybox = packages::find("busybox").context("there is no busybox: run `e2e build`")?;
+    let mut archive = Cpio::default();
+    for folder in ["bin", "dev", "proc", "tmp"] {
+        archive.add(folder, 0o040_755, (0, 0), b"");
+    }
+    // So that the first process has an output.
+    archive.add("dev/console", 0o020_600, (5, 1), b"");
+    archive.add("bin/busybox", 0o100_755, (0, 0), &read(&busybox)?);
+    archive.add("loop", 0o100_644, (0, 0), LOOP.as_bytes());
+    archive.add("init", 0o100_755, (0, 0), INIT.as_bytes());
+    Ok(archive.finish())
+}
+
+/// An archive as the kernel unpacks it at its start: cpio, `newc`.
+#[derive(Default)]
+struct Cpio {
+    bytes: Vec<u8>,
+    entries: u32,
+}
+
+impl Cpio {
+    /// `mode` with the kind of file, `device` in major and minor.
+    fn add(&mut self, path: &str, mode: u32, device: (u32, u32), content: &[u8]) {
+        self.entries += 1;
+        let name = path.len() + 1;
+        let numbers = [self.entries, mode, 0, 0, 1, 0].into_iter().map(u64::from).chain([
+            content.len() as u64,
+            0,
+            0,
+            device.0.into(),
+            device.1.into(),
+            name as u64,
+            0,
+        ]);
+        self.bytes.extend_from_slice(b"070701");
+        for number in numbers {
+            self.bytes.extend_from_slice(format!("{number:08x}").as_bytes());
+        }
+        self.bytes.extend_from_slice(path.as_bytes());
+        self.bytes.push(0);
+        self.pad();
+        self.bytes.extend_from_slice(content);
+        self.pad();
+    }
+
+    fn pad(&mut self) {
+        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.add("TRAILER!!!", 0, (0, 0), b"");
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOOT: &str = "7148f82b-ff8c-4d96-b3f5-a938bcfb1615";
+
+    #[test]
+    fn a_line_of_the_log_is_counted_whatever_is_around_it() {
+        let line = format!("guest {BOOT} count 321100");
+        assert_eq!(count(&line), Some((BOOT, 321_100)));
+        assert_eq!(count(&format!("{line}\r")), Some((BOOT, 321_100)));
+        assert_eq!(count(&format!("2026-11-25T23:10:00.5Z {line}\r\n")), Some((BOOT, 321_100)));
+    }
+
+    #[test]
+    fn other_lines_and_half_ones_are_not() {
+        for line in [
+            "",
+            "guest ",
+            "[    0.377165] PCI: Fatal: No config space access function found",
+            "guest 7148f82b count 3",
+            &format!("guest {BOOT} count"),
+            &format!("guest {BOOT} count "),
+            &format!("guest {BOOT} count 32x"),
+            &format!("guest {BOOT} cou"),
+        ] {
+            assert_eq!(count(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn where_the_loader_finds_a_library() {
+        let line = "\tlibz.so.1 => /c/lib/libz.so.1 (0x00007f2e88f36000)";
+        assert_eq!(library(line), Some(("libz.so.1", "/c/lib/libz.so.1")));
+        assert_eq!(library("\tlibz.so.1 => not found"), Some(("libz.so.1", "not found")));
+        assert_eq!(library("\tlinux-vdso.so.1 (0x00007f2e8a217000)"), None);
+    }
+
+    #[test]
+    fn an_archive_for_the_kernel() {
+        let mut archive = Cpio::default();
+        archive.add("init", 0o100_755, (0, 0), b"hello");
+        let bytes = archive.finish();
+        let header = "070701\
+            00000001000081ed00000000000000000000000100000000\
+            0000000500000000000000000000000000000000\
+            0000000500000000init\0\0";
+        assert!(bytes.starts_with(header.as_bytes()), "{}", String::from_utf8_lossy(&bytes));
+        assert_eq!(&bytes[header.len()..header.len() + 14], b"hello\0\0\x00070701");
+        assert!(bytes.len().is_multiple_of(4));
+        let end = String::from_utf8_lossy(&bytes);
+        assert!(end.trim_end_matches('\0').ends_with("TRAILER!!!"), "{end}");
+    }
+}
