@@ -1,7 +1,7 @@
 //! A real Kubernetes cluster on a bare machine, and what tests on it need.
 //!
 //! For tests: [`cluster`] finds the cluster, [`cgroups`] asks the kernel who got what, [`audit`]
-//! counts who wrote what, [`image`] makes images without an engine, [`guest`] one that is a virtual machine, [`kwok`] plays many nodes, [`pause`] makes
+//! counts who wrote what, [`image`] makes images without an engine, [`kubevirt`] makes machines, [`guest`] one that is a virtual machine, [`kwok`] plays many nodes, [`pause`] makes
 //! a process stand still, [`outage`] ends one and starts it again, [`requests`] asks a service as its users do.
 //!
 //! The harness, from outside to inside: [`session`] (the [`lock`], the run directory, the clearing
@@ -26,6 +26,7 @@ pub mod image;
 pub mod init;
 pub mod inside;
 pub mod kubectl;
+pub mod kubevirt;
 pub mod kwok;
 pub mod lock;
 pub mod namespace;

@@ -11,6 +11,8 @@ pub const STALLED: &str = "Stalled";
 
 /// The members' minimums add up to more than the capacity.
 pub const OVERCOMMITTED: &str = "Overcommitted";
+/// Pods of different QoS classes share a node: weights compare them within their class only.
+pub const MIXED_CLASSES: &str = "MixedClasses";
 
 /// It is known what the pods use. Where it is not, nothing is moved by demand.
 pub const METRICS_AVAILABLE: &str = "MetricsAvailable";

@@ -1,5 +1,7 @@
 //! What the object says of itself: its status, its conditions, its events. Pure; the time is passed in.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
@@ -13,7 +15,10 @@ use crate::{
         DynamicWeightStatus, MemberState, MemberStatus, Mode, Resources, WeightedShareStatus,
         condition,
     },
-    observe::signals::{Freshness, Signals},
+    observe::{
+        Qos,
+        signals::{Freshness, Signals},
+    },
     share::{PerResource, Resource},
 };
 
@@ -272,7 +277,35 @@ fn conditions(
         (condition::RECONCILING, reconciling),
         (condition::STALLED, stalled),
         (condition::OVERCOMMITTED, overcommitted),
+        (condition::MIXED_CLASSES, mixed_classes(divided)),
     ]
     .map(|(type_, (holds, reason, message))| (type_, holds, reason, message))
     .into()
+}
+
+/// Whether pods of different classes share the CPUs of a node. Guaranteed pods stand beside one cgroup in which all
+/// Burstable pods of the node are, and which weighs all that those request: so weights hold inside a class only.
+fn mixed_classes(divided: &Shares) -> (bool, &'static str, String) {
+    let mut nodes: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for pod in divided.cpu.iter().flat_map(Divided::pods) {
+        let Some(node) = &pod.pod.node else { continue };
+        let (guaranteed, burstable) = nodes.entry(node).or_default();
+        match pod.pod.qos {
+            Qos::Guaranteed => *guaranteed += pod.granted(),
+            Qos::Burstable => *burstable += pod.granted(),
+            Qos::BestEffort => {}
+        }
+    }
+    let mixed = nodes.iter().find(|(_, (guaranteed, burstable))| *guaranteed > 0 && *burstable > 0);
+    let Some((node, (guaranteed, burstable))) = mixed else {
+        let message = "On each node, its pods are of one QoS class, so the kernel weighs them against each other.";
+        return (false, "OneClass", message.to_owned());
+    };
+    let [guaranteed, burstable] = [*guaranteed, *burstable].map(|it| Resource::Cpu.quantity(it));
+    let message = format!(
+        "On node {node}, its Guaranteed pods have {guaranteed} of cpu and its Burstable ones {burstable}: weights hold \
+         inside a class only, as the kernel weighs a Guaranteed pod against all Burstable pods of the node together. \
+         Make all of them one class."
+    );
+    (true, "GuaranteedBesideBurstable", message)
 }

@@ -111,3 +111,32 @@ fn the_kernels_weights_are_those_of_the_kubelet() {
         [(2, 1), (2, 1), (102, 4), (1024, 39), (262_144, 10_000)]
     );
 }
+
+#[test]
+fn classes_that_share_a_node_are_told_with_what_they_have() {
+    let pool = pool("pool", 0, 600, json!([member("a", 100), member("b", 200)]));
+    let mut sure = pod("b", "b", 400);
+    sure.qos = Qos::Guaranteed;
+    sure.containers[0].limit.cpu = Some(400);
+    let told = |sure: &Pod| {
+        let status = status(
+            &snapshot(from_ref(&pool), &[pod("a", "a", 200), sure.clone()], 0),
+            &Outcome::default(),
+        );
+        let mixed = |it: &&k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
+            it.type_ == "MixedClasses"
+        };
+        let mixed = status.conditions.iter().find(mixed).unwrap();
+        (mixed.status.clone(), mixed.reason.clone(), mixed.message.clone())
+    };
+    let (status, reason, message) = told(&sure);
+    assert_eq!((&*status, &*reason), ("True", "GuaranteedBesideBurstable"));
+    assert!(
+        message.contains(
+            "On node n1, its Guaranteed pods have 400m of cpu and its Burstable ones 200m"
+        ),
+        "{message}"
+    );
+    sure.node = Some("n2".into());
+    assert_eq!(told(&sure).1, "OneClass");
+}
