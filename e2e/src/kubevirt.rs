@@ -95,36 +95,57 @@ impl StandIn {
     /// # Errors
     /// When the API server refuses one of them.
     pub async fn start(&self, name: &str, shape: &Shape) -> Result<Pod> {
-        let domain = json!({
-            "cpu": {"cores": 1, "sockets": shape.vcpus, "threads": 1},
-            "memory": {"guest": "128Mi"},
-            "devices": {},
-        });
-        let template = json!({"metadata": {"labels": shape.labels}, "spec": {"domain": domain}});
+        let template =
+            json!({"metadata": {"labels": shape.labels}, "spec": {"domain": domain(shape.vcpus)}});
         let vm = json!({
             "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine",
             "metadata": {"name": name},
             "spec": {"runStrategy": "Always", "template": template},
         });
         let vm = self.create("VirtualMachine", vm).await?;
-        let running =
-            json!({"status": {"created": true, "ready": true, "printableStatus": "Running"}});
-        let vms = self.api("VirtualMachine");
-        vms.patch_status(name, &PatchParams::default(), &Patch::Merge(running)).await?;
+        self.run(&vm, shape).await
+    }
+
+    /// Starts a machine that was stopped.
+    ///
+    /// # Errors
+    /// When the API server refuses what that takes.
+    pub async fn restart(&self, name: &str, shape: &Shape) -> Result<Pod> {
+        let vm = self.api("VirtualMachine").get(name).await?;
+        self.run(&vm, shape).await
+    }
+
+    async fn run(&self, vm: &DynamicObject, shape: &Shape) -> Result<Pod> {
+        let name = &vm.name_any();
         let vmi = json!({
             "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance",
             "metadata": {
                 "name": name, "labels": shape.labels,
-                "ownerReferences": [owner("VirtualMachine", &vm)],
+                "ownerReferences": [owner("VirtualMachine", vm)],
             },
-            "spec": {"domain": domain},
+            "spec": {"domain": domain(shape.vcpus)},
         });
         self.create("VirtualMachineInstance", vmi).await?;
         let pod = self.launch(name, shape, None).await?;
         let node = shape.pod["nodeName"].as_str().unwrap_or_default();
-        self.say(name, json!({"phase": "Running", "nodeName": node, "activePods": {pod.uid().unwrap_or_default(): node}}))
-            .await?;
+        let pods = json!({pod.uid().unwrap_or_default(): node});
+        self.say(name, json!({"phase": "Running", "nodeName": node, "activePods": pods})).await?;
+        let running =
+            json!({"status": {"created": true, "ready": true, "printableStatus": "Running"}});
+        let vms = self.api("VirtualMachine");
+        vms.patch_status(name, &PatchParams::default(), &Patch::Merge(running)).await?;
         Ok(pod)
+    }
+
+    /// Gives a running machine another number of virtual CPUs, as after a hot-plug.
+    ///
+    /// # Errors
+    /// When the API server refuses it.
+    pub async fn plug(&self, name: &str, vcpus: u32) -> Result<()> {
+        let patch = json!({"spec": {"domain": {"cpu": {"sockets": vcpus}}}});
+        let vmis = self.api("VirtualMachineInstance");
+        vmis.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+        Ok(())
     }
 
     /// Begins to move a machine: a second launcher pod.
@@ -243,6 +264,14 @@ impl StandIn {
     fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
+}
+
+fn domain(vcpus: u32) -> Value {
+    json!({
+        "cpu": {"cores": 1, "sockets": vcpus, "threads": 1},
+        "memory": {"guest": "128Mi"},
+        "devices": {},
+    })
 }
 
 fn owner(kind: &str, of: &DynamicObject) -> Value {
