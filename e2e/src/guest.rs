@@ -1,7 +1,7 @@
 //! A virtual machine as a container image: QEMU, a kernel, and a guest that counts its work.
 //!
 //! The guest runs one busy loop on each of its virtual CPUs, and says on its console, which is the container's log,
-//! how far they have come together, about once a second. Its clock is of no account: seconds are measured outside,
+//! how far they have come together, about once a second. One is 100,000 rounds of a loop. Its clock is of no account: seconds are measured outside,
 //! by the time stamps of the log.
 
 use std::{
@@ -33,15 +33,15 @@ $b mkfifo /tmp/pause
 cpu=0
 while [ $cpu -lt $cpus ]; do
   eval "reached$cpu=0"
-  echo 0 > /tmp/$cpu
-  $b taskset $(printf %x $((1 << cpu))) $b sh /loop /tmp/$cpu &
+  : > /tmp/$cpu
+  $b taskset $(printf %x $((1 << cpu))) /counter > /tmp/$cpu &
   cpu=$((cpu + 1))
 done
 while :; do
   sum=0
   cpu=0
   while [ $cpu -lt $cpus ]; do
-    # A file that is just being written is empty: then what it said before holds.
+    # There is nothing in it at first.
     read -r reached < /tmp/$cpu && eval "reached$cpu=$reached"
     sum=$((sum + reached$cpu))
     cpu=$((cpu + 1))
@@ -52,20 +52,39 @@ while :; do
 done
 "#;
 
-/// What each virtual CPU does.
-const LOOP: &str = r"i=0
-while :; do
-  i=$((i + 1))
-  case $i in *00) echo $i > $1 ;; esac
-done
-";
+/// What each virtual CPU does: it counts down from 100,000, adds one to a decimal number, writes that number over what
+/// its output says, and begins again. In machine code, as a loop of an interpreter is much in an emulator: whoever has
+/// the smaller share of a CPU finds its caches cold more often, and would do less in a second of CPU time.
+const COUNTER: &[&[u8]] = &[
+    b"\xb9\xa0\x86\x01\x00",         //    mov $100000, %ecx
+    b"\xff\xc9",                     // 1: dec %ecx
+    b"\x75\xfc",                     //    jnz 1b
+    b"\x48\x8d\x35\x3e\x00\x00\x00", //    lea number+15(%rip), %rsi
+    b"\x80\x3e\x39",                 // 2: cmpb $'9', (%rsi)
+    b"\x75\x08",                     //    jne 3f
+    b"\xc6\x06\x30",                 //    movb $'0', (%rsi)
+    b"\x48\xff\xce",                 //    dec %rsi
+    b"\xeb\xf3",                     //    jmp 2b
+    b"\x80\x0e\x10",                 // 3: orb $0x10, (%rsi), which makes a digit of a space
+    b"\xfe\x06",                     //    incb (%rsi)
+    b"\x48\x8d\x35\x16\x00\x00\x00", //    lea number(%rip), %rsi
+    b"\xb8\x12\x00\x00\x00",         //    mov $18, %eax: pwrite64
+    b"\xbf\x01\x00\x00\x00",         //    mov $1, %edi
+    b"\xba\x11\x00\x00\x00",         //    mov $17, %edx
+    b"\x45\x31\xd2",                 //    xor %r10d, %r10d
+    b"\x0f\x05",                     //    syscall
+    b"\xeb\xc1",                     //    jmp to the first
+    b"               0\n",           // number
+];
 
-/// The first process in the container, which becomes QEMU: that ends when it is told to.
+/// The first process in the container, which becomes QEMU: that ends when it is told to. What a tick of the guest's
+/// clock takes does not depend on the share that it gets, so ticks are made cheap: without HPET, at a fixed rate.
 const RUN: &str = r#"exec qemu-system-x86_64 -L /usr/share/qemu \
   -nodefaults -no-user-config -no-reboot -display none -monitor none -serial stdio \
-  -machine pc -accel tcg,thread=multi,tb-size=64 -smp "${VCPUS:-1}" -m "${MEMORY:-128}" \
+  -machine pc,hpet=off -accel tcg,thread=multi,tb-size=64 -smp "${VCPUS:-1}" -m "${MEMORY:-128}" \
   -kernel /boot/vmlinuz -initrd /boot/initramfs \
-  -append "console=ttyS0 quiet panic=-1 nokaslr mitigations=off nowatchdog noautogroup random.trust_cpu=on"
+  -append "console=ttyS0 quiet panic=-1 nokaslr mitigations=off nowatchdog noautogroup random.trust_cpu=on \
+highres=off nohz=off tsc=reliable clocksource=tsc"
 "#;
 
 /// What the emulated machine starts with, and where packages have it.
@@ -190,9 +209,31 @@ fn initramfs() -> Result<Vec<u8>> {
     // So that the first process has an output.
     archive.add("dev/console", 0o020_600, (5, 1), b"");
     archive.add("bin/busybox", 0o100_755, (0, 0), &read(&busybox)?);
-    archive.add("loop", 0o100_644, (0, 0), LOOP.as_bytes());
+    archive.add("counter", 0o100_755, (0, 0), &program(&COUNTER.concat()));
     archive.add("init", 0o100_755, (0, 0), INIT.as_bytes());
     Ok(archive.finish())
+}
+
+/// A program of nothing but this code, in memory that it may write to.
+fn program(code: &[u8]) -> Vec<u8> {
+    const BASE: u64 = 0x40_0000;
+    const HEADERS: u16 = 64 + 56;
+    let whole = u64::from(HEADERS) + code.len() as u64;
+    let mut elf = Vec::from(*b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0");
+    // An executable, for x86_64, in version 1; it begins after the headers, and has no sections.
+    put(&mut elf, &[2, 62], &[1], &[BASE + u64::from(HEADERS), 64, 0]);
+    put(&mut elf, &[], &[0], &[]);
+    put(&mut elf, &[64, 56, 1, 0, 0, 0], &[], &[]);
+    // One segment to load, all of the file, to be read, written and run.
+    put(&mut elf, &[], &[1, 7], &[0, BASE, BASE, whole, whole, 0x1000]);
+    elf.extend_from_slice(code);
+    elf
+}
+
+fn put(bytes: &mut Vec<u8>, short: &[u16], middle: &[u32], long: &[u64]) {
+    bytes.extend(short.iter().flat_map(|it| it.to_le_bytes()));
+    bytes.extend(middle.iter().flat_map(|it| it.to_le_bytes()));
+    bytes.extend(long.iter().flat_map(|it| it.to_le_bytes()));
 }
 
 /// An archive as the kernel unpacks it at its start: cpio, `newc`.
@@ -273,6 +314,34 @@ mod tests {
         assert_eq!(library(line), Some(("libz.so.1", "/c/lib/libz.so.1")));
         assert_eq!(library("\tlibz.so.1 => not found"), Some(("libz.so.1", "not found")));
         assert_eq!(library("\tlinux-vdso.so.1 (0x00007f2e8a217000)"), None);
+    }
+
+    #[test]
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    fn the_counter_writes_a_number_that_grows() -> Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = std::env::temp_dir().join(format!("counter-{}", std::process::id()));
+        std::fs::create_dir_all(&folder)?;
+        let (program, number) = (folder.join("counter"), folder.join("number"));
+        std::fs::write(&program, super::program(&COUNTER.concat()))?;
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
+        let mut counter = Command::new(&program).stdout(std::fs::File::create(&number)?).spawn()?;
+        let began = std::time::Instant::now();
+        let mut reached = 0;
+        // Beyond 100, so that digits were carried.
+        while reached <= 100 && began.elapsed().as_secs() < 20 {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            let told = std::fs::read_to_string(&number)?;
+            let now = told.trim().parse().unwrap_or(0);
+            assert!(now >= reached, "{now} after {reached}");
+            reached = now;
+        }
+        counter.kill()?;
+        counter.wait()?;
+        std::fs::remove_dir_all(&folder)?;
+        assert!(reached > 100, "{reached}");
+        Ok(())
     }
 
     #[test]
