@@ -21,17 +21,16 @@ use crate::{
 /// (1 if there is none), `MEMORY` how much memory in MiB (128); QEMU itself takes about 100 MiB more.
 pub const IMAGE: &str = "weightedshare.dev/e2e/guest:1";
 
-/// The first process in the guest.
+/// The first process in the guest. `workers` comes from the kernel's command line.
 const INIT: &str = r#"#!/bin/busybox sh
 b=/bin/busybox
 $b mount -t proc proc /proc
 $b mount -t devtmpfs dev /dev
 $b mount -t tmpfs tmp /tmp
 read -r boot < /proc/sys/kernel/random/boot_id
-cpus=$($b nproc)
 $b mkfifo /tmp/pause
-cpu=0
-while [ $cpu -lt $cpus ]; do
+cpu=1
+while [ $cpu -le $workers ]; do
   eval "reached$cpu=0"
   : > /tmp/$cpu
   $b taskset $(printf %x $((1 << cpu))) /counter > /tmp/$cpu &
@@ -39,8 +38,8 @@ while [ $cpu -lt $cpus ]; do
 done
 while :; do
   sum=0
-  cpu=0
-  while [ $cpu -lt $cpus ]; do
+  cpu=1
+  while [ $cpu -le $workers ]; do
     # There is nothing in it at first.
     read -r reached < /tmp/$cpu && eval "reached$cpu=$reached"
     sum=$((sum + reached$cpu))
@@ -78,13 +77,15 @@ const COUNTER: &[&[u8]] = &[
 ];
 
 /// The first process in the container, which becomes QEMU: that ends when it is told to. What a tick of the guest's
-/// clock takes does not depend on the share that it gets, so ticks are made cheap: without HPET, at a fixed rate.
-const RUN: &str = r#"exec qemu-system-x86_64 -L /usr/share/qemu \
+/// clock takes does not depend on the share that it gets, so the CPUs that work have none: one more, that is idle but for
+/// a look at them each second, keeps the time.
+const RUN: &str = r#"n="${VCPUS:-1}"
+exec qemu-system-x86_64 -L /usr/share/qemu \
   -nodefaults -no-user-config -no-reboot -display none -monitor none -serial stdio \
-  -machine pc,hpet=off -accel tcg,thread=multi,tb-size=64 -smp "${VCPUS:-1}" -m "${MEMORY:-128}" \
+  -machine pc,hpet=off -accel tcg,thread=multi,tb-size=64 -smp $((n + 1)) -m "${MEMORY:-128}" \
   -kernel /boot/vmlinuz -initrd /boot/initramfs \
   -append "console=ttyS0 quiet panic=-1 nokaslr mitigations=off nowatchdog noautogroup random.trust_cpu=on \
-highres=off nohz=off tsc=reliable clocksource=tsc"
+tsc=reliable clocksource=tsc nohz=on nohz_full=1-$n rcu_nocbs=1-$n isolcpus=nohz,domain,1-$n workers=$n"
 "#;
 
 /// What the emulated machine starts with, and where packages have it.

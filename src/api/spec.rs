@@ -443,11 +443,12 @@ pub enum Better {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rules::target_kind())]
 pub struct TargetRef {
-    /// The workload's API version: `apps/v1`, `batch/v1` for a Job, `v1` for a Pod.
+    /// The workload's API version: `apps/v1`, `batch/v1` for a Job, `v1` for a Pod, `kubevirt.io/v1` for a virtual machine.
     #[schemars(length(max = 64))]
     pub api_version: String,
 
-    /// The workload's kind: Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or Pod.
+    /// The workload's kind: Deployment, StatefulSet, DaemonSet, ReplicaSet, Job, Pod, VirtualMachine or
+    /// VirtualMachineInstance.
     #[schemars(length(max = 64))]
     pub kind: String,
 
