@@ -85,12 +85,8 @@ async fn the_kernel_weighs_a_pod_by_its_request_before_and_after_a_resize() -> R
     })
     .await?;
     let read = cgroup.cpu_time()?;
-    // The kubelet's sum has what its sandbox took to start, too.
-    ensure!(
-        told.used <= read + read / 4,
-        "the kubelet tells {} ns, the kernel {read} ns",
-        told.used
-    );
+    // The kubelet's sum has what its sandbox took to start, too, which is much on a busy machine.
+    ensure!(told.used <= 2 * read, "the kubelet tells {} ns, the kernel {read} ns", told.used);
 
     let log = kubectl("exec spins -- cat /etc/passwd")?;
     ensure!(log.starts_with("root:"), "{log}");
