@@ -174,9 +174,17 @@ async fn what_lies_idle_is_lent_and_comes_back() -> Result<()> {
     let slept = series.began.elapsed().as_secs_f64();
     // Of 1080m, 75 % are lent.
     let lent = |seen: &[Seen]| seen.last().is_some_and(|seen| seen.requests[1] > 800);
-    let took = series.watch(&bench, 9 * INTERVAL, lent).await?;
-    let (holds, plan) =
-        (series.seen.last().context("nothing seen")?.requests[1], planned(&bench).await?);
+    let mut took = Duration::ZERO;
+    let (holds, plan) = loop {
+        took += series.watch(&bench, (9 * INTERVAL).saturating_sub(took), lent).await?;
+        let holds = series.seen.last().context("nothing seen")?.requests[1];
+        let plan = planned(&bench).await?;
+        // The first sample after it fell asleep may still have some of its work in it.
+        if holds.abs_diff(plan) * 20 <= plan || took >= 9 * INTERVAL {
+            break (holds, plan);
+        }
+        took += series.watch(&bench, Duration::from_secs(1), |_| false).await?;
+    };
     println!(
         "{:.0} s after it fell asleep, light holds {holds}m, the plan says {plan}m",
         took.as_secs_f32()

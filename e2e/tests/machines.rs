@@ -56,7 +56,6 @@ async fn guests_work_by_weight_and_follow_an_edit() -> Result<()> {
 
     // Plain pods of the same class beside them, on the same node.
     let mut spins = spinning("50m");
-    // On so few threads as there are CPUs, the kernel may leave two of them on the same one for minutes.
     let script =
         spins["command"][2].as_str().context("a script")?.replace("$(nproc)", "$(($(nproc) * 4))");
     spins["command"][2] = json!(script);
@@ -95,11 +94,12 @@ async fn guests_work_by_weight_and_follow_an_edit() -> Result<()> {
     kubevirt::uninstall().await
 }
 
-/// A machine with two virtual CPUs that never sleep.
+/// A machine with more virtual CPUs than the node has, none of which ever sleeps: on so few threads as there are CPUs, the
+/// kernel may leave two of them on the same one for minutes.
 fn busy(name: &str) -> Shape {
     Shape {
-        compute: json!({"image": guest::IMAGE, "env": [{"name": "VCPUS", "value": "2"}]}),
-        ..Shape::idle(name, 2)
+        compute: json!({"image": guest::IMAGE, "env": [{"name": "VCPUS", "value": "4"}]}),
+        ..Shape::idle(name, 4)
     }
 }
 

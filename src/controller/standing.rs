@@ -1,6 +1,9 @@
 //! How far each pod and member is on the way to its share, and what stands in the way. Pure.
 
-use super::{shares::Shares, weigh::WeighedMember};
+use super::{
+    shares::{PodShare, Shares},
+    weigh::WeighedMember,
+};
 use crate::{
     actuate::{PodResize, Refusal, RefusalKind},
     api::{MemberState, Mode},
@@ -248,6 +251,16 @@ fn of_pod(
             }
             Some(share) if share > charge => {
                 let (now, then) = (resource.quantity(charge), resource.quantity(share));
+                let copy = |it: &PodShare| it.surge && it.pod.machine == pod.machine;
+                if divided.members[member].pods.iter().any(copy) {
+                    return Standing::new(
+                        MemberState::Resizing,
+                        "Migrating",
+                        format!(
+                            "{resource} goes from {now} to {then} when its virtual machine has left its other pod"
+                        ),
+                    );
+                }
                 if pod.node.is_some() && divided.frees_room {
                     return Standing::new(
                         MemberState::Resizing,

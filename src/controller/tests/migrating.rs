@@ -43,6 +43,7 @@ fn where_a_machine_moves_to_it_has_its_share_and_nobody_else_has_less() {
     let status = status(&snapshot, &Outcome::default());
     assert_eq!(status.allocated.cpu.as_ref().map(|it| it.0), Some(1200));
     let vm = &status.members[0];
+    assert_eq!((vm.state, &*vm.reason), (Some(MemberState::Resizing), "Migrating"));
     assert_eq!((vm.pods, vm.applied.cpu.as_ref().unwrap().0), (2, 700));
 
     let there = moving(&[("b", 200, Some("n2"))]);
