@@ -219,7 +219,7 @@ fn the_sum_of_the_idea_is_that_of_its_example() -> Result {
 }
 
 /// What stands in quotes in CamelCase and is no reason: kinds, values and words of the API.
-const NO_REASONS: [&str; 19] = [
+const NO_REASONS: [&str; 20] = [
     "Always",
     "Error",
     "Failed",
@@ -229,6 +229,7 @@ const NO_REASONS: [&str; 19] = [
     "Normal",
     "Off",
     "Outdated",
+    "Pending",
     "PodResizeInProgress",
     "PodResizePending",
     "Reconcile",
@@ -246,7 +247,8 @@ fn every_reason_that_a_user_can_see_is_explained() -> Result {
     let pages = ["docs/troubleshooting.md", "docs/neighbours.md"];
     let explained: String =
         pages.iter().map(|page| fs::read_to_string(root().join(page))).collect::<Result<_, _>>()?;
-    let mut files = vec![root().join("src/actuate/resize.rs"), root().join("src/observe/pod.rs")];
+    let files = ["actuate/resize.rs", "observe/obstacle.rs", "observe/pod.rs"];
+    let mut files: Vec<_> = files.iter().map(|file| root().join("src").join(file)).collect();
     for folder in ["src/controller", "src/controller/weight"] {
         for entry in fs::read_dir(root().join(folder))? {
             files.extend(Some(entry?.path()).filter(|path| path.is_file()));
