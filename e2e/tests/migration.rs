@@ -112,16 +112,16 @@ impl Walk {
 
 /// Watches what the pods are charged together, and fails when a resize of ours takes it above the pool, or further above.
 async fn no_grow_beyond_the_pool(pods: Api<Pod>) -> Result<()> {
-    let mut known = std::collections::BTreeMap::<String, (i64, u64)>::new();
+    let mut known = std::collections::BTreeMap::<String, u64>::new();
     let mut changes = watcher::watcher(pods, watcher::Config::default()).boxed();
     while let Some(event) = changes.try_next().await? {
         match event {
             watcher::Event::Apply(pod) | watcher::Event::InitApply(pod) => {
                 let read = observe::Pod::read(&pod);
                 let charge = if read.finished { 0 } else { read.charge(Resource::Cpu) };
-                let before = known.insert(pod.uid().unwrap_or_default(), (read.generation, charge));
-                let all: u64 = known.values().map(|(_, charge)| charge).sum();
-                let grown = before.is_some_and(|(_, before)| before < charge);
+                let before = known.insert(pod.uid().unwrap_or_default(), charge);
+                let all: u64 = known.values().sum();
+                let grown = before.is_some_and(|before| before < charge);
                 ensure!(
                     !grown || all <= POOL,
                     "{} grows, and {known:?} is more than {POOL}m",

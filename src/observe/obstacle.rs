@@ -82,10 +82,12 @@ impl Obstacle {
                 "nothing is known of the virtual machine that it runs: check that its VirtualMachineInstance is there"
             }
             Self::DedicatedCpu => {
-                "its virtual CPUs have CPUs of the node to themselves, which weights cannot move: take                  dedicatedCpuPlacement out of its domain, or it out of the pool"
+                "its virtual CPUs have CPUs of the node to themselves, which weights cannot move: take \
+                 dedicatedCpuPlacement out of its domain, or it out of the pool"
             }
             Self::GuaranteedMachine => {
-                "its virtual machine is guaranteed all that it has (requests equal limits): take the limits out of                  its domain's resources, or it out of the pool"
+                "its virtual machine is guaranteed all that it has (requests equal limits): take the limits out of \
+                 its domain's resources, or it out of the pool"
             }
         }
     }

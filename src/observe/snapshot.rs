@@ -133,7 +133,7 @@ impl Snapshot {
 
     /// A launcher pod can be resized where its virtual machine is known, and shares CPUs.
     #[must_use]
-    pub fn with_machines(mut self) -> Self {
+    pub(crate) fn with_machines(mut self) -> Self {
         for pod in &mut self.pods {
             let Some(machine) = pod.machine.as_ref().and_then(|uid| self.machines.get(uid)) else {
                 continue;
