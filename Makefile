@@ -11,6 +11,9 @@ E2E := target/debug/e2e
 # Cluster tests share one node: one at a time, one file after the other.
 CLUSTER_TESTS := --test harness --test guest --test schema --test states --test resizes --test examples --test changes --test rollout --test neighbours --test plan --test lending --test objective --test prometheus --test division --test admission --test leader --test uninstall
 
+# What a test on the cluster says is its error; a hundred lines of frames would hide it.
+e2e chaos machines: export RUST_BACKTRACE := 0
+
 .PHONY: help demo test lint unit e2e cluster binary faults chaos machines bench crds docs pictures image clean
 
 help: ## this list

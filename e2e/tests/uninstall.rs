@@ -50,10 +50,22 @@ async fn everything() -> Result<BTreeMap<String, Value>> {
     Ok(all)
 }
 
+/// Waits until what the tests before this one had is gone: it would go while this one looks.
+async fn alone() -> Result<()> {
+    let phases = ["get", "namespaces", "-o", "jsonpath={.items[*].status.phase}"];
+    eventually(2 * MINUTE, || async {
+        let phases = kubectl::run("kubectl", &phases, "").await?;
+        ensure!(!phases.contains("Terminating"), "a namespace is ending: {phases}");
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test]
 #[ignore = "needs a cluster"]
 async fn uninstalling_leaves_the_cluster_as_it_was_but_for_what_the_events_list() -> Result<()> {
     let cluster = Cluster::from_env();
+    alone().await?;
     operator::uninstall(&cluster).await?;
     // The namespace of the operator is the user's to delete.
     let namespaces = json!({"apiVersion": "v1", "kind": "List", "items": [
