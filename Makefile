@@ -9,12 +9,12 @@ BINARY := $(CURDIR)/target/$(TARGET)/release/weightedshare
 export WEIGHTEDSHARE_BINARY := $(BINARY)
 E2E := target/debug/e2e
 # Cluster tests share one node: one at a time, one file after the other.
-CLUSTER_TESTS := --test harness --test guest --test schema --test states --test resizes --test examples --test changes --test rollout --test neighbours --test plan --test lending --test objective --test prometheus --test division --test admission --test leader --test uninstall
+CLUSTER_TESTS := --test harness --test guest --test machines --test migration --test schema --test states --test resizes --test examples --test changes --test rollout --test neighbours --test plan --test lending --test objective --test prometheus --test division --test admission --test leader --test uninstall
 
 # What a test on the cluster says is its error; a hundred lines of frames would hide it.
-e2e chaos machines: export RUST_BACKTRACE := 0
+e2e chaos: export RUST_BACKTRACE := 0
 
-.PHONY: help demo test lint unit e2e cluster binary faults chaos machines bench crds docs pictures image clean
+.PHONY: help demo test lint unit e2e cluster binary faults chaos bench crds docs pictures image clean
 
 help: ## this list
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -41,10 +41,6 @@ e2e: setup binary harness ## the tests on a real cluster
 chaos: setup binary harness ## five minutes of everything going wrong at once, on a real cluster; CHAOS_SEED=n chooses
 	cargo test -p e2e --locked --no-run --test chaos
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(E2E) run -- cargo test -p e2e --locked --offline --test chaos -- --ignored --test-threads=1 --nocapture
-
-machines: setup binary harness ## virtual machines on a real cluster: guests that judge, and machines that move
-	cargo test -p e2e --locked --no-run --test machines --test migration
-	$(E2E) run -- cargo test -p e2e --locked --offline --no-fail-fast --test machines --test migration -- --ignored --test-threads=1 --nocapture
 
 cluster: setup binary harness ## a shell on a cluster that is gone when you leave it
 	@$(E2E) shell

@@ -219,7 +219,7 @@ fn the_sum_of_the_idea_is_that_of_its_example() -> Result {
 }
 
 /// What stands in quotes in CamelCase and is no reason: kinds, values and words of the API.
-const NO_REASONS: [&str; 20] = [
+const NO_REASONS: [&str; 21] = [
     "Always",
     "Error",
     "Failed",
@@ -238,6 +238,7 @@ const NO_REASONS: [&str; 20] = [
     "Running",
     "Succeeded",
     "True",
+    "VirtualMachine",
     "Warning",
     "WeightedShare",
 ];

@@ -1,8 +1,8 @@
 //! A virtual machine as a container image: QEMU, a kernel, and a guest that counts its work.
 //!
-//! The guest runs one busy loop on each of its virtual CPUs, and says on its console, which is the container's log,
-//! how far they have come together, about once a second. One is 100,000 rounds of a loop. Its clock is of no account: seconds are measured outside,
-//! by the time stamps of the log.
+//! The guest runs one busy loop, and says on its console, which is the container's log, how far it has come, about once
+//! in a second of its own. One is 100,000 rounds of a loop. Its clock is of no account: seconds are measured outside, by
+//! the time stamps of the log.
 
 use std::{
     collections::BTreeMap,
@@ -17,11 +17,12 @@ use crate::{
     packages::{self, GUEST, beginning_with},
 };
 
-/// The image of a pod that is a virtual machine. The variable `VCPUS` of its container is how many virtual CPUs it has
-/// (1 if there is none), `MEMORY` how much memory in MiB (128); QEMU itself takes about 100 MiB more.
+/// The image of a pod that is a virtual machine, with one virtual CPU. The variable `MEMORY` of its container is how much
+/// memory it has in MiB (128 if there is none); QEMU itself takes about 100 MiB more. With `PINNED`, all of it stays on
+/// the last CPU of the node.
 pub const IMAGE: &str = "weightedshare.dev/e2e/guest:1";
 
-/// The first process in the guest. `workers` comes from the kernel's command line.
+/// The first process in the guest.
 const INIT: &str = r#"#!/bin/busybox sh
 b=/bin/busybox
 $b mount -t proc proc /proc
@@ -29,29 +30,19 @@ $b mount -t devtmpfs dev /dev
 $b mount -t tmpfs tmp /tmp
 read -r boot < /proc/sys/kernel/random/boot_id
 $b mkfifo /tmp/pause
-cpu=1
-while [ $cpu -le $workers ]; do
-  eval "reached$cpu=0"
-  : > /tmp/$cpu
-  $b taskset $(printf %x $((1 << cpu))) /counter > /tmp/$cpu &
-  cpu=$((cpu + 1))
-done
+reached=0
+: > /tmp/reached
+/counter > /tmp/reached &
 while :; do
-  sum=0
-  cpu=1
-  while [ $cpu -le $workers ]; do
-    # There is nothing in it at first.
-    read -r reached < /tmp/$cpu && eval "reached$cpu=$reached"
-    sum=$((sum + reached$cpu))
-    cpu=$((cpu + 1))
-  done
-  echo "guest $boot count $sum"
+  # There is nothing in it at first.
+  read -r now < /tmp/reached && reached=$now
+  echo "guest $boot count $reached"
   # Sleeps a second, and starts no process for it.
   read -t 1 -r pause <> /tmp/pause
 done
 "#;
 
-/// What each virtual CPU does: it counts down from 100,000, adds one to a decimal number, writes that number over what
+/// What the virtual CPU does: it counts down from 100,000, adds one to a decimal number, writes that number over what
 /// its output says, and begins again. In machine code, as a loop of an interpreter is much in an emulator: whoever has
 /// the smaller share of a CPU finds its caches cold more often, and would do less in a second of CPU time.
 const COUNTER: &[&[u8]] = &[
@@ -76,16 +67,16 @@ const COUNTER: &[&[u8]] = &[
     b"               0\n",           // number
 ];
 
-/// The first process in the container, which becomes QEMU: that ends when it is told to. What a tick of the guest's
-/// clock takes does not depend on the share that it gets, so the CPUs that work have none: one more, that is idle but for
-/// a look at them each second, keeps the time.
-const RUN: &str = r#"n="${VCPUS:-1}"
+/// The first process in the container, which becomes QEMU: that ends when it is told to. The clock of the guest counts its
+/// instructions: if it counted seconds, what its ticks take would not depend on the share that it gets, and weigh more on
+/// who has the smaller one.
+const RUN: &str = r#"[ -z "$PINNED" ] || taskset -p $(printf %x $((1 << ($(nproc) - 1)))) $$
 exec qemu-system-x86_64 -L /usr/share/qemu \
   -nodefaults -no-user-config -no-reboot -display none -monitor none -serial stdio \
-  -machine pc,hpet=off -accel tcg,thread=multi,tb-size=64 -smp $((n + 1)) -m "${MEMORY:-128}" \
+  -machine pc,hpet=off -accel tcg,tb-size=64 -icount shift=1,sleep=off -m "${MEMORY:-128}" \
   -kernel /boot/vmlinuz -initrd /boot/initramfs \
   -append "console=ttyS0 quiet panic=-1 nokaslr mitigations=off nowatchdog noautogroup random.trust_cpu=on \
-tsc=reliable clocksource=tsc nohz=on nohz_full=1-$n rcu_nocbs=1-$n isolcpus=nohz,domain,1-$n workers=$n"
+tsc=reliable clocksource=tsc"
 "#;
 
 /// What the emulated machine starts with, and where packages have it.

@@ -3,11 +3,13 @@
 //! KubeVirt 1.9 gives them.
 
 use anyhow::{Context, Result};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, ResourceExt,
     api::{
         ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams,
+        ValidationDirective,
     },
 };
 use serde_json::{Value, json};
@@ -16,6 +18,8 @@ use crate::{image, kubectl};
 
 /// Names a file with KubeVirt's own definitions, to be used in place of ours.
 const CRDS: &str = "KUBEVIRT_CRDS";
+
+const MIGRATION: &str = "VirtualMachineInstanceMigration";
 
 /// How many virtual CPUs share what one CPU is requested for.
 const ALLOCATION_RATIO: u32 = 10;
@@ -76,6 +80,17 @@ impl Shape {
     }
 }
 
+/// A machine on its way to another node.
+#[derive(Clone, Debug)]
+pub struct Move {
+    /// The pod that it goes to.
+    pub target: Pod,
+    machine: String,
+    /// The migration, and its UID.
+    name: String,
+    job: String,
+}
+
 /// Who makes the machines of a namespace.
 #[derive(Clone)]
 pub struct StandIn {
@@ -133,7 +148,7 @@ impl StandIn {
         let running =
             json!({"status": {"created": true, "ready": true, "printableStatus": "Running"}});
         let vms = self.api("VirtualMachine");
-        vms.patch_status(name, &PatchParams::default(), &Patch::Merge(running)).await?;
+        vms.patch_status(name, &strictly(), &Patch::Merge(running)).await?;
         Ok(pod)
     }
 
@@ -144,32 +159,69 @@ impl StandIn {
     pub async fn plug(&self, name: &str, vcpus: u32) -> Result<()> {
         let patch = json!({"spec": {"domain": {"cpu": {"sockets": vcpus}}}});
         let vmis = self.api("VirtualMachineInstance");
-        vmis.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+        vmis.patch(name, &strictly(), &Patch::Merge(patch)).await?;
         Ok(())
     }
 
-    /// Begins to move a machine: a second launcher pod.
+    /// Begins to move a machine: a migration, and a second launcher pod.
     ///
     /// # Errors
     /// When the API server refuses it.
-    pub async fn migrate(&self, name: &str, shape: &Shape) -> Result<Pod> {
-        self.launch(name, shape, Some("migration")).await
+    pub async fn migrate(&self, name: &str, shape: &Shape) -> Result<Move> {
+        let migration = json!({
+            "apiVersion": "kubevirt.io/v1", "kind": MIGRATION,
+            "metadata": {
+                "name": format!("{name}-{}", Timestamp::now().as_millisecond()),
+                "labels": {"kubevirt.io/vmi-name": name},
+            },
+            "spec": {"vmiName": name},
+        });
+        let migration = self.create(MIGRATION, migration).await?;
+        let job = migration.uid().unwrap_or_default();
+        let target = self.launch(name, shape, Some(&job)).await?;
+        let migration = Move { name: migration.name_any(), job, machine: name.to_owned(), target };
+        self.report(&migration, "Scheduling", json!({"startTimestamp": Timestamp::now()})).await?;
+        Ok(migration)
     }
 
-    /// The machine runs in this pod from now on, and the other one is done.
+    /// The machine runs in its new pod from now on, and the one that it ran `from` is done.
     ///
     /// # Errors
     /// When the API server refuses to be told.
-    pub async fn hand_over(&self, name: &str, from: &Pod, to: &Pod) -> Result<()> {
-        let node = to.spec.as_ref().and_then(|it| it.node_name.clone()).unwrap_or_default();
-        let [source, target] = [from, to].map(ResourceExt::name_any);
-        self.say(name, json!({
-            "nodeName": node,
-            "activePods": {from.uid().unwrap_or_default(): null, to.uid().unwrap_or_default(): node},
-            "migrationState": {"completed": true, "sourcePod": source, "targetPod": target, "targetNode": node},
-        }))
-        .await?;
+    pub async fn hand_over(&self, migration: &Move, from: &Pod) -> Result<()> {
+        let target = &migration.target;
+        let target = self.pods().get(&target.name_any()).await?;
+        let node = target.spec.as_ref().and_then(|it| it.node_name.clone()).unwrap_or_default();
+        let pods =
+            json!({from.uid().unwrap_or_default(): null, target.uid().unwrap_or_default(): node});
+        self.say(&migration.machine, json!({"nodeName": node, "activePods": pods})).await?;
+        let done = json!({
+            "completed": true, "endTimestamp": Timestamp::now(),
+            "sourcePod": from.name_any(), "targetNode": node,
+        });
+        self.report(migration, "Succeeded", done).await?;
         self.end(from).await
+    }
+
+    /// The move failed: the new pod is done, and the machine stays where it is.
+    ///
+    /// # Errors
+    /// When the API server refuses to be told.
+    pub async fn fail(&self, migration: &Move) -> Result<()> {
+        let failed = json!({"completed": true, "failed": true, "endTimestamp": Timestamp::now()});
+        self.report(migration, "Failed", failed).await?;
+        self.end(&migration.target).await
+    }
+
+    /// Says how a move stands, on the migration and on the machine's instance.
+    async fn report(&self, migration: &Move, phase: &str, mut state: Value) -> Result<()> {
+        state["migrationUid"] = json!(migration.job);
+        state["targetPod"] = json!(migration.target.name_any());
+        self.say(&migration.machine, json!({"migrationState": state})).await?;
+        let status = json!({"status": {"phase": phase, "migrationState": state}});
+        let migrations = self.api(MIGRATION);
+        migrations.patch_status(&migration.name, &strictly(), &Patch::Merge(status)).await?;
+        Ok(())
     }
 
     /// A launcher pod is done.
@@ -191,7 +243,7 @@ impl StandIn {
         let stopped =
             json!({"status": {"created": false, "ready": false, "printableStatus": "Stopped"}});
         let vms = self.api("VirtualMachine");
-        vms.patch_status(name, &PatchParams::default(), &Patch::Merge(stopped)).await?;
+        vms.patch_status(name, &strictly(), &Patch::Merge(stopped)).await?;
         Ok(())
     }
 
@@ -203,7 +255,7 @@ impl StandIn {
         let status = json!({"status": status});
         // KubeVirt's definition has no subresource for it.
         let vmis = self.api("VirtualMachineInstance");
-        vmis.patch(name, &PatchParams::default(), &Patch::Merge(status)).await?;
+        vmis.patch(name, &strictly(), &Patch::Merge(status)).await?;
         Ok(())
     }
 
@@ -212,6 +264,7 @@ impl StandIn {
         let mut labels = shape.labels.clone();
         labels["kubevirt.io"] = json!("virt-launcher");
         labels["kubevirt.io/created-by"] = json!(vmi.uid());
+        labels["vmi.kubevirt.io/id"] = json!(name);
         labels["vm.kubevirt.io/name"] = json!(name);
         if let Some(job) = migration {
             labels["kubevirt.io/migrationJobUID"] = json!(job);
@@ -249,9 +302,10 @@ impl StandIn {
     }
 
     async fn create(&self, kind: &str, object: Value) -> Result<DynamicObject> {
-        let object = serde_json::from_value(object)?;
+        let name = object["metadata"]["name"].as_str().context("an object with a name")?;
+        let params = PatchParams { field_manager: Some("virt-controller".into()), ..strictly() };
         self.api(kind)
-            .create(&PostParams::default(), &object)
+            .patch(name, &params, &Patch::Apply(&object))
             .await
             .with_context(|| format!("make a {kind}"))
     }
@@ -264,6 +318,11 @@ impl StandIn {
     fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
+}
+
+/// Fields that the kind does not have are refused, not dropped.
+fn strictly() -> PatchParams {
+    PatchParams { field_validation: Some(ValidationDirective::Strict), ..PatchParams::default() }
 }
 
 fn domain(vcpus: u32) -> Value {

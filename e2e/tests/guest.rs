@@ -25,7 +25,6 @@ async fn a_guest_counts_its_work_in_one_boot_and_ends_when_it_is_told_to() -> Re
                 "name": "compute",
                 "image": guest::IMAGE,
                 "imagePullPolicy": "Never",
-                "env": [{"name": "VCPUS", "value": "2"}],
                 "resources": {"requests": {"cpu": "200m", "memory": "300Mi"}},
             }],
         },

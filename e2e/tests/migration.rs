@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    kubevirt::{self, Shape, StandIn},
+    kubevirt::{self, Move, Shape, StandIn},
     kwok::{self, FakeNodes},
 };
 use futures::{StreamExt, TryStreamExt};
@@ -84,14 +84,20 @@ impl Walk {
         .await
     }
 
-    /// The machine moves to another node: its second pod.
-    async fn migrate(&self, node: &str) -> Result<Pod> {
+    /// The machine moves to another node.
+    async fn migrate(&self, node: &str) -> Result<Move> {
         self.virt.migrate("vm", &on(node)).await
     }
 
     /// Waits until the member says this of itself.
     async fn says(&self, reason: &str) -> Result<()> {
-        self.bench.status("pool", |status| of(status, "vm").reason == reason).await.map(drop)
+        eventually(PATIENCE, || async {
+            let status = self.bench.status("pool", |_| true).await?;
+            let vm = of(&status, "vm");
+            ensure!(vm.reason == reason, "the machine's member says {}: {}", vm.reason, vm.message);
+            Ok(())
+        })
+        .await
     }
 
     async fn plain_has_its_half(&self) -> Result<()> {
@@ -162,22 +168,22 @@ async fn machines_keep_their_shares_wherever_they_go() -> Result<()> {
 
 async fn arrives() -> Result<()> {
     let walk = Walk::begin("arrives").await?;
-    let second = walk.migrate("fake-1").await?;
+    let moving = walk.migrate("fake-1").await?;
     walk.says("Migrating").await?;
     // The copy that it leaves keeps all it has, and the other pod too.
     walk.holds(&walk.first, HALF).await?;
     walk.plain_has_its_half().await?;
-    walk.virt.hand_over("vm", &walk.first, &second).await?;
-    walk.holds(&second, HALF).await?;
+    walk.virt.hand_over(&moving, &walk.first).await?;
+    walk.holds(&moving.target, HALF).await?;
     walk.bench.settled("pool").await?;
     walk.end().await
 }
 
 async fn fails() -> Result<()> {
     let walk = Walk::begin("fails").await?;
-    let second = walk.migrate("fake-1").await?;
+    let moving = walk.migrate("fake-1").await?;
     walk.says("Migrating").await?;
-    walk.virt.end(&second).await?;
+    walk.virt.fail(&moving).await?;
     walk.says("Settled").await?;
     // The pod that it stays in is divided again.
     walk.weigh(300).await?;
@@ -190,59 +196,59 @@ async fn finds_no_node() -> Result<()> {
     let mut shape = on("fake-1");
     shape.pod["nodeName"] = Value::Null;
     shape.pod["nodeSelector"] = json!({"there-is": "none"});
-    let second = walk.virt.migrate("vm", &shape).await?;
+    let moving = walk.virt.migrate("vm", &shape).await?;
     walk.says("Migrating").await?;
     // The first counts as long as there is no other place.
     walk.weigh(300).await?;
     walk.plain_holds(250).await?;
-    walk.virt.end(&second).await?;
+    walk.virt.fail(&moving).await?;
     walk.holds(&walk.first, 750).await?;
     walk.end().await
 }
 
 async fn goes_on_and_back() -> Result<()> {
     let walk = Walk::begin("back").await?;
-    let second = walk.migrate("fake-1").await?;
-    walk.virt.hand_over("vm", &walk.first, &second).await?;
-    let third = walk.migrate("fake-0").await?;
-    walk.virt.hand_over("vm", &second, &third).await?;
-    walk.holds(&third, HALF).await?;
+    let moving = walk.migrate("fake-1").await?;
+    walk.virt.hand_over(&moving, &walk.first).await?;
+    let back = walk.migrate("fake-0").await?;
+    walk.virt.hand_over(&back, &moving.target).await?;
+    walk.holds(&back.target, HALF).await?;
     walk.bench.settled("pool").await?;
     walk.end().await
 }
 
 async fn is_edited_on_the_way() -> Result<()> {
     let walk = Walk::begin("edited").await?;
-    let second = walk.migrate("fake-1").await?;
+    let moving = walk.migrate("fake-1").await?;
     walk.says("Migrating").await?;
     walk.weigh(300).await?;
     walk.plain_holds(250).await?;
     walk.holds(&walk.first, HALF).await?;
-    walk.virt.hand_over("vm", &walk.first, &second).await?;
-    walk.holds(&second, 750).await?;
+    walk.virt.hand_over(&moving, &walk.first).await?;
+    walk.holds(&moving.target, 750).await?;
     walk.end().await
 }
 
 async fn loses_its_source(bench: &Bench) -> Result<()> {
     let walk = Walk::begin("source-lost").await?;
-    let second = walk.migrate("fake-1").await?;
+    let moving = walk.migrate("fake-1").await?;
     walk.says("Migrating").await?;
     cordon(bench, "fake-0", true).await?;
     // What KubeVirt does with a pod of a node that is gone for good.
     let force = DeleteParams::default().grace_period(0);
     walk.bench.pods().delete(&walk.first.name_any(), &force).await?;
-    walk.holds(&second, HALF).await?;
+    walk.holds(&moving.target, HALF).await?;
     cordon(bench, "fake-0", false).await?;
     walk.end().await
 }
 
 async fn loses_its_target(bench: &Bench) -> Result<()> {
     let walk = Walk::begin("target-lost").await?;
-    let second = walk.migrate("fake-1").await?;
+    let moving = walk.migrate("fake-1").await?;
     walk.says("Migrating").await?;
     cordon(bench, "fake-1", true).await?;
     let force = DeleteParams::default().grace_period(0);
-    walk.bench.pods().delete(&second.name_any(), &force).await?;
+    walk.bench.pods().delete(&moving.target.name_any(), &force).await?;
     walk.says("Settled").await?;
     walk.holds(&walk.first, HALF).await?;
     cordon(bench, "fake-1", false).await?;
@@ -292,19 +298,19 @@ async fn gets_more_cpus() -> Result<()> {
 
 async fn is_let_go_on_the_way() -> Result<()> {
     let walk = Walk::begin("let-go").await?;
-    let second = walk.migrate("fake-1").await?;
+    let moving = walk.migrate("fake-1").await?;
     walk.says("Migrating").await?;
     walk.bench.pools().delete("pool", &DeleteParams::default()).await?;
     // Two virtual CPUs at a tenth of a CPU each, and the console.
     walk.holds(&walk.first, 205).await?;
-    walk.holds(&second, 205).await?;
+    walk.holds(&moving.target, 205).await?;
     walk.end().await
 }
 
 async fn loses_kubevirt() -> Result<()> {
     let walk = Walk::begin("no-kubevirt").await?;
+    // With the machines go their pods.
     kubevirt::uninstall().await?;
-    walk.virt.end(&walk.first).await?;
     walk.says("TargetNotFound").await?;
     walk.plain_holds(POOL).await?;
     kubevirt::install().await?;

@@ -18,4 +18,6 @@ pub use spec::{
     Better, DynamicWeight, Member, Mode, Objective, Resources, Sharing, Strategy, Surplus,
     TargetRef, WeightPer, WeightedShare, WeightedShareSpec,
 };
-pub use status::{DynamicWeightStatus, MemberState, MemberStatus, WeightedShareStatus};
+pub use status::{
+    DynamicWeightStatus, MemberState, MemberStatus, Recommendation, WeightedShareStatus,
+};

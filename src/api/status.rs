@@ -109,6 +109,15 @@ pub struct MemberStatus {
     #[schemars(with = "i64")]
     pub cpu_weight: Option<u64>,
 
+    /// What would help virtual machines of the member beyond their share, and is left to their owner: at
+    /// most eight.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend(
+        "x-kubernetes-list-type" = "map",
+        "x-kubernetes-list-map-keys" = ["virtualMachine"]
+    ))]
+    pub recommendations: Vec<Recommendation>,
+
     /// How far the member's pods are on the way to their share. `Settled`: every pod holds it.
     /// `Resizing`: a pod is being resized. `Deferred`: a pod's node has no room now. `Infeasible`: a
     /// pod's node can never give it. `Skipped`: the member is left alone, and the reason says why.
@@ -136,6 +145,24 @@ pub struct DynamicWeightStatus {
     /// What the expression looked at, as it was then: `performance 0.62, cpu.pressure 0.10`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub signals: String,
+}
+
+/// What would help a virtual machine. It is a live migration, so it is not done without its owner.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recommendation {
+    /// The name of the VirtualMachine.
+    pub virtual_machine: String,
+
+    /// How many sockets it should have.
+    #[schemars(with = "i64")]
+    pub cpu_sockets: u64,
+
+    /// Why, in a sentence.
+    pub message: String,
+
+    /// What to commit, or to give to `kubectl apply --server-side`.
+    pub manifest: String,
 }
 
 /// How far the pods of a member are on the way to their share.

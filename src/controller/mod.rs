@@ -9,11 +9,11 @@ mod divide;
 mod error;
 mod events;
 mod in_use;
-
 mod moves;
 mod nodes;
 mod play;
 mod quotas;
+mod recommend;
 mod reconcile;
 mod release;
 mod report;

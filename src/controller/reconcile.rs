@@ -125,7 +125,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
         actuate(&context, pool, &snapshot, returned, now).await;
     }
 
-    let status = report::status(weighed, divided, &outcome, &snapshot.signals, decided, Time(now));
+    let status = report::status(weighed, divided, &outcome, &snapshot, decided, Time(now));
     if shown.as_ref() != Some(&status) {
         let notices = events::notices(pool.status.as_ref(), &status, weighed, &outcome);
         let patch = json!({

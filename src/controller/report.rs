@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
     claim::TIMELY,
+    recommend,
     shares::{Divided, MemberShare, PodShare, Shares},
     standing::{self, Outcome, Standing},
     weigh::{Weighed, WeighedMember},
@@ -16,7 +17,7 @@ use crate::{
         condition,
     },
     observe::{
-        Qos,
+        Qos, Snapshot,
         signals::{Freshness, Signals},
     },
     share::{PerResource, Resource},
@@ -30,7 +31,7 @@ pub fn status(
     weighed: &Weighed,
     divided: &Shares,
     outcome: &Outcome,
-    signals: &Signals,
+    snapshot: &Snapshot,
     decided: bool,
     now: Time,
 ) -> WeightedShareStatus {
@@ -49,7 +50,7 @@ pub fn status(
         .zip(&standings)
         .enumerate()
         .map(|(i, (member, standing))| {
-            let now = member_status(member, standing, i, divided);
+            let now = member_status(member, standing, i, divided, snapshot);
             let before = known.iter().flat_map(|known| &known.members);
             match before.into_iter().find(|before| before.name == now.name) {
                 Some(before) => as_decided(before, now),
@@ -63,7 +64,7 @@ pub fn status(
         pool.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let conditions = conditions(mode, divided, weighed, &standings)
         .into_iter()
-        .chain([metrics_available(signals)])
+        .chain([metrics_available(&snapshot.signals)])
         .map(|(type_, holds, reason, message)| {
             let status = if holds { "True" } else { "False" };
             let same = before.iter().find(|old| old.type_ == type_ && old.status == status);
@@ -137,6 +138,7 @@ fn member_status(
     standing: &Standing,
     index: usize,
     divided: &Shares,
+    snapshot: &Snapshot,
 ) -> MemberStatus {
     let charges: Vec<u64> = divided
         .cpu
@@ -174,6 +176,9 @@ fn member_status(
         .into(),
         cpu_shares: kernel(cpu_shares),
         cpu_weight: kernel(|milli| cpu_weight(cpu_shares(milli))),
+        recommendations: of(Resource::Cpu)
+            .map(|member| recommend::of_member(snapshot, member))
+            .unwrap_or_default(),
         state: Some(standing.state),
         reason: standing.reason.to_owned(),
         message: standing.message.clone(),

@@ -84,6 +84,9 @@ pub struct Cpu {
     /// Threads in each core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threads: Option<u32>,
+    /// How many sockets there can be without another start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_sockets: Option<u32>,
     /// Each of them has a CPU of the node to itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dedicated_cpu_placement: bool,
@@ -155,6 +158,10 @@ pub const COMPUTE: &str = "compute";
 pub struct Machine {
     /// Its virtual CPUs.
     pub vcpus: u64,
+    /// How many sockets they are in, where it says so.
+    pub sockets: Option<u64>,
+    /// How many sockets there can be without another start.
+    pub max_sockets: Option<u64>,
     /// The threads that do the work of its disks, at most.
     pub io_threads: u64,
     /// Its virtual CPUs have CPUs of the node to themselves: nothing of it is shared.
@@ -195,7 +202,9 @@ impl VirtualMachineInstance {
             _ => 0,
         };
         let dedicated = domain.cpu.is_some_and(|cpu| cpu.dedicated_cpu_placement);
-        Machine { vcpus: vcpus.max(1), io_threads, dedicated }
+        let sockets = domain.cpu.and_then(|cpu| cpu.sockets).map(u64::from);
+        let max_sockets = domain.cpu.and_then(|cpu| cpu.max_sockets).map(u64::from);
+        Machine { vcpus: vcpus.max(1), sockets, max_sockets, io_threads, dedicated }
     }
 
     /// What its launcher pods start with: the CPU that it asks for, or, as KubeVirt works it out, its virtual CPUs by the

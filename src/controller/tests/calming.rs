@@ -47,8 +47,9 @@ impl Turns {
         let (weighed, mut divided) = first(&self.snapshot);
         decide(&weighed, &mut divided, usage, &mut self.memory, now);
         self.memory.told();
-        let (outcome, signals) = (Outcome::default(), &self.snapshot.signals);
-        let status = report::status(&weighed, &divided, &outcome, signals, decided, Time(now));
+        let outcome = Outcome::default();
+        let status =
+            report::status(&weighed, &divided, &outcome, &self.snapshot, decided, Time(now));
         self.snapshot.pools[0].status = Some(status);
         (granted, decided)
     }

@@ -7,6 +7,7 @@ mod migrating;
 mod moving;
 mod neighbours;
 mod quotas;
+mod recommending;
 mod reporting;
 mod setting_back;
 mod simulation;
@@ -127,8 +128,7 @@ fn resizes(snapshot: &Snapshot) -> Vec<(String, u64, u64)> {
 /// The status after one turn of the first pool in which `outcome` happened.
 fn status(snapshot: &Snapshot, outcome: &Outcome) -> WeightedShareStatus {
     let (weighed, divided) = first(snapshot);
-    let signals = &snapshot.signals;
-    report::status(&weighed, &divided, outcome, signals, true, Time(Timestamp::UNIX_EPOCH))
+    report::status(&weighed, &divided, outcome, snapshot, true, Time(Timestamp::UNIX_EPOCH))
 }
 
 /// What pods were measured to use, in millicores.

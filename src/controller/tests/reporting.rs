@@ -11,8 +11,7 @@ fn a_turn_that_changes_nothing_reports_the_same_and_tells_nothing() {
 
     let (weighed, divided) = first(&snapshot);
     let later = Time(Timestamp::UNIX_EPOCH + std::time::Duration::from_secs(60));
-    let second =
-        report::status(&weighed, &divided, &Outcome::default(), &snapshot.signals, true, later);
+    let second = report::status(&weighed, &divided, &Outcome::default(), &snapshot, true, later);
     assert_eq!(before, second);
     assert_eq!(events::notices(Some(&before), &second, &weighed, &Outcome::default()), []);
 }
