@@ -2,6 +2,8 @@
 //! instances and launcher pods, and moves them from node to node. Labels, owners, containers and requests are those that
 //! KubeVirt 1.9 gives them.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -13,6 +15,7 @@ use kube::{
     },
 };
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::{image, kubectl};
 
@@ -168,6 +171,8 @@ impl StandIn {
     /// # Errors
     /// When the API server refuses it.
     pub async fn migrate(&self, name: &str, shape: &Shape) -> Result<Move> {
+        // No machine runs, and moves, in the second in which its pod was made: that is how exactly a pod tells its age.
+        sleep(Duration::from_millis(1_100)).await;
         let migration = json!({
             "apiVersion": "kubevirt.io/v1", "kind": MIGRATION,
             "metadata": {
