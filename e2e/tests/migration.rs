@@ -309,10 +309,11 @@ async fn is_let_go_on_the_way() -> Result<()> {
 
 async fn loses_kubevirt() -> Result<()> {
     let walk = Walk::begin("no-kubevirt").await?;
-    // With the machines go their pods.
+    // KubeVirt does not let itself be removed while a machine runs.
+    walk.virt.stop("vm").await?;
+    walk.plain_holds(POOL).await?;
     kubevirt::uninstall().await?;
     walk.says("TargetNotFound").await?;
-    walk.plain_holds(POOL).await?;
     kubevirt::install().await?;
     let again = walk.virt.start("vm", &on("fake-0")).await?;
     walk.holds(&again, HALF).await?;
