@@ -229,6 +229,5 @@ async fn a_namespace_goes_with_the_pool_that_is_in_it() -> Result<()> {
     bench.apply(deployment("web", 1, spec)).await?;
     bench.pool("pool", "100m", json!([member("web", 100)])).await?;
     bench.settled("pool").await?;
-    let delete = ["delete", "namespace", "states-ending", "--wait", "--timeout=60s"];
-    e2e::kubectl::run("kubectl", &delete, "").await.map(drop)
+    bench.end_with_all().await
 }
