@@ -12,7 +12,7 @@ use super::{
 use crate::{
     api::{Mode, condition},
     observe::signals::Freshness,
-    share::{Course, Direction, PerResource, Resource, calm},
+    share::{self, Course, Direction, LimitRule, PerResource, Resource, calm},
 };
 
 /// For how long a move is not undone.
@@ -77,9 +77,13 @@ pub fn decide(
         let before = &memory.grants[resource];
         let grants = if edited || changed(divided, &weights, memory, resource, fresh_start) {
             decided = true;
-            let pods = pods(divided);
-            pods.map(|pod| (pod.pod.uid.clone(), Grant::of(pod, before.get(&pod.pod.uid))))
-                .collect()
+            let known = |pod: &PodShare| before.get(&pod.pod.uid).filter(|_| !edited);
+            let held = |pod: &PodShare| known(pod).filter(|old| goes_one_way(pod, old, resource));
+            let grant = |pod| match held(pod) {
+                Some(old) => Grant { fair: pod.fair(), ..*old },
+                None => Grant::of(pod, before.get(&pod.pod.uid)),
+            };
+            pods(divided).map(|pod| (pod.pod.uid.clone(), grant(pod))).collect()
         } else {
             // Where nobody knows what is wanted, everything stays as it was decided.
             let frozen = matches!(usage, Freshness::Stale(_));
@@ -192,6 +196,21 @@ fn calmed(
         })
         .collect();
     (grants, moved)
+}
+
+/// Whether a pod is to grow by little, and nothing of it could be taken back, as nobody measures its memory: what it holds
+/// is then the least that it owns, which raises what it owns, and so it would go on, by less and less.
+fn goes_one_way(pod: &PodShare, before: &Grant, resource: Resource) -> bool {
+    let stuck = |container: &share::Container| {
+        let held = container.held.requested;
+        container.play.is_some_and(|play| play.limit != LimitRule::Keep && play.least >= held)
+    };
+    let share = pod.granted();
+    let course = Course { granted: before.granted, share, ..Course::default() };
+    resource == Resource::Memory
+        && share > before.granted
+        && course.is_small(resource)
+        && pod.holding.containers.iter().any(stuck)
 }
 
 /// The pods that have a share.

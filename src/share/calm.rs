@@ -108,7 +108,8 @@ fn calm_node(pods: &[Course], on_node: &[usize], resource: Resource, grants: &mu
 
 impl Course {
     /// Whether the move is inside the dead band.
-    fn is_small(&self, resource: Resource) -> bool {
+    #[must_use]
+    pub fn is_small(&self, resource: Resource) -> bool {
         let least = match resource {
             Resource::Cpu => 10,
             Resource::Memory => 16 << 20,

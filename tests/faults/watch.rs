@@ -59,7 +59,7 @@ pub fn watch(shared: &Shared, instance: usize, kind: Kind, call: &Call) -> Answe
         kind,
         place: cluster.store.place_after(from),
         cuts: cluster.cuts.len(),
-        expired: from < cluster.store.compacted,
+        expired: from < cluster.store.compacted || missed(cluster, kind, from),
         ends: now + Duration::from_secs(seconds),
         told: now,
         changed: cluster.changed.subscribe(),
@@ -163,6 +163,17 @@ fn late(cluster: &Cluster, kind: Kind, told: Duration) -> Duration {
 fn dropped(cluster: &Cluster, kind: Kind, told: Duration) -> bool {
     cluster.faults.iter().any(|fault| match fault {
         Fault::Dropped { kind: which, at, lasts } => *which == kind && within(told, *at, *lasts),
+        _ => false,
+    })
+}
+
+/// Whether a version lies before the end of a time of which no watch tells.
+fn missed(cluster: &Cluster, kind: Kind, version: u64) -> bool {
+    cluster.faults.iter().any(|fault| match fault {
+        Fault::Dropped { kind: which, at, lasts } => {
+            let end = *at + *lasts;
+            *which == kind && cluster.elapsed() >= end && version < cluster.store.version_at(end)
+        }
         _ => false,
     })
 }

@@ -94,6 +94,38 @@ fn an_edit_is_carried_out_to_the_unit() {
     assert_eq!(turns.turn(&[("a", 900), ("b", 900)]), (vec![748, 248], true));
 }
 
+/// Its limit follows, and nobody measures how low that could go: what it holds, it keeps.
+#[test]
+fn what_can_never_be_taken_back_is_not_given_in_small_steps() {
+    const MI: u64 = 1 << 20;
+    let mut capped = member("a", 100);
+    capped["limitPolicy"] = json!("Cap");
+    let mut snapshot = snapshot(
+        &[pool("pool", 0, 1000, json!([capped, member("b", 100)]))],
+        &[pod("a", "a", 0), pod("b", "b", 0)],
+        0,
+    );
+    snapshot.nodes.get_mut("n1").unwrap().allocatable.memory = 4000 * MI;
+    for pod in &mut snapshot.pods {
+        pod.containers[0].held.memory = Held { requested: 500 * MI, admitted: 500 * MI };
+    }
+    snapshot.pods[0].containers[0].limit.memory = Some(500 * MI);
+    let mut memory = Memory::default();
+    let mut granted = |mebibytes: u64, generation| -> Vec<u64> {
+        let pool = &mut snapshot.pools[0];
+        pool.spec.capacity =
+            serde_json::from_value(json!({"memory": format!("{mebibytes}Mi")})).unwrap();
+        pool.metadata.generation = Some(generation);
+        let (weighed, mut divided) = first(&snapshot);
+        decide(&weighed, &mut divided, &Freshness::Fresh, &mut memory, Timestamp::UNIX_EPOCH);
+        divided.memory.as_ref().unwrap().pods().map(|pod| pod.granted() / MI).collect()
+    };
+    assert_eq!(granted(1000, 1), [500, 500]);
+    assert_eq!(granted(1010, 1), [500, 505]);
+    assert_eq!(granted(1010, 2), [505, 505]);
+    assert_eq!(granted(1200, 2), [600, 600]);
+}
+
 #[test]
 fn a_pod_that_comes_is_carried_out_to_the_unit() {
     let mut turns = Turns::new();

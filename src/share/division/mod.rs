@@ -173,8 +173,9 @@ impl Divider {
             self.fair.divide(&mut self.filling, pool, division);
         }
         self.rooms.fit(&mut self.filling, &mut self.fair, pools, nodes, divisions);
-        for (pool, division) in pools.iter().zip(divisions) {
-            self.sharing.share(&mut self.filling, pool, nodes.len(), division);
+        for (k, (pool, division)) in pools.iter().zip(divisions).enumerate() {
+            let lends = |node| !self.rooms.keeps(k, node);
+            self.sharing.share(&mut self.filling, pool, nodes.len(), lends, division);
         }
     }
 }

@@ -37,6 +37,8 @@ struct Stake {
     fair: u64,
     floor: u64,
     requested: u64,
+    /// The node is over, and they have no more there than the pool's part of it.
+    kept: bool,
 }
 
 impl Node {
@@ -57,8 +59,8 @@ impl Rooms {
     ///
     /// Where all that is owned on a node fits there, a pool may rise into what the others leave; where it does not,
     /// the node's room is split in proportion to what the pools own there, and no room is promised twice. A node on
-    /// which pods ask for more than fits is left as it is: they neither grow there nor have to shrink, but for pods that
-    /// wait for room.
+    /// which pods ask for more than any of the pools may fill is left as it is: they neither grow there nor have to
+    /// shrink, but for pods that wait for room.
     pub fn fit(
         &mut self,
         filling: &mut Filling,
@@ -67,12 +69,13 @@ impl Rooms {
         nodes: &[Node],
         divisions: &mut [Division],
     ) {
+        self.stakes.clear();
         if !self.is_short(pools, nodes, divisions) {
             return;
         }
         self.stake(pools, nodes.len(), divisions);
         for (k, (pool, division)) in pools.iter().zip(divisions).enumerate() {
-            if division.pods.is_empty() || !self.hold(filling, k as u32, pool, nodes) {
+            if division.pods.is_empty() || !self.hold(filling, k as u32, pools, nodes) {
                 continue;
             }
             self.fit_one(fair, pool, division);
@@ -100,7 +103,6 @@ impl Rooms {
 
     /// Adds up what each pool has on each node.
     fn stake(&mut self, pools: &[Pool], nodes: usize, divisions: &[Division]) {
-        self.stakes.clear();
         self.visits.clear();
         self.ends.clear();
         self.places.clear();
@@ -118,6 +120,7 @@ impl Rooms {
                         fair: 0,
                         floor: 0,
                         requested: 0,
+                        kept: false,
                     });
                     self.visits.push(node);
                     *place = self.stakes.len() as u32;
@@ -134,26 +137,31 @@ impl Rooms {
     }
 
     /// Works out what each node holds for one pool. Returns whether one holds less than the pool owns there.
-    fn hold(&mut self, filling: &mut Filling, k: u32, pool: &Pool, nodes: &[Node]) -> bool {
+    fn hold(&mut self, filling: &mut Filling, k: u32, pools: &[Pool], nodes: &[Node]) -> bool {
         self.rooms.clear();
         self.rooms.resize(nodes.len(), u64::MAX);
         let mut short = false;
+        let pool = &pools[k as usize];
         for visit in self.visits(k) {
             let there = stakes_of(&self.stakes, self.visits[visit]);
-            let there = &self.stakes[there];
-            let Some(mine) = there.iter().find(|stake| stake.pool == k) else { continue };
+            let there = &mut self.stakes[there];
+            let Some(place) = there.iter().position(|stake| stake.pool == k) else { continue };
+            let mine = there[place];
             let node = mine.node as usize;
             let Some(whole) = nodes[node].room(pool.node_reserve) else { continue };
-            let requested = there.iter().fold(0, |sum: u64, it| sum.saturating_add(it.requested));
-            let all = nodes[node].all().unwrap_or(whole);
-            let over = requested > whole;
-            let room = if self.loads[node] <= whole {
+            if self.loads[node] <= whole {
                 let others = there.iter().filter(|stake| stake.pool != k);
-                whole.saturating_sub(others.map(|stake| stake.fair).fold(0, u64::saturating_add))
-            } else if over && (nodes[node].wanted == 0 || requested <= all) {
-                mine.requested
+                let others = others.map(|stake| stake.fair).fold(0, u64::saturating_add);
+                self.rooms[node] = whole.saturating_sub(others);
             } else {
-                let whole = if over { all } else { whole };
+                let requested =
+                    there.iter().fold(0, |sum: u64, it| sum.saturating_add(it.requested));
+                // What the pools have there together is within what the least reserve of them leaves.
+                let most = there.iter().map(|it| pools[it.pool as usize].node_reserve).min();
+                let over = nodes[node].room(most.unwrap_or(0)).is_some_and(|most| requested > most);
+                let all = nodes[node].all().unwrap_or(whole);
+                let left = over && (nodes[node].wanted == 0 || requested <= all);
+                let whole = if over && !left { all } else { whole };
                 self.claims.clear();
                 self.claims.extend(there.iter().map(|stake| Claim {
                     weight: stake.wanted,
@@ -161,13 +169,21 @@ impl Rooms {
                     hi: u64::MAX,
                 }));
                 filling.fill(&self.claims, whole, &mut self.parts);
-                let part = there.iter().zip(&self.parts).find(|(stake, _)| stake.pool == k);
-                part.map_or(0, |(_, &part)| part)
-            };
-            self.rooms[node] = room.max(mine.floor);
+                let part = self.parts.get(place).copied().unwrap_or(0);
+                self.rooms[node] = if left { mine.requested } else { part };
+                there[place].kept = left && mine.requested <= part;
+            }
+            self.rooms[node] = self.rooms[node].max(mine.floor);
             short |= self.rooms[node] < mine.wanted;
         }
         short
+    }
+
+    /// Whether a node is over, and the pods of a pool have no more there than the pool's part of it. They lend nothing:
+    /// they could not take it back, and what they own there would go down with what they lend.
+    pub fn keeps(&self, k: usize, node: usize) -> bool {
+        let there = &self.stakes[stakes_of(&self.stakes, node as u32)];
+        there.iter().any(|stake| stake.pool as usize == k && stake.kept)
     }
 
     /// Fits one pool to the rooms.

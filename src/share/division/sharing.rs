@@ -29,12 +29,14 @@ impl Sharing {
     /// x  = fill(weight, lo, hi, R_n)        if sum x < R_n, and it is spread:  x = fill(weight, x, M_p, R_n)
     /// ```
     ///
-    /// A pod without a node, and every pod where idle parts are kept, holds its fair share.
+    /// A pod without a node, one on a node where nobody `lends`, and every pod where idle parts are kept, holds its fair
+    /// share.
     pub fn share(
         &mut self,
         filling: &mut Filling,
         pool: &Pool,
         nodes: usize,
+        lends: impl Fn(usize) -> bool,
         division: &mut Division,
     ) {
         let known = pool.pods.iter().any(|pod| pod.demand != Demand::Unknown);
@@ -47,7 +49,7 @@ impl Sharing {
         self.group(pool, nodes);
         for node in 0..nodes {
             let pods = self.starts[node]..self.starts[node + 1];
-            if !pods.is_empty() {
+            if !pods.is_empty() && lends(node) {
                 self.share_node(filling, pool, pods, division);
             }
         }

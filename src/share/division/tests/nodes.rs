@@ -86,6 +86,40 @@ fn on_a_node_that_is_over_nobody_grows_or_has_to_shrink() {
     assert_eq!(fair_on(&[pool], &[node(100, 0), node(1000, 0)]), [[150, 150, 700]]);
 }
 
+#[test]
+fn what_a_pool_leaves_free_is_over_only_when_it_is_over_for_all() {
+    let owns = |requested: [u64; 2]| {
+        let mut pools = [pool(600, [member(1, 1)]), pool(300, [member(1, 1)])];
+        for (pool, requested) in pools.iter_mut().zip(requested) {
+            place(pool, &[0]);
+            pool.pods[0].requested = requested;
+        }
+        pools[1].node_reserve = 10;
+        fair_on(&pools, &[node(600, 0)])
+    };
+    // Each has its part of what it may fill, also where the two are above what the second one leaves free.
+    assert_eq!(owns([400, 120]), [[400], [180]]);
+    assert_eq!(owns([400, 150]), [[400], [180]]);
+    assert_eq!(owns([500, 180]), [[500], [180]]);
+}
+
+#[test]
+fn on_a_node_that_is_over_nothing_is_lent_but_what_is_above_the_part() {
+    let shares = |requested: [u64; 2]| -> Vec<u64> {
+        let mut pools = [pool(600, [member(1, 1)]), pool(300, [member(1, 1)])];
+        for (pool, requested) in pools.iter_mut().zip(requested) {
+            place(pool, &[0]);
+            (pool.idle, pool.members[0].lend) = (Idle::Lent, 50);
+            (pool.pods[0].requested, pool.pods[0].demand) = (requested, Demand::Known(100));
+        }
+        let divisions = super::super::divide(&pools, &[node(600, 0)]);
+        divisions.iter().map(|division| division.pods[0].share).collect()
+    };
+    assert_eq!(shares([390, 190]), [250, 150]);
+    // The first owns 390 of its part of 400, and lends nothing of it; the second owns 230, and its part is 200.
+    assert_eq!(shares([390, 230]), [390, 165]);
+}
+
 /// Pools with rooms, of which some are short.
 fn on_nodes() -> impl Strategy<Value = (Vec<Pool>, Vec<Node>)> {
     let node = (prop::option::weighted(0.9, 0..6000u64), 0..500u64)
