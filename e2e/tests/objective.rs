@@ -214,13 +214,16 @@ async fn a_weight_rises_until_the_objective_is_met() -> Result<()> {
     let weight = rush.seen.last().context("nothing seen")?.weight;
     ensure!(weight <= CALM, "in peace it weighs {weight}");
     rush.send(RUSH, "rush");
+    let from = rush.seen.len();
     rush.watch(WINDOW, |_| false).await?;
     let met = |seen: &[Seen]| last(seen) <= target && seen.len() > 20;
     let took = rush.watch(6 * MINUTE, met).await? + WINDOW;
     let left = rush.batch_percent(MINUTE).await?;
-    let (with, weight) = (last(&rush.seen), rush.seen.last().context("nothing seen")?.weight);
+    // Once it is met, the weight falls again until it hardly is.
+    let rose = rush.seen[from..].iter().map(|seen| seen.weight).max().unwrap_or_default();
+    let with = last(&rush.seen);
     println!(
-        "with it, the objective was met after {:.0} s; a minute later {with:.0} ms at weight {weight}; \
+        "with it, the objective was met after {:.0} s; a minute later {with:.0} ms; the weight rose to {rose}; \
          batch has {left} % of what the service leaves",
         took.as_secs_f32()
     );
@@ -235,7 +238,7 @@ async fn a_weight_rises_until_the_objective_is_met() -> Result<()> {
     std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/objective.svg"), svg)?;
 
     ensure!(with <= 1.2 * target, "{with:.0} ms a minute after the objective was met");
-    ensure!(weight > CALM, "the objective is met, at weight {weight}");
+    ensure!(rose > CALM, "the objective is met, and the weight rose to {rose} only");
     ensure!(moved.signals.contains("performance"), "{moved:?}");
     ensure!(left >= 80, "batch has {left} % of what the service leaves");
     let weight = rush.seen.last().context("nothing seen")?.weight;

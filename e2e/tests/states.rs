@@ -220,3 +220,14 @@ async fn a_bare_pod_is_resized_and_warned_of() -> Result<()> {
     .await?;
     bench.end().await
 }
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn a_namespace_goes_with_the_pool_that_is_in_it() -> Result<()> {
+    let bench = Bench::new("states-ending").await?;
+    let spec = pod_spec(json!([container("main", requests("20m"))]));
+    bench.apply(deployment("web", 1, spec)).await?;
+    bench.pool("pool", "100m", json!([member("web", 100)])).await?;
+    bench.settled("pool").await?;
+    bench.end_with_all().await
+}

@@ -52,10 +52,11 @@ async fn everything() -> Result<BTreeMap<String, Value>> {
 
 /// Waits until what the tests before this one had is gone: it would go while this one looks.
 async fn alone() -> Result<()> {
-    let phases = ["get", "namespaces", "-o", "jsonpath={.items[*].status.phase}"];
+    let ending =
+        ["get", "namespaces", "-o", "yaml", "--field-selector", "status.phase=Terminating"];
     eventually(2 * MINUTE, || async {
-        let phases = kubectl::run("kubectl", &phases, "").await?;
-        ensure!(!phases.contains("Terminating"), "a namespace is ending: {phases}");
+        let ending = kubectl::run("kubectl", &ending, "").await?;
+        ensure!(!ending.contains("Terminating"), "these do not end: {ending}");
         Ok(())
     })
     .await

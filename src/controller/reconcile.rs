@@ -342,10 +342,17 @@ async fn tell_new_pods(
     let api: Api<NewPods> = Api::namespaced(client.clone(), &pool.namespace().unwrap_or_default());
     match api.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(told)).await {
         Ok(_) => Ok(()),
-        // A cluster with the definitions of an earlier version: its pods start as their templates say.
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        // A cluster with the definitions of an earlier version: its pods start as their templates say. In a namespace that
+        // is being deleted, no pod starts any more.
+        Err(kube::Error::Api(status)) if status.code == 404 || is_ending(&status) => Ok(()),
         Err(source) => Err(Error::Api { what: "write the NewPods of", source }),
     }
+}
+
+/// Whether the API server makes nothing new, as the namespace is being deleted.
+fn is_ending(status: &kube::core::Status) -> bool {
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 /// Adds our finalizer, or takes it away, on just the version that was seen. Whether that is done, or nothing is left to do

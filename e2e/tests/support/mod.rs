@@ -151,6 +151,13 @@ impl Bench {
         Ok(allocatable - others)
     }
 
+    /// Deletes the namespace with all that is in it, and waits until it is gone.
+    pub async fn end_with_all(mut self) -> Result<()> {
+        self.ended = true;
+        let delete = ["delete", "namespace", &self.namespace, "--wait", "--timeout=60s"];
+        kubectl::run("kubectl", &delete, "").await.map(drop)
+    }
+
     /// Deletes the namespace with all that is in it, without waiting.
     pub async fn end(mut self) -> Result<()> {
         self.ended = true;
