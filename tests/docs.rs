@@ -219,12 +219,13 @@ fn the_sum_of_the_idea_is_that_of_its_example() -> Result {
 }
 
 /// What stands in quotes in CamelCase and is no reason: kinds, values and words of the API.
-const NO_REASONS: [&str; 21] = [
+const NO_REASONS: [&str; 22] = [
     "Always",
     "Error",
     "Failed",
     "False",
     "In",
+    "NamespaceTerminating",
     "NewPods",
     "Normal",
     "Off",
