@@ -12,9 +12,9 @@ E2E := target/debug/e2e
 CLUSTER_TESTS := --test harness --test guest --test machines --test migration --test schema --test states --test resizes --test examples --test changes --test rollout --test neighbours --test plan --test lending --test objective --test prometheus --test division --test admission --test leader --test uninstall
 
 # What a test on the cluster says is its error; a hundred lines of frames would hide it.
-e2e chaos: export RUST_BACKTRACE := 0
+e2e chaos plug: export RUST_BACKTRACE := 0
 
-.PHONY: help demo test lint unit e2e cluster binary faults chaos bench crds docs pictures image clean
+.PHONY: help demo test lint unit e2e cluster binary faults chaos plug bench crds docs pictures image clean
 
 help: ## this list
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,10 @@ e2e: setup binary harness ## the tests on a real cluster
 chaos: setup binary harness ## five minutes of everything going wrong at once, on a real cluster; CHAOS_SEED=n chooses
 	cargo test -p e2e --locked --no-run --test chaos
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(E2E) run -- cargo test -p e2e --locked --offline --test chaos -- --ignored --test-threads=1 --nocapture
+
+plug: setup binary harness ## a virtual machine is given one more virtual CPU: a quarter of an hour
+	cargo test -p e2e --locked --no-run --test plug
+	$(E2E) run -- cargo test -p e2e --locked --offline --test plug -- --ignored --test-threads=1 --nocapture
 
 cluster: setup binary harness ## a shell on a cluster that is gone when you leave it
 	@$(E2E) shell

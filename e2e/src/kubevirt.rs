@@ -45,6 +45,22 @@ pub async fn install() -> Result<()> {
     kubectl::run("kubectl", &wait, "").await.map(drop)
 }
 
+/// Sets KubeVirt up so that it changes machines that run, by live migration.
+///
+/// # Errors
+/// When it cannot be applied.
+pub async fn updates_live() -> Result<()> {
+    let kubevirt = json!({
+        "apiVersion": "kubevirt.io/v1", "kind": "KubeVirt",
+        "metadata": {"name": "kubevirt", "namespace": "default"},
+        "spec": {
+            "configuration": {"vmRolloutStrategy": "LiveUpdate"},
+            "workloadUpdateStrategy": {"workloadUpdateMethods": ["LiveMigrate"]},
+        },
+    });
+    kubectl::apply(&kubevirt.to_string()).await
+}
+
 /// Removes the kinds, and with them all machines.
 ///
 /// # Errors
@@ -332,7 +348,7 @@ fn strictly() -> PatchParams {
 
 fn domain(vcpus: u32) -> Value {
     json!({
-        "cpu": {"cores": 1, "sockets": vcpus, "threads": 1},
+        "cpu": {"cores": 1, "sockets": vcpus, "maxSockets": 4 * vcpus, "threads": 1},
         "memory": {"guest": "128Mi"},
         "devices": {},
     })

@@ -38,7 +38,7 @@ pub async fn install(cluster: &Cluster) -> Result<()> {
     let prometheus = format!("prometheus.url={}", prometheus::URL);
     arguments.extend(["--set", &tag, "--set", "image.pullPolicy=Never", "--set", &prometheus]);
     // So that tests can read them.
-    arguments.extend(["--set", "metricsAddress=:8080"]);
+    arguments.extend(["--set", "metricsAddress=:8080", "--set", "liveUpdate.enabled=true"]);
     helm("weighted-share", &chart, &arguments).await
 }
 

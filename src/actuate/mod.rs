@@ -1,7 +1,9 @@
-//! A decision becomes a resize of a running pod: `pods/resize`, and nothing else.
+//! A decision becomes a resize of a running pod (`pods/resize`), or one more socket of a virtual machine; nothing else.
 
+mod plug;
 mod resize;
 #[cfg(test)]
 mod tests;
 
+pub use plug::{Plug, plug};
 pub use resize::{ContainerResize, PodResize, Refusal, RefusalKind, send};

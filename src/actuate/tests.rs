@@ -4,7 +4,7 @@ use http::{Request, Response, header::CONTENT_TYPE};
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
 
-use super::{ContainerResize, PodResize, Refusal, RefusalKind, send};
+use super::{ContainerResize, Plug, PodResize, Refusal, RefusalKind, plug, send};
 use crate::{
     observe::{Container, Pod, Qos},
     share::{Held, PerResource, Resource},
@@ -217,4 +217,45 @@ fn what_a_node_could_not_carry_out_is_taken_back_with_its_limit() {
     assert_eq!(back(&stuck(Qos::Burstable, (4, 2), (5, 10))), Some((2, None)));
     assert_eq!(back(&stuck(Qos::Burstable, (80, 100), (120, 200))), Some((100, Some(200))));
     assert_eq!(back(&stuck(Qos::Burstable, (100, 100), (200, 200))), None);
+}
+
+#[tokio::test]
+async fn one_more_socket_is_all_that_is_applied_to_a_machine() {
+    let asked = |code: u16| async move {
+        let (service, mut server) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+        let client = Client::new(service, "default");
+        let wanted = Plug {
+            namespace: "shop".into(),
+            machine: "db".into(),
+            resource_version: "4711".into(),
+            sockets: 3,
+        };
+        let serve = async {
+            let (request, respond) = server.next_request().await.unwrap();
+            let (head, body) = request.into_parts();
+            let body = body.collect_bytes().await.unwrap();
+            let answer = json!({"metadata": {}, "code": code, "message": "", "reason": "", "status": "Failure"});
+            let answer =
+                if code == 200 { json!({"metadata": {"name": "db"}, "spec": {}}) } else { answer };
+            let answer = Body::from(serde_json::to_vec(&answer).unwrap());
+            respond.send_response(Response::builder().status(code).body(answer).unwrap());
+            (head, serde_json::from_slice::<Value>(&body).unwrap())
+        };
+        let (answer, (head, body)) = tokio::join!(plug(&client, &wanted), serve);
+        (head, body, answer.is_ok())
+    };
+    let (head, body, taken) = asked(200).await;
+    assert_eq!(head.uri.path(), "/apis/kubevirt.io/v1/namespaces/shop/virtualmachines/db");
+    assert!(head.uri.query().unwrap().contains("force=true"), "{}", head.uri);
+    assert_eq!(head.headers[CONTENT_TYPE], "application/apply-patch+yaml");
+    assert_eq!(
+        body,
+        json!({
+            "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine",
+            "metadata": {"resourceVersion": "4711"},
+            "spec": {"template": {"spec": {"domain": {"cpu": {"sockets": 3}}}}},
+        })
+    );
+    // One that changed or went meanwhile is seen by the next turn; who may not is told.
+    assert!(taken && asked(409).await.2 && asked(404).await.2 && !asked(403).await.2);
 }

@@ -13,7 +13,7 @@ mod tests;
 
 pub use crd::{crd, crd_yaml};
 pub use new_pods::{NewPods, NewPodsSpec, Start};
-pub use resizing::{ContainerMode, ContainerPolicy, LimitPolicy};
+pub use resizing::{ContainerMode, ContainerPolicy, LimitPolicy, LiveUpdate};
 pub use spec::{
     Better, DynamicWeight, Member, Mode, Objective, Resources, Sharing, Strategy, Surplus,
     TargetRef, WeightPer, WeightedShare, WeightedShareSpec,

@@ -18,6 +18,25 @@ pub enum LimitPolicy {
     Cap,
 }
 
+/// What may be changed of virtual machines while they run. Each change is a live migration.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveUpdate {
+    /// A machine that uses all of its virtual CPUs for five minutes, and owns what they can use, is given
+    /// one more socket, up to its `maxSockets`: one machine at a time, each at most once in ten minutes.
+    /// `cpu.sockets` of its VirtualMachine is then the controller's: take it out of what you apply.
+    #[serde(default)]
+    pub cpu_sockets: bool,
+}
+
+impl LiveUpdate {
+    /// Whether nothing may be changed.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// What happens to one container.
 #[derive(Clone, Debug, Default, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ContainerPolicy, LimitPolicy, WeightedShareStatus, rules, schema};
+use super::{ContainerPolicy, LimitPolicy, LiveUpdate, WeightedShareStatus, rules, schema};
 use crate::share::{Bytes, MilliCpu, PerResource, Resource};
 
 /// A pool of CPU and memory, and the members that share it by weight.
@@ -296,6 +296,12 @@ pub struct Member {
     #[serde(default)]
     pub allow_restart: bool,
 
+    /// What may be changed of the member's virtual machines while they run, beside the CPU that they are
+    /// granted. Without it, `status.members[].recommendations` says what would help them.
+    #[serde(default, skip_serializing_if = "LiveUpdate::is_none")]
+    #[schemars(with = "LiveUpdate")]
+    pub live_update: LiveUpdate,
+
     /// The member's pods, by label, in the namespace of the pool. Either this or `targetRef`.
     /// Example: `{matchLabels: {app: checkout}}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -324,6 +330,7 @@ impl Default for Member {
             limit_policy: LimitPolicy::default(),
             containers: Vec::new(),
             allow_restart: false,
+            live_update: LiveUpdate::default(),
             selector: None,
             target_ref: None,
         }

@@ -18,7 +18,7 @@ use super::{
     Context, Error, Memories, admission, calm,
     divide::divide,
     events::{self, Notice},
-    moves,
+    moves, recommend,
     release::{self, Release},
     report,
     shares::Divided,
@@ -146,6 +146,14 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
             memories.told = answer.status;
         }
         events::publish(&context.client, &context.clock, pool, notices).await;
+    }
+    if let Some(plug) = recommend::next(&snapshot, weighed, divided, now) {
+        info!(pool = %pool.name_any(), namespace = %plug.namespace, machine = %plug.machine, sockets = plug.sockets, "one more socket");
+        let what =
+            "give one more socket to a VirtualMachine (is liveUpdate.enabled set in the chart?) of";
+        actuate::plug(&context.client, &plug)
+            .await
+            .map_err(|source| Error::Api { what, source })?;
     }
     let before = context.memories().get(&uid).and_then(|memories| memories.new_pods.clone());
     let new_pods = match &before {

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     api::{
-        DynamicWeightStatus, MemberState, MemberStatus, Mode, Resources, WeightedShareStatus,
-        condition,
+        DynamicWeightStatus, MemberState, MemberStatus, Mode, Recommendation, Resources,
+        WeightedShareStatus, condition,
     },
     observe::{
         Qos, Snapshot,
@@ -50,7 +50,11 @@ pub fn status(
         .zip(&standings)
         .enumerate()
         .map(|(i, (member, standing))| {
-            let now = member_status(member, standing, i, divided, snapshot);
+            let recommendations = divided.cpu.as_ref().map_or_else(Vec::new, |divided| {
+                let share = &divided.members[i];
+                recommend::of_member(snapshot, mode, member.spec, share, now.0)
+            });
+            let now = member_status(member, standing, i, divided, recommendations);
             let before = known.iter().flat_map(|known| &known.members);
             match before.into_iter().find(|before| before.name == now.name) {
                 Some(before) => as_decided(before, now),
@@ -138,7 +142,7 @@ fn member_status(
     standing: &Standing,
     index: usize,
     divided: &Shares,
-    snapshot: &Snapshot,
+    recommendations: Vec<Recommendation>,
 ) -> MemberStatus {
     let charges: Vec<u64> = divided
         .cpu
@@ -176,9 +180,7 @@ fn member_status(
         .into(),
         cpu_shares: kernel(cpu_shares),
         cpu_weight: kernel(|milli| cpu_weight(cpu_shares(milli))),
-        recommendations: of(Resource::Cpu)
-            .map(|member| recommend::of_member(snapshot, member))
-            .unwrap_or_default(),
+        recommendations,
         state: Some(standing.state),
         reason: standing.reason.to_owned(),
         message: standing.message.clone(),

@@ -25,7 +25,19 @@ use serde::{Deserialize, Serialize};
     schema = "disabled",
     derive = "PartialEq"
 )]
-pub struct VirtualMachineSpec {}
+pub struct VirtualMachineSpec {
+    /// What its instances are made from.
+    #[serde(default)]
+    pub template: MachineTemplate,
+}
+
+/// What instances of a virtual machine are made from.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct MachineTemplate {
+    /// What they are to be.
+    #[serde(default)]
+    pub spec: VirtualMachineInstanceSpec,
+}
 
 /// How a virtual machine stands.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -34,6 +46,22 @@ pub struct VirtualMachineStatus {
     /// One word for people, such as `Running` or `Stopped`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub printable_status: Option<String>,
+    /// What else there is to say of it.
+    #[serde(default)]
+    pub conditions: Vec<MachineCondition>,
+}
+
+/// Something that holds for a virtual machine, or does not.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct MachineCondition {
+    /// What, such as `LiveMigratable` or `RestartRequired`.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// Why, in words.
+    #[serde(default)]
+    pub message: String,
 }
 
 /// What a virtual machine that runs, or is about to, is to be.
@@ -111,6 +139,9 @@ pub struct VirtualMachineInstanceStatus {
     /// The node that it runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_name: Option<String>,
+    /// What else there is to say of it.
+    #[serde(default)]
+    pub conditions: Vec<MachineCondition>,
 }
 
 /// How KubeVirt is set up in this cluster.
@@ -127,6 +158,18 @@ pub struct KubeVirtSpec {
     /// Its settings.
     #[serde(default)]
     pub configuration: Configuration,
+    /// What it does with machines that run when what they are made from changes.
+    #[serde(default)]
+    pub workload_update_strategy: UpdateStrategy,
+}
+
+/// What KubeVirt does with machines that run when what they are made from changes.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateStrategy {
+    /// `LiveMigrate`, `Evict`, both or none.
+    #[serde(default)]
+    pub workload_update_methods: Vec<String>,
 }
 
 /// Settings of KubeVirt.
@@ -136,6 +179,9 @@ pub struct Configuration {
     /// Those that are called so.
     #[serde(default)]
     pub developer_configuration: DeveloperConfiguration,
+    /// When a change of a machine that runs is carried out: `Stage` (at its next start) or `LiveUpdate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vm_rollout_strategy: Option<String>,
 }
 
 /// Settings of KubeVirt that are called so.
@@ -154,7 +200,7 @@ const ALLOCATION_RATIO: u32 = 10;
 pub const COMPUTE: &str = "compute";
 
 /// What a virtual machine can make use of.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Machine {
     /// Its virtual CPUs.
     pub vcpus: u64,
@@ -166,6 +212,27 @@ pub struct Machine {
     pub io_threads: u64,
     /// Its virtual CPUs have CPUs of the node to themselves: nothing of it is shared.
     pub dedicated: bool,
+    /// It can be moved to another node while it runs.
+    pub migratable: bool,
+    /// Something is being plugged into it.
+    pub plugging: bool,
+    /// What it was made from, where that is a VirtualMachine.
+    pub made_from: Option<MadeFrom>,
+}
+
+/// The VirtualMachine that an instance was made from.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct MadeFrom {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub resource_version: String,
+    /// How many sockets it is to have.
+    pub sockets: Option<u64>,
+    /// It takes no more changes until it was restarted: why, in KubeVirt's words.
+    pub restart_required: Option<String>,
 }
 
 /// How many virtual CPUs share what one CPU is requested for in this cluster.
@@ -173,6 +240,21 @@ pub struct Machine {
 pub fn allocation_ratio<'k>(mut kubevirts: impl Iterator<Item = &'k KubeVirt>) -> u32 {
     let ratio = |it: &KubeVirt| it.spec.configuration.developer_configuration.cpu_allocation_ratio;
     kubevirts.find_map(ratio).filter(|ratio| *ratio > 0).unwrap_or(ALLOCATION_RATIO)
+}
+
+/// Whether KubeVirt carries out changes of machines that run, by live migration.
+#[must_use]
+pub fn updates_live<'k>(mut kubevirts: impl Iterator<Item = &'k KubeVirt>) -> bool {
+    kubevirts.any(|it| {
+        let methods = &it.spec.workload_update_strategy.workload_update_methods;
+        it.spec.configuration.vm_rollout_strategy.as_deref() == Some("LiveUpdate")
+            && methods.iter().any(|method| method == "LiveMigrate")
+    })
+}
+
+/// The condition, where it is True.
+fn holding<'c>(conditions: &'c [MachineCondition], type_: &str) -> Option<&'c MachineCondition> {
+    conditions.iter().find(|it| it.type_ == type_ && it.status == "True")
 }
 
 impl VirtualMachineInstance {
@@ -204,7 +286,18 @@ impl VirtualMachineInstance {
         let dedicated = domain.cpu.is_some_and(|cpu| cpu.dedicated_cpu_placement);
         let sockets = domain.cpu.and_then(|cpu| cpu.sockets).map(u64::from);
         let max_sockets = domain.cpu.and_then(|cpu| cpu.max_sockets).map(u64::from);
-        Machine { vcpus: vcpus.max(1), sockets, max_sockets, io_threads, dedicated }
+        let conditions = self.status.as_ref().map_or(&[][..], |status| &status.conditions);
+        let holds = |type_| holding(conditions, type_).is_some();
+        Machine {
+            vcpus: vcpus.max(1),
+            sockets,
+            max_sockets,
+            io_threads,
+            dedicated,
+            migratable: holds("LiveMigratable"),
+            plugging: holds("HotVCPUChange") || holds("HotMemoryChange"),
+            made_from: None,
+        }
     }
 
     /// What its launcher pods start with: the CPU that it asks for, or, as KubeVirt works it out, its virtual CPUs by the
@@ -238,6 +331,20 @@ impl VirtualMachine {
     pub fn workload(&self) -> (Owner, Workload) {
         let workload = Workload { owner: Owner::of(&self.metadata), ..Workload::default() };
         (name("VirtualMachine", &self.metadata), workload)
+    }
+
+    /// What an instance of it needs to know of it.
+    #[must_use]
+    pub fn made_from(&self) -> MadeFrom {
+        let conditions = self.status.as_ref().map_or(&[][..], |status| &status.conditions);
+        let owner = name("VirtualMachine", &self.metadata);
+        MadeFrom {
+            namespace: owner.namespace,
+            name: owner.name,
+            resource_version: self.metadata.resource_version.clone().unwrap_or_default(),
+            sockets: self.spec.template.spec.domain.cpu.and_then(|cpu| cpu.sockets).map(u64::from),
+            restart_required: holding(conditions, "RestartRequired").map(|it| it.message.clone()),
+        }
     }
 }
 

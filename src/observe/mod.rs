@@ -25,8 +25,9 @@ mod world;
 pub use clock::Clock;
 pub use kubevirt::{
     COMPUTE, Configuration, Cpu, DeveloperConfiguration, Domain, IoThreads, KubeVirt, KubeVirtSpec,
-    Machine, VirtualMachine, VirtualMachineInstance, VirtualMachineInstanceSpec,
-    VirtualMachineInstanceStatus, VirtualMachineSpec, VirtualMachineStatus,
+    Machine, MachineCondition, MachineTemplate, MadeFrom, UpdateStrategy, VirtualMachine,
+    VirtualMachineInstance, VirtualMachineInstanceSpec, VirtualMachineInstanceStatus,
+    VirtualMachineSpec, VirtualMachineStatus,
 };
 pub use limit_range::{Limits, Range};
 pub use look::{LookError, look};

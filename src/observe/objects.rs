@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use super::{
     KubeVirt, Neighbours, NodeMetrics, Pod, PodMetrics, Snapshot, VerticalPodAutoscaler,
     VirtualMachine, VirtualMachineInstance,
-    kubevirt::allocation_ratio,
+    kubevirt::{allocation_ratio, updates_live},
     signals::{Freshness, PodSignals, Signals},
     snapshot::Node,
     workload::Workload,
@@ -70,7 +70,8 @@ impl From<Objects> for Snapshot {
         let mut snapshot = Self {
             workloads: workloads.collect(),
             nodes: objects.nodes.iter().map(|it| (it.name_any(), Node::read(it))).collect(),
-            machines: Self::machines_of(objects.vmis.iter()),
+            machines: Self::machines_of(objects.vms.iter(), objects.vmis.iter()),
+            updates_live: updates_live(objects.kubevirts.iter()),
             quotas: Self::by_namespace(objects.quotas.iter()),
             neighbours: Neighbours::read(objects.horizontal.iter(), objects.vertical.iter()),
             signals: signals(&objects.pod_metrics),

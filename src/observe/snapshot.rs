@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1 as core;
 
 use super::{
     amount::amount,
-    kubevirt::{Machine, VirtualMachineInstance},
+    kubevirt::{Machine, MadeFrom, VirtualMachine, VirtualMachineInstance},
     limit_range::Limits,
     neighbours::Neighbours,
     obstacle::Obstacle,
@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub nodes: BTreeMap<String, Node>,
     /// The virtual machines, by their UID.
     pub machines: BTreeMap<String, Machine>,
+    /// KubeVirt carries out changes of machines that run, by live migration.
+    pub updates_live: bool,
     /// Pods that run a machine which runs in another one too, as it moves from node to node: by their UID, with the name of
     /// the pod that counts.
     pub copies: BTreeMap<String, String>,
@@ -199,9 +201,19 @@ impl Snapshot {
     /// What virtual machines can make use of, by the UID of their instance.
     #[must_use]
     pub fn machines_of<'v>(
+        vms: impl Iterator<Item = &'v VirtualMachine>,
         vmis: impl Iterator<Item = &'v VirtualMachineInstance>,
     ) -> BTreeMap<String, Machine> {
-        vmis.filter_map(|vmi| Some((vmi.metadata.uid.clone()?, vmi.machine()))).collect()
+        let vms: BTreeMap<(String, String), MadeFrom> = vms
+            .map(VirtualMachine::made_from)
+            .map(|vm| ((vm.namespace.clone(), vm.name.clone()), vm))
+            .collect();
+        vmis.filter_map(|vmi| {
+            let owner = Owner::of(&vmi.metadata).filter(|owner| owner.kind == "VirtualMachine");
+            let made_from = owner.and_then(|it| vms.get(&(it.namespace, it.name)).cloned());
+            Some((vmi.metadata.uid.clone()?, Machine { made_from, ..vmi.machine() }))
+        })
+        .collect()
     }
 
     /// The pods of a namespace.

@@ -80,6 +80,13 @@ impl Terms {
             taints: taints.unwrap_or_default(),
         }
     }
+
+    /// Whether KubeVirt would move a machine there.
+    #[must_use]
+    pub fn takes_machines(&self) -> bool {
+        self.labels.get("kubevirt.io/schedulable").is_some_and(|it| it == "true")
+            && self.taints.iter().all(|taint| taint.effect == "PreferNoSchedule")
+    }
 }
 
 /// Whether a node is what a term of an affinity asks for. A term that asks for nothing is met by none.

@@ -26,7 +26,7 @@ use tracing::warn;
 
 use super::{
     Clock, KubeVirt, VirtualMachine, VirtualMachineInstance,
-    kubevirt::allocation_ratio,
+    kubevirt::{allocation_ratio, updates_live},
     limit_range::Limits,
     neighbours::{Neighbours, VerticalPodAutoscaler},
     optional::{self, watch_where_served},
@@ -201,7 +201,11 @@ impl World {
             ),
             pods,
             workloads: self.workloads(),
-            machines: Snapshot::machines_of(self.vmis.state().iter().map(Arc::as_ref)),
+            machines: Snapshot::machines_of(
+                self.vms.state().iter().map(Arc::as_ref),
+                self.vmis.state().iter().map(Arc::as_ref),
+            ),
+            updates_live: updates_live(self.kubevirts.state().iter().map(Arc::as_ref)),
             nodes,
             limits,
             neighbours: Neighbours::read(

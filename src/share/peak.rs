@@ -12,6 +12,10 @@ const RECENT: usize = 4;
 pub struct Peak {
     /// Samples that are higher than all after them: the time in milliseconds, the use in its unit.
     falling: VecDeque<(i64, u64)>,
+    /// Samples that are lower than all after them.
+    rising: VecDeque<(i64, u64)>,
+    /// When the first sample was taken, in milliseconds.
+    since: Option<i64>,
     /// The last samples, the newest first.
     recent: [Option<(i64, u64)>; RECENT],
 }
@@ -30,6 +34,10 @@ impl Peak {
         while self.falling.pop_back_if(|&mut (_, lower)| lower <= used).is_some() {}
         self.falling.push_back((at, used));
         while self.falling.pop_front_if(|&mut (past, _)| past < at - WINDOW).is_some() {}
+        while self.rising.pop_back_if(|&mut (_, higher)| higher >= used).is_some() {}
+        self.rising.push_back((at, used));
+        while self.rising.pop_front_if(|&mut (past, _)| past < at - WINDOW).is_some() {}
+        self.since.get_or_insert(at);
 
         let quiet = |sample: (i64, u64)| sample.1 < self.highest().div_ceil(2);
         if let [Some(last), Some(before), ..] = self.recent
@@ -45,6 +53,15 @@ impl Peak {
     #[must_use]
     pub fn highest(&self) -> u64 {
         self.falling.front().map_or(0, |&(_, used)| used)
+    }
+
+    /// The least use in the last `span` milliseconds, of ten minutes at most. None where it has not been measured for so
+    /// long.
+    #[must_use]
+    pub fn throughout(&self, span: i64) -> Option<u64> {
+        let from = self.last()?.0 - span.min(WINDOW);
+        let within = self.rising.iter().find(|&&(at, _)| at >= from);
+        within.filter(|_| self.since.is_some_and(|since| since <= from)).map(|&(_, used)| used)
     }
 
     /// The last sample: when, and how much. None where nothing was ever measured.
@@ -90,6 +107,21 @@ mod tests {
         assert_eq!(peak(&[(0, 100), (601, 60)]), 60);
         // An answer that comes twice, or late, is no news.
         assert_eq!(peak(&[(15, 300), (15, 900), (0, 900), (30, 200)]), 300);
+    }
+
+    #[test]
+    fn the_least_of_five_minutes_is_known_after_five_minutes() {
+        let least = |samples: &[(i64, u64)]| {
+            let mut peak = Peak::default();
+            for &(second, used) in samples {
+                peak.take(second * 1000, used);
+            }
+            peak.throughout(300_000)
+        };
+        assert_eq!([least(&[]), least(&[(0, 90)]), least(&[(0, 90), (299, 95)])], [None; 3]);
+        assert_eq!(least(&[(0, 90), (150, 80), (300, 95)]), Some(80));
+        assert_eq!(least(&[(0, 10), (150, 90), (301, 95)]), Some(90));
+        assert_eq!(least(&[(0, 90), (300, 95), (315, 20), (330, 95)]), Some(20));
     }
 
     #[test]

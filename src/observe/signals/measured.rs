@@ -14,6 +14,8 @@ use crate::{
 const STALE_INTERVALS: i32 = 3;
 /// The shortest interval that is reckoned with, in seconds: nobody measures more often.
 const SHORTEST: i64 = 15;
+/// Use that is to be steady is so for five minutes, in milliseconds.
+const STEADY: i64 = 300_000;
 /// A pod that nobody has measured for so long is forgotten, in milliseconds.
 const FORGOTTEN: i64 = 600_000;
 
@@ -41,6 +43,8 @@ pub struct PodSignals {
     pub peak: PerResource<u64>,
     /// What its use rose to of late, zero where it did not: nanocores, bytes.
     pub risen: PerResource<u64>,
+    /// The least CPU that it used in the last five minutes, in nanocores. None: it has not been measured for so long.
+    pub throughout: Option<u64>,
     /// The least that it held while it was last measured: millicores, bytes. None: what it holds now.
     pub held: PerResource<Option<u64>>,
     /// The part of the time, in thousandths, in which it waited for CPU. None: nobody says.
@@ -201,6 +205,7 @@ impl Measured {
                 used: PerResource::from_fn(used),
                 peak: PerResource::from_fn(|resource| pod.peak[resource].highest()),
                 risen: PerResource::from_fn(|resource| pod.peak[resource].risen()),
+                throughout: pod.peak.cpu.throughout(STEADY),
                 held: PerResource::from_fn(|resource| pod.held_while_measured(resource, window)),
                 waiting: pod.waiting.filter(|&(at, _)| recent(at)).map(|(_, waiting)| waiting),
             };

@@ -1,6 +1,9 @@
 //! Virtual machines, as KubeVirt makes them.
 
-use super::{super::kubevirt::allocation_ratio, *};
+use super::{
+    super::kubevirt::{allocation_ratio, updates_live},
+    *,
+};
 
 /// A VirtualMachine, its VirtualMachineInstance and its launcher pod, each with changes merged into it.
 fn machine(vmi: Value, launcher: Value) -> Snapshot {
@@ -69,4 +72,46 @@ fn a_machine_that_shares_no_cpus_is_left_alone() {
     assert_eq!(obstacle(json!({}), class("BestEffort")), Some(Obstacle::BestEffort));
     let another = json!({"metadata": {"uid": "another"}});
     assert_eq!(obstacle(another, json!({})), Some(Obstacle::UnknownMachine));
+}
+
+#[test]
+fn what_can_be_changed_of_a_machine_while_it_runs_is_known() {
+    let conditions = |types: &[&str]| -> Value {
+        types.iter().map(|it| json!({"type": it, "status": "True", "message": "why"})).collect()
+    };
+    let vmi = json!({
+        "spec": {"domain": {"cpu": {"maxSockets": 8}}},
+        "status": {"conditions": conditions(&["LiveMigratable", "HotVCPUChange"])},
+    });
+    let snapshot = machine(vmi, json!({}));
+    let now = snapshot.machine(&snapshot.pods[0]).unwrap();
+    assert_eq!(
+        (now.sockets, now.max_sockets, now.migratable, now.plugging),
+        (Some(2), Some(8), true, true)
+    );
+    let made_from = now.made_from.as_ref().unwrap();
+    assert_eq!(
+        (&*made_from.namespace, &*made_from.name, &*made_from.resource_version),
+        ("default", "db", "396")
+    );
+    assert_eq!((made_from.sockets, &made_from.restart_required), (Some(2), &None));
+
+    let status =
+        json!({"status": {"conditions": conditions(&["RestartRequired"])}, "metadata": {}});
+    let vm: VirtualMachine = serde_json::from_value(status).unwrap();
+    assert_eq!(vm.made_from().restart_required.as_deref(), Some("why"));
+}
+
+#[test]
+fn machines_are_changed_live_where_kubevirt_is_set_up_for_it() {
+    let live = |spec: Value| {
+        let kubevirt = json!({"metadata": {"name": "kubevirt"}, "spec": spec});
+        updates_live([serde_json::from_value(kubevirt).unwrap()].iter())
+    };
+    let migrates = json!({"workloadUpdateMethods": ["LiveMigrate", "Evict"]});
+    let by = |strategy: &str| json!({"vmRolloutStrategy": strategy});
+    assert!(live(json!({"configuration": by("LiveUpdate"), "workloadUpdateStrategy": migrates})));
+    assert!(!live(json!({"configuration": by("Stage"), "workloadUpdateStrategy": migrates})));
+    assert!(!live(json!({"configuration": by("LiveUpdate")})));
+    assert!(!live(json!({})) && !updates_live([].iter()));
 }
