@@ -5,5 +5,5 @@ mod resize;
 #[cfg(test)]
 mod tests;
 
-pub use plug::{Plug, plug};
+pub use plug::{Plug, Plugged, plug};
 pub use resize::{ContainerResize, PodResize, Refusal, RefusalKind, send};

@@ -174,7 +174,9 @@ impl PodResize {
                 Some(enforced) if !container.is_enforced(resource) || limit < admitted => {
                     Some(enforced.max(admitted))
                 }
-                _ => Some(limit.max(admitted)),
+                Some(_) => Some(limit.max(admitted)),
+                // We added it. Were all limits to meet their requests, the pod's class would change.
+                None => Some(limit.max(admitted + 1)),
             }
         };
         Self::to(pod, resource, &admitted, limit)

@@ -4,7 +4,7 @@ use http::{Request, Response, header::CONTENT_TYPE};
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
 
-use super::{ContainerResize, Plug, PodResize, Refusal, RefusalKind, plug, send};
+use super::{ContainerResize, Plug, Plugged, PodResize, Refusal, RefusalKind, plug, send};
 use crate::{
     observe::{Container, Pod, Qos},
     share::{Held, PerResource, Resource},
@@ -217,18 +217,22 @@ fn what_a_node_could_not_carry_out_is_taken_back_with_its_limit() {
     assert_eq!(back(&stuck(Qos::Burstable, (4, 2), (5, 10))), Some((2, None)));
     assert_eq!(back(&stuck(Qos::Burstable, (80, 100), (120, 200))), Some((100, Some(200))));
     assert_eq!(back(&stuck(Qos::Burstable, (100, 100), (200, 200))), None);
+    // A limit that was added cannot be taken away, and stays above the request.
+    let mut added = stuck(Qos::Burstable, (176, 320), (177, 0));
+    added.containers[0].enforced.cpu = None;
+    assert_eq!(back(&added), Some((320, Some(321))));
 }
 
 #[tokio::test]
-async fn one_more_socket_is_all_that_is_applied_to_a_machine() {
-    let asked = |code: u16| async move {
+async fn what_is_given_to_a_machine_is_all_that_is_applied_to_it() {
+    let asked = |what: Plugged, code: u16| async move {
         let (service, mut server) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
         let client = Client::new(service, "default");
         let wanted = Plug {
             namespace: "shop".into(),
             machine: "db".into(),
             resource_version: "4711".into(),
-            sockets: 3,
+            what,
         };
         let serve = async {
             let (request, respond) = server.next_request().await.unwrap();
@@ -244,9 +248,12 @@ async fn one_more_socket_is_all_that_is_applied_to_a_machine() {
         let (answer, (head, body)) = tokio::join!(plug(&client, &wanted), serve);
         (head, body, answer.is_ok())
     };
-    let (head, body, taken) = asked(200).await;
+    let sockets = |code| asked(Plugged::Sockets(3), code);
+    let (head, body, taken) = sockets(200).await;
     assert_eq!(head.uri.path(), "/apis/kubevirt.io/v1/namespaces/shop/virtualmachines/db");
-    assert!(head.uri.query().unwrap().contains("force=true"), "{}", head.uri);
+    let query = head.uri.query().unwrap();
+    assert!(query.contains("force=true"), "{query}");
+    assert!(query.contains("fieldManager=weightedshare-sockets"), "{query}");
     assert_eq!(head.headers[CONTENT_TYPE], "application/apply-patch+yaml");
     assert_eq!(
         body,
@@ -257,5 +264,11 @@ async fn one_more_socket_is_all_that_is_applied_to_a_machine() {
         })
     );
     // One that changed or went meanwhile is seen by the next turn; who may not is told.
-    assert!(taken && asked(409).await.2 && asked(404).await.2 && !asked(403).await.2);
+    assert!(taken && sockets(409).await.2 && sockets(404).await.2 && !sockets(403).await.2);
+
+    // Another owner: what is applied without the sockets does not take them away.
+    let (head, body, _) = asked(Plugged::Memory(5 << 30), 200).await;
+    assert!(head.uri.query().unwrap().contains("fieldManager=weightedshare-memory"), "{head:?}");
+    let domain = json!({"memory": {"guest": "5Gi"}});
+    assert_eq!(body["spec"]["template"]["spec"]["domain"], domain);
 }

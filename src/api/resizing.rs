@@ -27,6 +27,12 @@ pub struct LiveUpdate {
     /// `cpu.sockets` of its VirtualMachine is then the controller's: take it out of what you apply.
     #[serde(default)]
     pub cpu_sockets: bool,
+    /// A machine whose guest uses nine tenths of its memory, or more, for five minutes is given a quarter
+    /// more, in whole GiB, up to its `maxGuest`: one machine at a time, each at most once in ten minutes.
+    /// It takes Prometheus. `memory.guest` of its VirtualMachine is then the controller's: take it out of
+    /// what you apply.
+    #[serde(default)]
+    pub memory: bool,
 }
 
 impl LiveUpdate {

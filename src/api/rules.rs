@@ -214,21 +214,25 @@ pub fn min_below_max(resource: &str) -> Rule {
 /// A workload that has pods, in the API version that it has.
 pub fn target_kind() -> Rule {
     let apps = "self.kind in ['Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet']";
-    let machines = "self.kind in ['VirtualMachine', 'VirtualMachineInstance']";
+    let machines = "self.kind in ['VirtualMachine', 'VirtualMachineInstance', 'VirtualMachineInstanceReplicaSet']";
+    let pools = "self.kind == 'VirtualMachinePool'";
     explained(
         format!(
             "{apps} ? self.apiVersion == 'apps/v1' \
              : {machines} ? self.apiVersion == 'kubevirt.io/v1' \
+             : {pools} ? self.apiVersion.startsWith('pool.kubevirt.io/') \
              : self.kind == 'Job' ? self.apiVersion == 'batch/v1' \
              : self.kind == 'Pod' && self.apiVersion == 'v1'"
         ),
         format!(
             "{apps} ? 'a ' + self.kind + ' is in another API version: write apiVersion: apps/v1' \
              : {machines} ? 'a ' + self.kind + ' is in another API version: write apiVersion: kubevirt.io/v1' \
+             : {pools} ? 'a VirtualMachinePool is in another API version: write apiVersion: pool.kubevirt.io/v1beta1' \
              : self.kind == 'Job' ? 'a Job is in another API version: write apiVersion: batch/v1' \
              : self.kind == 'Pod' ? 'a Pod is in another API version: write apiVersion: v1' \
              : \"the kind '\" + self.kind + \"' is not known here: write Deployment, StatefulSet, \
-             DaemonSet, ReplicaSet, Job, Pod, VirtualMachine or VirtualMachineInstance, or select the pods by label with selector\""
+             DaemonSet, ReplicaSet, Job, Pod, VirtualMachine, VirtualMachineInstance, \
+             VirtualMachineInstanceReplicaSet or VirtualMachinePool, or select the pods by label with selector\""
         ),
     )
 }

@@ -450,12 +450,13 @@ pub enum Better {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rules::target_kind())]
 pub struct TargetRef {
-    /// The workload's API version: `apps/v1`, `batch/v1` for a Job, `v1` for a Pod, `kubevirt.io/v1` for a virtual machine.
+    /// The workload's API version: `apps/v1`, `batch/v1` for a Job, `v1` for a Pod, `kubevirt.io/v1` for a virtual machine,
+    /// `pool.kubevirt.io/v1beta1` for a VirtualMachinePool.
     #[schemars(length(max = 64))]
     pub api_version: String,
 
-    /// The workload's kind: Deployment, StatefulSet, DaemonSet, ReplicaSet, Job, Pod, VirtualMachine or
-    /// VirtualMachineInstance.
+    /// The workload's kind: Deployment, StatefulSet, DaemonSet, ReplicaSet, Job, Pod, VirtualMachine,
+    /// VirtualMachineInstance, VirtualMachineInstanceReplicaSet or VirtualMachinePool.
     #[schemars(length(max = 64))]
     pub kind: String,
 

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Resources, schema};
+use crate::share::Bytes;
 
 /// What the controller made of the pool.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -147,21 +148,31 @@ pub struct DynamicWeightStatus {
     pub signals: String,
 }
 
-/// What would help a virtual machine. It is a live migration, so it is not done without its owner.
+/// What would help a virtual machine that is short of something. It is a live migration, so it is not done without its
+/// owner.
 #[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Recommendation {
-    /// The name of the VirtualMachine.
+    /// The name of the virtual machine.
     pub virtual_machine: String,
 
     /// How many sockets it should have.
-    #[schemars(with = "i64")]
-    pub cpu_sockets: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i64>")]
+    pub cpu_sockets: Option<u64>,
+
+    /// How much memory its guest should have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guest_memory: Option<Bytes>,
+
+    /// A node that has room for it, where it is short because of the one that it runs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
 
     /// Why, in a sentence.
     pub message: String,
 
-    /// What to commit, or to give to `kubectl apply --server-side`.
+    /// What to commit, or to give to `kubectl apply --server-side`; for a node, to `kubectl create`.
     pub manifest: String,
 }
 

@@ -147,14 +147,6 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
         }
         events::publish(&context.client, &context.clock, pool, notices).await;
     }
-    if let Some(plug) = recommend::next(&snapshot, weighed, divided, now) {
-        info!(pool = %pool.name_any(), namespace = %plug.namespace, machine = %plug.machine, sockets = plug.sockets, "one more socket");
-        let what =
-            "give one more socket to a VirtualMachine (is liveUpdate.enabled set in the chart?) of";
-        actuate::plug(&context.client, &plug)
-            .await
-            .map_err(|source| Error::Api { what, source })?;
-    }
     let before = context.memories().get(&uid).and_then(|memories| memories.new_pods.clone());
     let new_pods = match &before {
         // It follows from what is owned, which only a decision moves.
@@ -167,6 +159,12 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     if let Some(memories) = context.memories().get_mut(&uid) {
         memories.grants.told();
         memories.new_pods = Some(new_pods);
+    }
+    if let Some(plug) = recommend::next(&snapshot, weighed, divided, now) {
+        info!(pool = %pool.name_any(), namespace = %plug.namespace, machine = %plug.machine, what = ?plug.what, "more for a machine");
+        let what = "give more to a VirtualMachine (is liveUpdate.enabled set in the chart?) of";
+        let done = actuate::plug(&context.client, &plug).await;
+        done.map_err(|source| Error::Api { what, source })?;
     }
 
     let mut unheard =

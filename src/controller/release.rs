@@ -27,6 +27,7 @@ const NO_TEMPLATE: &str = "it has no controller whose template says what it star
 const ADDED_LIMIT: &str = "a limit that was added stays for the life of the pod";
 const NO_ROOM: &str = "no room for what its template asks";
 const NOT_CONFIRMED: &str = "its node has not carried it out";
+const NOT_STARTED: &str = "its node has not said yet what it holds";
 const IN_USE: &str = "it uses more memory than its template's limit allows";
 
 /// Puts the pods of a namespace that a resize of ours changed, and that no pool claims any more, back to what their
@@ -78,6 +79,13 @@ pub fn back_to_templates(snapshot: &Snapshot, namespace: &str, free: &Free) -> R
             let confirmed = holding.charge() == target;
             match resize {
                 Some(_) if allowed != target => release.waiting.push((name(), NO_ROOM)),
+                // Its node may have seen what it asked for first, so that is what it is charged; but it may have been
+                // placed by what it asks for now.
+                Some(resize)
+                    if resize.grows() && back.pod.containers.iter().any(|it| it.unheard) =>
+                {
+                    release.waiting.push((name(), NOT_STARTED));
+                }
                 Some(resize) => {
                     release.waiting.push((name(), NOT_CONFIRMED));
                     release.resizes.push(resize);

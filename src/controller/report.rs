@@ -50,10 +50,7 @@ pub fn status(
         .zip(&standings)
         .enumerate()
         .map(|(i, (member, standing))| {
-            let recommendations = divided.cpu.as_ref().map_or_else(Vec::new, |divided| {
-                let share = &divided.members[i];
-                recommend::of_member(snapshot, mode, member.spec, share, now.0)
-            });
+            let recommendations = recommend::of_member(snapshot, weighed, i, divided, now.0);
             let now = member_status(member, standing, i, divided, recommendations);
             let before = known.iter().flat_map(|known| &known.members);
             match before.into_iter().find(|before| before.name == now.name) {

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     actuate::{PodResize, Refusal, RefusalKind},
     api::{MemberState, Mode},
-    observe::{Barred, Pod, Resize},
+    observe::{Barred, MACHINE_SETS, Pod, Resize},
     share::Resource,
 };
 
@@ -61,11 +61,17 @@ pub fn of_member(
         let target = member.spec.target_ref.as_ref();
         let what =
             target.map(|target| format!("{} {}", target.kind, target.name)).unwrap_or_default();
-        return Standing::new(
-            MemberState::Skipped,
-            "TargetNotFound",
-            format!("There is no {what} in this namespace: check targetRef, or create it."),
-        );
+        let message = match target.is_some_and(|target| MACHINE_SETS.contains(&&*target.kind)) {
+            true => {
+                format!(
+                    "No virtual machine in this namespace belongs to a {what}: check targetRef, or give it a machine."
+                )
+            }
+            false => {
+                format!("There is no {what} in this namespace: check targetRef, or create it.")
+            }
+        };
+        return Standing::new(MemberState::Skipped, "TargetNotFound", message);
     }
     if let Some((pod, pool)) = member.lost.first() {
         return Standing::new(

@@ -7,9 +7,10 @@ use super::{
     pod::Owner,
     workload::{TemplateContainer, Workload},
 };
-use crate::share::{PerResource, Resource};
+use crate::share::{Bytes, PerResource, Resource};
 use k8s_openapi::{
-    api::core::v1::ResourceRequirements, apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    api::core::v1::ResourceRequirements,
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
 use kube::CustomResource;
 use serde::{Deserialize, Serialize};
@@ -88,6 +89,9 @@ pub struct Domain {
     /// Its virtual CPUs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Cpu>,
+    /// Its memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<GuestMemory>,
     /// Who does the work of its disks: `shared`, `auto` or `supplementalPool`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub io_threads_policy: Option<String>,
@@ -118,6 +122,18 @@ pub struct Cpu {
     /// Each of them has a CPU of the node to itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dedicated_cpu_placement: bool,
+}
+
+/// What the guest sees as its memory.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GuestMemory {
+    /// How much there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guest: Option<Quantity>,
+    /// How much there can be without another start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_guest: Option<Quantity>,
 }
 
 /// Threads for the work of disks.
@@ -199,6 +215,9 @@ const ALLOCATION_RATIO: u32 = 10;
 /// The container of a launcher pod in which the virtual machine runs.
 pub const COMPUTE: &str = "compute";
 
+/// The kinds that virtual machines belong to. They are not watched: one is known by the machines that it has.
+pub const MACHINE_SETS: [&str; 2] = ["VirtualMachinePool", "VirtualMachineInstanceReplicaSet"];
+
 /// What a virtual machine can make use of.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Machine {
@@ -208,6 +227,10 @@ pub struct Machine {
     pub sockets: Option<u64>,
     /// How many sockets there can be without another start.
     pub max_sockets: Option<u64>,
+    /// The memory that its guest has, in bytes, where it says so.
+    pub memory: Option<u64>,
+    /// The memory that its guest can have without another start, in bytes.
+    pub max_memory: Option<u64>,
     /// The threads that do the work of its disks, at most.
     pub io_threads: u64,
     /// Its virtual CPUs have CPUs of the node to themselves: nothing of it is shared.
@@ -231,6 +254,8 @@ pub struct MadeFrom {
     pub resource_version: String,
     /// How many sockets it is to have.
     pub sockets: Option<u64>,
+    /// The memory that its guest is to have, in bytes.
+    pub memory: Option<u64>,
     /// It takes no more changes until it was restarted: why, in KubeVirt's words.
     pub restart_required: Option<String>,
 }
@@ -250,6 +275,10 @@ pub fn updates_live<'k>(mut kubevirts: impl Iterator<Item = &'k KubeVirt>) -> bo
         it.spec.configuration.vm_rollout_strategy.as_deref() == Some("LiveUpdate")
             && methods.iter().any(|method| method == "LiveMigrate")
     })
+}
+
+fn bytes(quantity: Option<&Quantity>) -> Option<u64> {
+    Some(Bytes::rounded_up(&quantity?.0).ok()?.0)
 }
 
 /// The condition, where it is True.
@@ -286,12 +315,15 @@ impl VirtualMachineInstance {
         let dedicated = domain.cpu.is_some_and(|cpu| cpu.dedicated_cpu_placement);
         let sockets = domain.cpu.and_then(|cpu| cpu.sockets).map(u64::from);
         let max_sockets = domain.cpu.and_then(|cpu| cpu.max_sockets).map(u64::from);
+        let memory = domain.memory.as_ref();
         let conditions = self.status.as_ref().map_or(&[][..], |status| &status.conditions);
         let holds = |type_| holding(conditions, type_).is_some();
         Machine {
             vcpus: vcpus.max(1),
             sockets,
             max_sockets,
+            memory: memory.and_then(|memory| bytes(memory.guest.as_ref())),
+            max_memory: memory.and_then(|memory| bytes(memory.max_guest.as_ref())),
             io_threads,
             dedicated,
             migratable: holds("LiveMigratable"),
@@ -338,11 +370,13 @@ impl VirtualMachine {
     pub fn made_from(&self) -> MadeFrom {
         let conditions = self.status.as_ref().map_or(&[][..], |status| &status.conditions);
         let owner = name("VirtualMachine", &self.metadata);
+        let domain = &self.spec.template.spec.domain;
         MadeFrom {
             namespace: owner.namespace,
             name: owner.name,
             resource_version: self.metadata.resource_version.clone().unwrap_or_default(),
-            sockets: self.spec.template.spec.domain.cpu.and_then(|cpu| cpu.sockets).map(u64::from),
+            sockets: domain.cpu.and_then(|cpu| cpu.sockets).map(u64::from),
+            memory: domain.memory.as_ref().and_then(|memory| bytes(memory.guest.as_ref())),
             restart_required: holding(conditions, "RestartRequired").map(|it| it.message.clone()),
         }
     }

@@ -24,10 +24,10 @@ mod world;
 
 pub use clock::Clock;
 pub use kubevirt::{
-    COMPUTE, Configuration, Cpu, DeveloperConfiguration, Domain, IoThreads, KubeVirt, KubeVirtSpec,
-    Machine, MachineCondition, MachineTemplate, MadeFrom, UpdateStrategy, VirtualMachine,
-    VirtualMachineInstance, VirtualMachineInstanceSpec, VirtualMachineInstanceStatus,
-    VirtualMachineSpec, VirtualMachineStatus,
+    COMPUTE, Configuration, Cpu, DeveloperConfiguration, Domain, GuestMemory, IoThreads, KubeVirt,
+    KubeVirtSpec, MACHINE_SETS, Machine, MachineCondition, MachineTemplate, MadeFrom,
+    UpdateStrategy, VirtualMachine, VirtualMachineInstance, VirtualMachineInstanceSpec,
+    VirtualMachineInstanceStatus, VirtualMachineSpec, VirtualMachineStatus,
 };
 pub use limit_range::{Limits, Range};
 pub use look::{LookError, look};

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1 as core;
 
 use super::{
     amount::amount,
-    kubevirt::{Machine, MadeFrom, VirtualMachine, VirtualMachineInstance},
+    kubevirt::{MACHINE_SETS, Machine, MadeFrom, VirtualMachine, VirtualMachineInstance},
     limit_range::Limits,
     neighbours::Neighbours,
     obstacle::Obstacle,
@@ -204,7 +204,9 @@ impl Snapshot {
         vms: impl Iterator<Item = &'v VirtualMachine>,
         vmis: impl Iterator<Item = &'v VirtualMachineInstance>,
     ) -> BTreeMap<String, Machine> {
+        // What another object controls (a VirtualMachinePool, say) is not for us to change.
         let vms: BTreeMap<(String, String), MadeFrom> = vms
+            .filter(|vm| Owner::of(&vm.metadata).is_none())
             .map(VirtualMachine::made_from)
             .map(|vm| ((vm.namespace.clone(), vm.name.clone()), vm))
             .collect();
@@ -256,16 +258,17 @@ impl Snapshot {
         if workload.kind == "Pod" {
             return pod.name == workload.name && pod.namespace == workload.namespace;
         }
-        let Some(owner) = &pod.owner else { return false };
-        owner == workload
-            || self.workloads.get(owner).and_then(|set| set.owner.as_ref()) == Some(workload)
+        self.workloads_above(pod).any(|owner| owner == workload)
     }
 
-    /// Whether the workload is there.
+    /// Whether the workload is there. One of a kind that is not watched is seen by what belongs to it.
     #[must_use]
     pub fn has(&self, workload: &Owner) -> bool {
         match workload.kind.as_str() {
             "Pod" => self.pod(&workload.namespace, &workload.name).is_some(),
+            kind if MACHINE_SETS.contains(&kind) => self
+                .workloads_of(&workload.namespace)
+                .any(|(_, it)| it.owner.as_ref() == Some(workload)),
             _ => self.workloads.contains_key(workload),
         }
     }

@@ -136,6 +136,12 @@ fn pods_of_no_pool_go_back_to_their_templates() {
     let done = snapshot(&[], &[resized("large", 50)], 0);
     assert_eq!(back(&done).waiting, []);
 
+    // It may be on its node for what it asks for now alone.
+    let mut starting = resized("starting", 10);
+    starting.containers[0].unheard = true;
+    let starting = back(&snapshot(&[], &[starting], 1000));
+    assert_eq!((starting.resizes.len(), &*starting.waiting[0].0), (0, "starting"));
+
     let mut alone = resized("alone", 500);
     alone.owner = None;
     let stuck = back(&snapshot(&[], &[alone], 0)).stuck;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    actuate::Plugged,
     api::Recommendation,
     controller::recommend,
     observe::{COMPUTE, Machine, MadeFrom},
@@ -48,21 +49,22 @@ fn grown(used: u64) -> Snapshot {
     snapshot.with_machines()
 }
 
-/// What is recommended, and the sockets that are given, so many seconds after the machine's pod was made.
-fn recommended(snapshot: &Snapshot, age: i64) -> (Vec<Recommendation>, Option<u64>) {
+/// What is recommended, and what is given, so many seconds after the machine's pod was made.
+fn recommended(snapshot: &Snapshot, age: i64) -> (Vec<Recommendation>, Option<Plugged>) {
     let now = Timestamp::from_second(START + age).unwrap();
     let (weighed, divided) = first(snapshot);
     let outcome = Outcome::default();
     let mut status = report::status(&weighed, &divided, &outcome, snapshot, true, Time(now));
     let next = recommend::next(snapshot, &weighed, &divided, now);
-    (status.members.swap_remove(0).recommendations, next.map(|plug| plug.sockets))
+    (status.members.swap_remove(0).recommendations, next.map(|plug| plug.what))
 }
 
 #[test]
 fn a_machine_that_uses_all_its_virtual_cpus_is_to_have_a_socket_more() {
     let (mut told, given) = recommended(&grown(3_600), 600);
     let told = told.swap_remove(0);
-    assert_eq!((&*told.virtual_machine, told.cpu_sockets, given), ("db", 3, Some(3)));
+    assert_eq!((&*told.virtual_machine, told.cpu_sockets), ("db", Some(3)));
+    assert_eq!(given, Some(Plugged::Sockets(3)));
     for words in ["all of its 4 virtual CPUs", "with 3 sockets in place of 2 it can have 6"] {
         assert!(told.message.contains(words), "{}", told.message);
     }
@@ -119,7 +121,7 @@ fn it_is_given_only_where_its_member_says_so_and_nothing_stands_in_the_way() {
     kept_back(&machine(&|it| it.migratable = false), 600, "LiveMigratable");
     kept_back(&machine(&|it| it.plugging = true), 600, "one at a time");
     let asked = |it: &mut Machine| it.made_from.as_mut().unwrap().sockets = Some(3);
-    kept_back(&machine(&asked), 600, "asks for another number");
+    kept_back(&machine(&asked), 600, "asks for something else");
     let restart =
         |it: &mut Machine| it.made_from.as_mut().unwrap().restart_required = Some("cores".into());
     kept_back(&machine(&restart), 600, "restarted first, as KubeVirt says: cores");
@@ -131,4 +133,123 @@ fn it_is_given_only_where_its_member_says_so_and_nothing_stands_in_the_way() {
         it.machines.insert("other".into(), Machine { plugging: true, ..Machine::default() });
     });
     kept_back(&moving, 600, "one at a time");
+}
+
+const GI: u64 = 1 << 30;
+
+/// The same machine, whose guest has 6 GiB of at most 16, and used so many thousandths of it for five minutes.
+fn full(thousandths: u16) -> Snapshot {
+    let mut snapshot = grown(1_000);
+    let pool = &mut snapshot.pools[0].spec;
+    pool.members[0].live_update = serde_json::from_value(json!({"memory": true})).unwrap();
+    snapshot.signals.pods.values_mut().next().unwrap().guest_throughout = Some(thousandths);
+    let machine = snapshot.machines.get_mut("uid").unwrap();
+    (machine.memory, machine.max_memory) = (Some(6 * GI), Some(16 * GI));
+    machine.made_from.as_mut().unwrap().memory = Some(6 * GI);
+    let launcher = snapshot.pods.iter_mut().find(|pod| pod.name == "launcher").unwrap();
+    launcher.containers[0].held.memory = Held { requested: 7 * GI, admitted: 7 * GI };
+    snapshot.nodes.values_mut().for_each(|node| node.allocatable.memory = 9 * GI);
+    snapshot
+}
+
+#[test]
+fn a_guest_that_uses_nearly_all_of_its_memory_is_to_have_a_quarter_more() {
+    let (mut told, given) = recommended(&full(900), 600);
+    let told = told.swap_remove(0);
+    assert_eq!(told.guest_memory, Some(crate::share::Bytes(8 * GI)));
+    assert_eq!(given, Some(Plugged::Memory(8 * GI)));
+    assert!(told.message.contains("its 6Gi of memory, or more: it is to have 8Gi"), "{told:?}");
+    let manifest: Value = serde_yaml_ng::from_str(&told.manifest).unwrap();
+    let domain = json!({"memory": {"guest": "8Gi"}});
+    assert_eq!(manifest["spec"]["template"]["spec"]["domain"], domain);
+
+    assert_eq!(recommended(&full(899), 600), (Vec::new(), None));
+    let mut whole = full(950);
+    whole.machines.get_mut("uid").unwrap().max_memory = Some(6 * GI);
+    assert_eq!(recommended(&whole, 600), (Vec::new(), None));
+    // Up to what it can have.
+    whole.machines.get_mut("uid").unwrap().max_memory = Some(7 * GI);
+    assert_eq!(recommended(&whole, 600).1, Some(Plugged::Memory(7 * GI)));
+}
+
+#[test]
+fn memory_is_given_where_there_is_room_for_it() {
+    let kept_back = |change: &dyn Fn(&mut Snapshot), words: &str| {
+        let mut snapshot = full(950);
+        change(&mut snapshot);
+        let (told, given) = recommended(&snapshot, 600);
+        assert_eq!(given, None, "{words}");
+        assert!(told[0].message.contains(words), "{words}: {}", told[0].message);
+    };
+    // 7 GiB, and two more.
+    let node = |snapshot: &mut Snapshot| {
+        snapshot.nodes.get_mut("n2").unwrap().allocatable.memory = 9 * GI - 1;
+    };
+    kept_back(&node, "no other node");
+    let capacity = |gibibytes: u64| {
+        move |snapshot: &mut Snapshot| {
+            let memory = json!({"cpu": "20", "memory": format!("{gibibytes}Gi")});
+            snapshot.pools[0].spec.capacity = serde_json::from_value(memory).unwrap();
+        }
+    };
+    kept_back(&capacity(8), "the pool has no room");
+    let mut roomy = full(950);
+    capacity(9)(&mut roomy);
+    assert_eq!(recommended(&roomy, 600).1, Some(Plugged::Memory(8 * GI)));
+    let asked = |snapshot: &mut Snapshot| {
+        let machine = snapshot.machines.get_mut("uid").unwrap();
+        machine.made_from.as_mut().unwrap().memory = Some(8 * GI);
+    };
+    kept_back(&asked, "asks for something else");
+    let not_asked = |snapshot: &mut Snapshot| {
+        snapshot.pools[0].spec.members[0].live_update.memory = false;
+    };
+    kept_back(&not_asked, "liveUpdate.memory");
+}
+
+#[test]
+fn a_machine_that_is_short_because_of_its_node_is_told_of_another_one() {
+    // It owns 4000m by weight, and its node has room for 3000m, all of which it uses.
+    let mut crowded = grown(2_700);
+    crowded.nodes.get_mut("n1").unwrap().allocatable.cpu = 3_500;
+    let held = |snapshot: &mut Snapshot, milli| {
+        let launcher = snapshot.pods.iter_mut().find(|pod| pod.name == "launcher").unwrap();
+        launcher.containers[0].held.cpu = Held { requested: milli, admitted: milli };
+    };
+    held(&mut crowded, 3_000);
+    let (mut told, given) = recommended(&crowded, 600);
+    let told = told.swap_remove(0);
+    assert_eq!((told.node.as_deref(), told.cpu_sockets, given), (Some("n2"), None, None));
+    assert!(told.message.contains("short because of where it runs"), "{}", told.message);
+    assert!(told.message.contains("it owns 4 by weight, and node n1 has room for"), "{told:?}");
+    let manifest: Value = serde_yaml_ng::from_str(&told.manifest).unwrap();
+    assert_eq!(manifest["kind"], "VirtualMachineInstanceMigration");
+    assert_eq!(manifest["metadata"], json!({"generateName": "db-", "namespace": "shop"}));
+    assert_eq!(manifest["spec"], json!({"vmiName": "db"}));
+
+    let none = |change: &dyn Fn(&mut Snapshot)| {
+        let mut snapshot = crowded.clone();
+        change(&mut snapshot);
+        assert_eq!(recommended(&snapshot, 600).0, Vec::new());
+    };
+    none(&|it| it.machines.get_mut("uid").unwrap().migratable = false);
+    none(&|it| it.nodes.get_mut("n2").unwrap().allocatable.cpu = 3_999);
+    none(&|it| it.signals.pods.values_mut().next().unwrap().throughout = Some(2_699_000_000));
+}
+
+#[test]
+fn a_machine_that_its_node_keeps_waiting_is_told_of_another_one() {
+    // It holds 4000m, and gets 3500m of that.
+    let mut busy = grown(3_500);
+    busy.signals.pods.values_mut().next().unwrap().waited_throughout = Some(100);
+    let (told, given) = recommended(&busy, 600);
+    assert_eq!((told[0].node.as_deref(), given), (Some("n2"), None));
+    assert!(told[0].message.contains("waits for a processor a tenth of the time"), "{told:?}");
+    busy.signals.pods.values_mut().next().unwrap().waited_throughout = Some(99);
+    assert_eq!(recommended(&busy, 600).0, Vec::new());
+    // It gets all that it holds: that it waits is what its share makes of it.
+    let mut full = grown(3_599);
+    full.signals.pods.values_mut().next().unwrap().waited_throughout = Some(500);
+    full.signals.pods.values_mut().next().unwrap().peak.cpu = 3_600_000_000;
+    assert_eq!(recommended(&full, 600).0, Vec::new());
 }

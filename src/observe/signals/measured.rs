@@ -49,6 +49,12 @@ pub struct PodSignals {
     pub held: PerResource<Option<u64>>,
     /// The part of the time, in thousandths, in which it waited for CPU. None: nobody says.
     pub waiting: Option<u16>,
+    /// The least part of the time, in thousandths, in which it waited for CPU in the last five minutes. None: nobody has
+    /// said for so long.
+    pub waited_throughout: Option<u16>,
+    /// The least part of a virtual machine's memory, in thousandths, that its guest used in the last five minutes. None: it
+    /// is none, or nobody has said for so long.
+    pub guest_throughout: Option<u16>,
 }
 
 /// How far the signals of a kind can be trusted.
@@ -81,6 +87,9 @@ pub struct Measured {
 struct Measures {
     peak: PerResource<Peak>,
     waiting: Option<(Timestamp, u16)>,
+    /// How it waited, and what its guest used of its memory, over time: in thousandths.
+    waits: Peak,
+    guest: Peak,
     /// What it held, from when on (in milliseconds): the newest last.
     held: VecDeque<(i64, PerResource<u64>)>,
 }
@@ -208,6 +217,8 @@ impl Measured {
                 throughout: pod.peak.cpu.throughout(STEADY),
                 held: PerResource::from_fn(|resource| pod.held_while_measured(resource, window)),
                 waiting: pod.waiting.filter(|&(at, _)| recent(at)).map(|(_, waiting)| waiting),
+                waited_throughout: pod.waits.throughout(STEADY).map(thousandths),
+                guest_throughout: pod.guest.throughout(STEADY).map(thousandths),
             };
             (name.clone(), signals)
         });
@@ -252,8 +263,16 @@ fn take_pod(pods: &mut BTreeMap<(String, String), Measures>, pod: PodReading) ->
     }
     if let Some(waiting) = pod.waiting {
         measures.waiting = Some((pod.at, waiting));
+        measures.waits.take(at, waiting.into());
+    }
+    if let Some(guest) = pod.guest {
+        measures.guest.take(at, guest.into());
     }
     (before > 0 && at > before).then_some(at - before)
+}
+
+fn thousandths(part: u64) -> u16 {
+    u16::try_from(part).unwrap_or(u16::MAX)
 }
 
 /// The best that sources of one kind can say. Where all fail, each says why.

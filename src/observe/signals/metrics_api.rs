@@ -75,6 +75,7 @@ fn readings(pods: &[PodMetrics], nodes: &[NodeMetrics]) -> Readings {
             at: pod.timestamp.as_ref()?.0,
             used: pod.used().map(Some),
             waiting: None,
+            guest: None,
         })
     };
     let node = |node: &NodeMetrics| {

@@ -72,6 +72,8 @@ pub struct PodReading {
     /// The part of the time, in thousandths, in which it could have used more CPU and did not get it: throttled by its
     /// limit, or kept waiting by others. None: this source does not say.
     pub waiting: Option<u16>,
+    /// The part of a virtual machine's memory, in thousandths, that its guest uses. None: it is none, or nobody says.
+    pub guest: Option<u16>,
 }
 
 /// One node as it was measured.

@@ -19,6 +19,7 @@ fn said(second: i64, milli: u64) -> Readings {
         at: at(second),
         used: PerResource { cpu: Some(milli * 1_000_000), memory: Some(milli) },
         waiting: None,
+        guest: None,
     };
     Readings { pods: vec![pod], ..Readings::default() }
 }

@@ -7,9 +7,14 @@ use super::{
 
 /// A VirtualMachine, its VirtualMachineInstance and its launcher pod, each with changes merged into it.
 fn machine(vmi: Value, launcher: Value) -> Snapshot {
+    machine_of(json!({}), vmi, launcher)
+}
+
+fn machine_of(vm: Value, vmi: Value, launcher: Value) -> Snapshot {
     let documents = serde_yaml_ng::Deserializer::from_str(include_str!("running_vm.yaml"));
     let mut documents: Vec<Value> =
         documents.map(|it| serde::Deserialize::deserialize(it).unwrap()).collect();
+    merge(&mut documents[0], vm);
     merge(&mut documents[1], vmi);
     merge(&mut documents[2], launcher);
     let [vm, vmi, pod] = <[Value; 3]>::try_from(documents).unwrap();
@@ -36,6 +41,26 @@ fn a_launcher_pod_leads_to_its_virtual_machine() {
     assert_eq!((pod.obstacle, pod.charge(Resource::Cpu)), (None, 205));
     // What it started with.
     assert_eq!(snapshot.template(pod).unwrap()["compute"].request.cpu, 200);
+}
+
+#[test]
+fn a_launcher_pod_leads_to_the_set_or_the_pool_that_its_machine_belongs_to() {
+    let belongs = |kind: &str| {
+        let owner =
+            json!({"apiVersion": "v1", "kind": kind, "name": "db", "uid": "1", "controller": true});
+        json!({"metadata": {"ownerReferences": [owner]}})
+    };
+    let set = "VirtualMachineInstanceReplicaSet";
+    for (snapshot, kind) in [
+        (machine(belongs(set), json!({})), set),
+        (machine_of(belongs("VirtualMachinePool"), json!({}), json!({})), "VirtualMachinePool"),
+    ] {
+        let (pod, other) = (&snapshot.pods[0], Owner { name: "web".into(), ..owned(kind) });
+        assert!(snapshot.has(&owned(kind)) && snapshot.is_owned_by(pod, &owned(kind)), "{kind}");
+        assert!(!snapshot.has(&other) && !snapshot.is_owned_by(pod, &other), "{kind}");
+        // Its template is another's, too.
+        assert_eq!(snapshot.machine(pod).unwrap().made_from, None);
+    }
 }
 
 #[test]
@@ -80,7 +105,8 @@ fn what_can_be_changed_of_a_machine_while_it_runs_is_known() {
         types.iter().map(|it| json!({"type": it, "status": "True", "message": "why"})).collect()
     };
     let vmi = json!({
-        "spec": {"domain": {"cpu": {"maxSockets": 8}}},
+
+        "spec": {"domain": {"cpu": {"maxSockets": 8}, "memory": {"guest": "2Gi", "maxGuest": "8Gi"}}},
         "status": {"conditions": conditions(&["LiveMigratable", "HotVCPUChange"])},
     });
     let snapshot = machine(vmi, json!({}));
@@ -89,12 +115,14 @@ fn what_can_be_changed_of_a_machine_while_it_runs_is_known() {
         (now.sockets, now.max_sockets, now.migratable, now.plugging),
         (Some(2), Some(8), true, true)
     );
+    assert_eq!((now.memory, now.max_memory), (Some(2 << 30), Some(8 << 30)));
     let made_from = now.made_from.as_ref().unwrap();
     assert_eq!(
         (&*made_from.namespace, &*made_from.name, &*made_from.resource_version),
         ("default", "db", "396")
     );
-    assert_eq!((made_from.sockets, &made_from.restart_required), (Some(2), &None));
+    assert_eq!((made_from.sockets, made_from.memory), (Some(2), Some(1 << 30)));
+    assert_eq!(made_from.restart_required, None);
 
     let status =
         json!({"status": {"conditions": conditions(&["RestartRequired"])}, "metadata": {}});

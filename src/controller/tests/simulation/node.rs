@@ -152,6 +152,7 @@ impl Sim {
                     at,
                     used: PerResource { cpu: Some(cpu), memory: Some(0) },
                     waiting: self.waiting.then_some(waited as u16),
+                    guest: None,
                 });
             }
             readings.nodes.push(node);

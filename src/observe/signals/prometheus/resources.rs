@@ -41,6 +41,8 @@ pub(super) enum Question {
     MachineCpu,
     /// The part of the time that a vCPU was ready and did not run: the largest of a virtual machine.
     MachineDelay,
+    /// The part of its memory that the guest of a virtual machine uses: what it cannot free.
+    MachineMemory,
     /// Cores that a node uses.
     NodeCpu,
     /// Bytes that a node uses.
@@ -50,7 +52,7 @@ pub(super) enum Question {
 }
 
 impl Question {
-    const COUNT: usize = 11;
+    const COUNT: usize = 12;
     pub(super) const ALL: [Self; Self::COUNT] = [
         Self::Cpu,
         Self::Memory,
@@ -60,6 +62,7 @@ impl Question {
         Self::Pressure,
         Self::MachineCpu,
         Self::MachineDelay,
+        Self::MachineMemory,
         Self::NodeCpu,
         Self::NodeMemory,
         Self::NodeTime,
@@ -98,6 +101,9 @@ impl Question {
                 "max by (namespace, name) (irate(kubevirt_vmi_vcpu_delay_seconds_total[2m]))"
                     .to_owned()
             }
+            Self::MachineMemory => "max by (namespace, name) \
+                 (1 - kubevirt_vmi_memory_usable_bytes / kubevirt_vmi_memory_available_bytes)"
+                .to_owned(),
             Self::NodeCpu => format!(
                 "sum by (node, instance) (irate(container_cpu_usage_seconds_total{{{node}}}[2m]))"
             ),
@@ -175,19 +181,23 @@ impl Answers {
         for (key, part) in throttled.chain(pressure.into_iter().filter(|_| measured)) {
             wait(&mut pods.entry(key).or_default().1, thousandths(part));
         }
-        let cores = by(&self.0[Question::MachineCpu as usize], MACHINE);
-        let cores = cores.map(|(key, cores)| (key, (Some(nanocores(cores)), None)));
-        let delays = machines_waiting(&self.0[Question::MachineDelay as usize]);
-        let delays = delays.into_iter().map(|(key, waiting)| (key, (None, Some(waiting))));
         let launchers = launchers(pods.keys());
-        for (machine, (cpu, waiting)) in cores.chain(delays) {
+        let mut machine = |machine: &Key, note: &dyn Fn(&mut PodReading)| {
             // Two pods while it migrates: whose it is, is not said.
-            let Some([pod]) = launchers.get(&machine).map(Vec::as_slice) else { continue };
-            let Some((_, reading)) = pods.get_mut(pod) else { continue };
-            reading.used.cpu = reading.used.cpu.or(cpu);
-            if let Some(waiting) = waiting {
-                wait(reading, waiting);
+            if let Some([pod]) = launchers.get(machine).map(Vec::as_slice)
+                && let Some((_, reading)) = pods.get_mut(pod)
+            {
+                note(reading);
             }
+        };
+        for (key, cores) in self.by(Question::MachineCpu, MACHINE) {
+            machine(&key, &|it| it.used.cpu = it.used.cpu.or(Some(nanocores(cores))));
+        }
+        for (key, waiting) in machines_waiting(&self.0[Question::MachineDelay as usize]) {
+            machine(&key, &|it| wait(it, waiting));
+        }
+        for (key, part) in self.by(Question::MachineMemory, MACHINE) {
+            machine(&key, &|it| it.guest = Some(thousandths(part)));
         }
         let timed = pods.into_iter().filter_map(|((namespace, name), (at, reading))| {
             Some(PodReading { namespace, name, at: timestamp(at?)?, ..reading })

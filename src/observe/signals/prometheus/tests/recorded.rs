@@ -62,6 +62,8 @@ fn what_pods_use_and_wait_for() {
     assert_eq!(front.used.memory, None);
     assert_eq!(front.at.to_string(), "2026-09-21T14:08:01Z", "its scrape is dead: it is old");
     assert_eq!(pod(&readings, "virt-launcher-db-k8w2p").waiting, Some(141), "its slowest vCPU");
+    assert_eq!(pod(&readings, "virt-launcher-db-k8w2p").guest, Some(937));
+    assert_eq!(pod(&readings, "virt-launcher-web-1-aaaaa").guest, None);
     assert_eq!(
         pod(&readings, "virt-launcher-web-1-aaaaa").waiting,
         Some(0),
