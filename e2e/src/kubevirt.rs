@@ -171,12 +171,12 @@ impl StandIn {
         Ok(pod)
     }
 
-    /// Gives a running machine another number of virtual CPUs, as after a hot-plug.
+    /// Changes the domain of a running machine, as after a hot-plug.
     ///
     /// # Errors
     /// When the API server refuses it.
-    pub async fn plug(&self, name: &str, vcpus: u32) -> Result<()> {
-        let patch = json!({"spec": {"domain": {"cpu": {"sockets": vcpus}}}});
+    pub async fn plug(&self, name: &str, domain: Value) -> Result<()> {
+        let patch = json!({"spec": {"domain": domain}});
         let vmis = self.api("VirtualMachineInstance");
         vmis.patch(name, &strictly(), &Patch::Merge(patch)).await?;
         Ok(())
@@ -349,7 +349,7 @@ fn strictly() -> PatchParams {
 fn domain(vcpus: u32) -> Value {
     json!({
         "cpu": {"cores": 1, "sockets": vcpus, "maxSockets": 4 * vcpus, "threads": 1},
-        "memory": {"guest": "128Mi"},
+        "memory": {"guest": "128Mi", "maxGuest": "4Gi"},
         "devices": {},
     })
 }

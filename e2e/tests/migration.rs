@@ -291,7 +291,7 @@ async fn gets_more_cpus() -> Result<()> {
     let vm = json!({"name": "vm", "weight": 50, "weightPer": "VCPU", "targetRef": target});
     walk.bench.pool("pool", "1000m", json!([vm, support::member("plain", 100)])).await?;
     walk.holds(&walk.first, HALF).await?;
-    walk.virt.plug("vm", 6).await?;
+    walk.virt.plug("vm", json!({"cpu": {"sockets": 6}})).await?;
     walk.holds(&walk.first, 750).await?;
     walk.end().await
 }

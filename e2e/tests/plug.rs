@@ -1,5 +1,6 @@
-//! A machine that uses all of its virtual CPUs is given one more socket, where its member says so: one at a time, and not
-//! while anything stands in the way. It takes a quarter of an hour, as the controller looks for ten minutes first.
+//! A machine that uses all of its virtual CPUs is given one more socket, and one that uses nearly all of its memory more of
+//! that, where their members say so: one at a time, and not while anything stands in the way. It takes a quarter of an hour,
+//! as the controller looks for ten minutes first.
 
 mod support;
 
@@ -17,7 +18,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use serde_json::{Value, json};
-use support::{Bench, MINUTE, cpu_share, eventually, of};
+use support::{Bench, MINUTE, bare_pod, container, cpu_share, eventually, of, pod_spec};
 use tokio::time::{Instant, sleep};
 
 /// How long the controller looks before it acts, and some more.
@@ -25,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(16 * 60);
 
 #[tokio::test]
 #[ignore = "needs a cluster"]
-async fn a_machine_that_is_short_of_virtual_cpus_is_given_one_more() -> Result<()> {
+async fn machines_that_are_short_are_given_more_one_at_a_time() -> Result<()> {
     let bench = Bench::new("plug").await?;
     bench.cluster.import(&guest::image()?).await?;
     kubevirt::install().await?;
@@ -37,58 +38,116 @@ async fn a_machine_that_is_short_of_virtual_cpus_is_given_one_more() -> Result<(
     });
     node.patch("fake-0", &PatchParams::default(), &Patch::Merge(takes_machines)).await?;
 
+    // The guest of one uses all of its CPU; that of the other, as KubeVirt's metrics say, nearly all of its memory.
     let virt = StandIn::new(&bench.client, &bench.namespace);
-    let shape = Shape {
-        compute: json!({"image": guest::IMAGE, "env": [{"name": "PINNED", "value": "1"}]}),
-        pod: json!({"nodeName": "node-1"}),
-        ..Shape::idle("vm", 1)
+    let here = |shape| Shape { pod: json!({"nodeName": "node-1"}), ..shape };
+    let busy = json!({"image": guest::IMAGE, "env": [{"name": "PINNED", "value": "1"}]});
+    let first = virt.start("vm", &here(Shape { compute: busy, ..Shape::idle("vm", 1) })).await?;
+    virt.start("db", &here(Shape::idle("db", 1))).await?;
+    for machine in ["vm", "db"] {
+        virt.say(machine, conditions(&["LiveMigratable"])).await?;
+    }
+    show_memory(&bench, "db", 940).await?;
+    let member = |name: &str, what: &str| {
+        let target =
+            json!({"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "name": name});
+        json!({"name": name, "targetRef": target, "liveUpdate": {what: true}})
     };
-    let first = virt.start("vm", &shape).await?;
-    virt.say("vm", conditions(&["LiveMigratable"])).await?;
-    let target = json!({"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "name": "vm"});
-    let vm = json!({"name": "vm", "targetRef": target, "liveUpdate": {"cpuSockets": true}});
-    bench.pool("pool", "1500m", json!([vm])).await?;
+    let members = json!([member("vm", "cpuSockets"), member("db", "memory")]);
+    bench.pool("pool", "2500m", members).await?;
 
     let began = Instant::now();
-    let told = eventually(PATIENCE, || async {
-        let status = bench.status("pool", |_| true).await?;
-        let told = of(&status, "vm").recommendations.first().cloned();
-        told.with_context(|| format!("nothing is recommended: {:?}", of(&status, "vm")))
-    })
-    .await?;
-    println!("recommended after {:.0?}: {told:?}", began.elapsed());
-    ensure!(told.cpu_sockets == Some(2), "{told:?}");
-    eventually(PATIENCE, || async {
-        let sockets = sockets(&bench).await?;
-        ensure!(sockets == 2, "it has {sockets} sockets");
-        Ok(())
-    })
-    .await?;
-    println!("given after {:.0?}", began.elapsed());
+    for (name, sockets, memory) in [("vm", Some(2), None), ("db", None, Some("1Gi"))] {
+        let told = eventually(PATIENCE, || async {
+            let status = bench.status("pool", |_| true).await?;
+            let told = of(&status, name).recommendations.first().cloned();
+            told.with_context(|| format!("nothing is recommended: {:?}", of(&status, name)))
+        })
+        .await?;
+        println!("recommended after {:.0?}: {told:?}", began.elapsed());
+        ensure!(told.cpu_sockets == sockets, "{told:?}");
+        let more = told.guest_memory.map(|memory| memory.to_string());
+        ensure!(more.as_deref() == memory, "{told:?}");
+    }
+    is_asked(&bench, "vm", "/cpu/sockets", &json!(2)).await?;
+    println!("one more socket after {:.0?}", began.elapsed());
     ensure!(began.elapsed() > Duration::from_secs(9 * 60), "it started less than ten minutes ago");
-    ensure!(owned(&bench).await? == cpu(json!({"f:sockets": {}})), "more than the sockets is ours");
+    let owned = owned(&bench, "vm", "weightedshare-sockets").await?;
+    ensure!(owned == domain(json!({"f:cpu": {"f:sockets": {}}})), "more is ours: {owned}");
 
     // KubeVirt plugs it in by a migration; meanwhile nothing else is done.
-    virt.plug("vm", 2).await?;
+    sleep(MINUTE / 2).await;
+    virt.plug("vm", json!({"cpu": {"sockets": 2}})).await?;
     virt.say("vm", conditions(&["LiveMigratable", "HotVCPUChange"])).await?;
     let to = Shape { pod: json!({"nodeName": "fake-0"}), ..Shape::idle("vm", 2) };
     let moving = virt.migrate("vm", &to).await?;
+    sleep(MINUTE / 2).await;
+    let memory = asked(&bench, "db", "/memory/guest").await?;
+    ensure!(memory == "128Mi", "two at a time: the other one was asked for {memory}");
     virt.hand_over(&moving, &first).await?;
     virt.say("vm", conditions(&["LiveMigratable"])).await?;
-    // With two virtual CPUs it can have all of the pool.
+
+    is_asked(&bench, "db", "/memory/guest", &json!("1Gi")).await?;
+    println!("more memory after {:.0?}", began.elapsed());
+    let owned = self::owned(&bench, "db", "weightedshare-memory").await?;
+    ensure!(owned == domain(json!({"f:memory": {"f:guest": {}}})), "more is ours: {owned}");
+    virt.plug("db", json!({"memory": {"guest": "1Gi"}})).await?;
+    show_memory(&bench, "db", 500).await?;
+
+    // With two virtual CPUs it can have more of the pool.
     eventually(MINUTE, || async {
         let status = bench.settled("pool").await?;
         let share = cpu_share(&status, "vm");
-        ensure!(share == 1500, "its share is {share}m");
+        ensure!(share > 1000, "its share is {share}m");
         Ok(())
     })
     .await?;
     sleep(MINUTE).await;
-    ensure!(sockets(&bench).await? == 2, "it was given more than one");
-    virt.stop("vm").await?;
+    ensure!(asked(&bench, "vm", "/cpu/sockets").await? == 2, "it was given more than one");
+    ensure!(asked(&bench, "db", "/memory/guest").await? == "1Gi", "it was given more than once");
+    for machine in ["vm", "db"] {
+        virt.stop(machine).await?;
+    }
     bench.end().await?;
     nodes.remove().await?;
     kubevirt::uninstall().await
+}
+
+/// Shows, as KubeVirt does, that a guest uses so many thousandths of its memory.
+async fn show_memory(bench: &Bench, machine: &str, used: u32) -> Result<()> {
+    let labels = format!("{{name=\"{machine}\"}}");
+    let metrics = format!(
+        "kubevirt_vmi_memory_available_bytes{labels} 1000\n\
+         kubevirt_vmi_memory_usable_bytes{labels} {}\n",
+        1000 - used
+    );
+    let mut server = container("main", json!({"requests": {"cpu": "10m", "memory": "16Mi"}}));
+    let script = "mkdir -p /tmp/www && printf \"$METRICS\" > /tmp/www/metrics && exec busybox httpd -f -p 8080 -h /tmp/www";
+    server["command"] = json!(["sh", "-c", script]);
+    server["env"] = json!([{"name": "METRICS", "value": metrics}]);
+    let mut pod = bare_pod(&format!("metrics-{used}"), "metrics", pod_spec(json!([server])));
+    pod["metadata"]["annotations"] =
+        json!({"prometheus.io/scrape": "true", "prometheus.io/port": "8080"});
+    let before = ["-n", &bench.namespace, "delete", "pod", "-l", "app=metrics", "--now"];
+    kubectl::run("kubectl", &before, "").await?;
+    bench.apply(pod).await
+}
+
+/// Waits until a VirtualMachine asks for something in its domain.
+async fn is_asked(bench: &Bench, name: &str, pointer: &str, wanted: &Value) -> Result<()> {
+    eventually(PATIENCE, || async {
+        let asked = asked(bench, name, pointer).await?;
+        ensure!(asked == *wanted, "{name} is asked for {pointer} {asked} instead of {wanted}");
+        Ok(())
+    })
+    .await
+}
+
+/// What a VirtualMachine asks for in its domain.
+async fn asked(bench: &Bench, name: &str, pointer: &str) -> Result<Value> {
+    let vm = machine(bench, name).await?;
+    let pointer = format!("/spec/template/spec/domain{pointer}");
+    vm.pointer(&pointer).cloned().with_context(|| format!("{name} has no {pointer}"))
 }
 
 fn conditions(types: &[&str]) -> Value {
@@ -96,27 +155,20 @@ fn conditions(types: &[&str]) -> Value {
     json!({"conditions": types.iter().map(condition).collect::<Vec<_>>()})
 }
 
-async fn machine(bench: &Bench) -> Result<Value> {
-    let get = ["-n", &bench.namespace, "get", "vm", "vm", "-o", "json", "--show-managed-fields"];
+async fn machine(bench: &Bench, name: &str) -> Result<Value> {
+    let get = ["-n", &bench.namespace, "get", "vm", name, "-o", "json", "--show-managed-fields"];
     Ok(serde_json::from_str(&kubectl::run("kubectl", &get, "").await?)?)
 }
 
-/// How many sockets the VirtualMachine asks for.
-async fn sockets(bench: &Bench) -> Result<u64> {
-    let vm = machine(bench).await?;
-    vm["spec"]["template"]["spec"]["domain"]["cpu"]["sockets"].as_u64().context("no sockets")
-}
-
-/// What of the VirtualMachine is the controller's.
-async fn owned(bench: &Bench) -> Result<Value> {
-    let vm = machine(bench).await?;
+/// What of a VirtualMachine belongs to `manager`.
+async fn owned(bench: &Bench, name: &str, manager: &str) -> Result<Value> {
+    let vm = machine(bench, name).await?;
     let mut managers = vm["metadata"]["managedFields"].as_array().into_iter().flatten();
-    let ours =
-        managers.find(|it| it["manager"] == "weightedshare-sockets").context("nothing is ours")?;
-    Ok(ours["fieldsV1"].clone())
+    let theirs = managers.find(|it| it["manager"] == manager);
+    Ok(theirs.with_context(|| format!("nothing is {manager}'s"))?["fieldsV1"].clone())
 }
 
-/// Fields of the CPU in the template of a VirtualMachine, as managedFields has them.
-fn cpu(fields: Value) -> Value {
-    json!({"f:spec": {"f:template": {"f:spec": {"f:domain": {"f:cpu": fields}}}}})
+/// Fields of the domain in the template of a VirtualMachine, as managedFields has them.
+fn domain(fields: Value) -> Value {
+    json!({"f:spec": {"f:template": {"f:spec": {"f:domain": fields}}}})
 }

@@ -74,6 +74,8 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 /// The wait after a first failure; it doubles with each further one, up to the longest.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(120);
+/// How long after it was asked a machine is taken to be changing, whatever the watch shows.
+const PLUGGED: Duration = Duration::from_secs(30);
 
 /// What every turn shares.
 pub struct Context {
@@ -92,6 +94,8 @@ pub struct Context {
     contests: Mutex<Contests>,
     /// Resizes that went wrong.
     setbacks: Mutex<Setbacks>,
+    /// When a virtual machine was last given more: the watch of machines may lag behind that.
+    plugged: Mutex<Option<Instant>>,
 }
 
 /// What was worked out for a pool.
@@ -143,6 +147,7 @@ pub async fn run(
         waits: Mutex::default(),
         contests: Mutex::default(),
         setbacks: Mutex::default(),
+        plugged: Mutex::default(),
     });
     let read = context.clone();
     // One turn at a time: two pools on one node do not promise its room twice.
@@ -240,6 +245,17 @@ impl Context {
     fn setbacks(&self) -> std::sync::MutexGuard<'_, Setbacks> {
         // As below.
         self.setbacks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a virtual machine may be given more now: then it is taken to be.
+    fn may_plug(&self) -> bool {
+        // It is whole whenever it can be had.
+        let mut plugged = self.plugged.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = plugged.is_none_or(|last| last.elapsed() >= PLUGGED);
+        if may {
+            *plugged = Some(Instant::now());
+        }
+        may
     }
 
     fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<(Option<String>, String), u32>> {

@@ -160,7 +160,9 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
         memories.grants.told();
         memories.new_pods = Some(new_pods);
     }
-    if let Some(plug) = recommend::next(&snapshot, weighed, divided, now) {
+    if let Some(plug) = recommend::next(&snapshot, weighed, divided, now)
+        && context.may_plug()
+    {
         info!(pool = %pool.name_any(), namespace = %plug.namespace, machine = %plug.machine, what = ?plug.what, "more for a machine");
         let what = "give more to a VirtualMachine (is liveUpdate.enabled set in the chart?) of";
         let done = actuate::plug(&context.client, &plug).await;

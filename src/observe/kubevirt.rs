@@ -30,6 +30,17 @@ pub struct VirtualMachineSpec {
     /// What its instances are made from.
     #[serde(default)]
     pub template: MachineTemplate,
+    /// Where their size comes from, if not from the template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instancetype: Option<Instancetype>,
+}
+
+/// The instancetype that a virtual machine takes its size from.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Instancetype {
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
 }
 
 /// What instances of a virtual machine are made from.
@@ -243,7 +254,7 @@ pub struct Machine {
     pub made_from: Option<MadeFrom>,
 }
 
-/// The VirtualMachine that an instance was made from.
+/// The VirtualMachine that an instance was made from, and that decides of its size.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct MadeFrom {
     /// Its namespace.
@@ -252,12 +263,27 @@ pub struct MadeFrom {
     pub name: String,
     /// Its version.
     pub resource_version: String,
-    /// How many sockets it is to have.
-    pub sockets: Option<u64>,
+    /// How many sockets it is to have: one, where it does not say.
+    pub sockets: u64,
     /// The memory that its guest is to have, in bytes.
     pub memory: Option<u64>,
     /// It takes no more changes until it was restarted: why, in KubeVirt's words.
     pub restart_required: Option<String>,
+}
+
+impl Machine {
+    /// Whether it is being changed while it runs, or is about to be: something is being plugged in, or is asked for.
+    #[must_use]
+    pub fn is_changing(&self) -> bool {
+        let asked = self.made_from.as_ref().is_some_and(|it| {
+            let differs = |asked: Option<u64>, has: Option<u64>| {
+                asked.zip(has).is_some_and(|(asked, has)| asked != has)
+            };
+            it.restart_required.is_none()
+                && (differs(Some(it.sockets), self.sockets) || differs(it.memory, self.memory))
+        });
+        self.plugging || asked
+    }
 }
 
 /// How many virtual CPUs share what one CPU is requested for in this cluster.
@@ -365,20 +391,24 @@ impl VirtualMachine {
         (name("VirtualMachine", &self.metadata), workload)
     }
 
-    /// What an instance of it needs to know of it.
+    /// What an instance of it needs to know of it. None where it cannot be changed by us: another object writes it, or its
+    /// size is that of an instancetype.
     #[must_use]
-    pub fn made_from(&self) -> MadeFrom {
+    pub fn made_from(&self) -> Option<MadeFrom> {
+        if Owner::of(&self.metadata).is_some() || self.spec.instancetype.is_some() {
+            return None;
+        }
         let conditions = self.status.as_ref().map_or(&[][..], |status| &status.conditions);
         let owner = name("VirtualMachine", &self.metadata);
         let domain = &self.spec.template.spec.domain;
-        MadeFrom {
+        Some(MadeFrom {
             namespace: owner.namespace,
             name: owner.name,
             resource_version: self.metadata.resource_version.clone().unwrap_or_default(),
-            sockets: domain.cpu.and_then(|cpu| cpu.sockets).map(u64::from),
+            sockets: domain.cpu.and_then(|cpu| cpu.sockets).unwrap_or(1).into(),
             memory: domain.memory.as_ref().and_then(|memory| bytes(memory.guest.as_ref())),
             restart_required: holding(conditions, "RestartRequired").map(|it| it.message.clone()),
-        }
+        })
     }
 }
 

@@ -24,9 +24,9 @@ mod world;
 
 pub use clock::Clock;
 pub use kubevirt::{
-    COMPUTE, Configuration, Cpu, DeveloperConfiguration, Domain, GuestMemory, IoThreads, KubeVirt,
-    KubeVirtSpec, MACHINE_SETS, Machine, MachineCondition, MachineTemplate, MadeFrom,
-    UpdateStrategy, VirtualMachine, VirtualMachineInstance, VirtualMachineInstanceSpec,
+    COMPUTE, Configuration, Cpu, DeveloperConfiguration, Domain, GuestMemory, Instancetype,
+    IoThreads, KubeVirt, KubeVirtSpec, MACHINE_SETS, Machine, MachineCondition, MachineTemplate,
+    MadeFrom, UpdateStrategy, VirtualMachine, VirtualMachineInstance, VirtualMachineInstanceSpec,
     VirtualMachineInstanceStatus, VirtualMachineSpec, VirtualMachineStatus,
 };
 pub use limit_range::{Limits, Range};

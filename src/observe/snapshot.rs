@@ -204,10 +204,8 @@ impl Snapshot {
         vms: impl Iterator<Item = &'v VirtualMachine>,
         vmis: impl Iterator<Item = &'v VirtualMachineInstance>,
     ) -> BTreeMap<String, Machine> {
-        // What another object controls (a VirtualMachinePool, say) is not for us to change.
         let vms: BTreeMap<(String, String), MadeFrom> = vms
-            .filter(|vm| Owner::of(&vm.metadata).is_none())
-            .map(VirtualMachine::made_from)
+            .filter_map(VirtualMachine::made_from)
             .map(|vm| ((vm.namespace.clone(), vm.name.clone()), vm))
             .collect();
         vmis.filter_map(|vmi| {

@@ -119,12 +119,12 @@ impl Short<'_> {
         let Place { snapshot, memory, now } = *place;
         let pod = self.share.pod;
         let young = |created| now.duration_since(created) < COOLDOWN;
-        let plugging = snapshot.machines.values().any(|machine| machine.plugging);
+        let changing = snapshot.machines.values().any(Machine::is_changing);
         if let Some(why) = &made_from.restart_required {
             return Some(format!("it has to be restarted first, as KubeVirt says: {why}"));
         }
         let (asked, more) = match self.help {
-            Help::Sockets { now, .. } => (made_from.sockets == Some(now), 0),
+            Help::Sockets { now, .. } => (made_from.sockets == now, 0),
             Help::Memory { now, more } => (made_from.memory == Some(now), more.saturating_sub(now)),
             Help::Move { .. } => (true, 0),
         };
@@ -133,10 +133,10 @@ impl Short<'_> {
             "KubeVirt changes no machine that runs: set vmRolloutStrategy: LiveUpdate, and LiveMigrate among its \
              workloadUpdateMethods"
         } else if !asked {
-            "its VirtualMachine asks for something else than it has"
+            "its VirtualMachine asks for something else than it has, or does not say"
         } else if !self.machine.migratable {
             "it cannot be moved while it runs (LiveMigratable)"
-        } else if !snapshot.copies.is_empty() || plugging {
+        } else if !snapshot.copies.is_empty() || changing {
             "a machine is on its way, and there is one at a time"
         } else if more > 0 && memory.is_some_and(pool_full) {
             "the pool has no room for so much more memory"

@@ -21,12 +21,8 @@ fn grown(used: u64) -> Snapshot {
     launcher.machine = Some("uid".into());
     launcher.created = Some(Timestamp::from_second(START).unwrap());
     let mut snapshot = snapshot(&[pool], &[launcher, pod("web-0", "web", 500)], 20_000);
-    let made_from = MadeFrom {
-        namespace: "shop".into(),
-        name: "db".into(),
-        sockets: Some(2),
-        ..MadeFrom::default()
-    };
+    let made_from =
+        MadeFrom { namespace: "shop".into(), name: "db".into(), sockets: 2, ..MadeFrom::default() };
     let machine = Machine {
         vcpus: 4,
         sockets: Some(2),
@@ -120,7 +116,7 @@ fn it_is_given_only_where_its_member_says_so_and_nothing_stands_in_the_way() {
     kept_back(&changed(&|it| it.updates_live = false), 600, "vmRolloutStrategy");
     kept_back(&machine(&|it| it.migratable = false), 600, "LiveMigratable");
     kept_back(&machine(&|it| it.plugging = true), 600, "one at a time");
-    let asked = |it: &mut Machine| it.made_from.as_mut().unwrap().sockets = Some(3);
+    let asked = |it: &mut Machine| it.made_from.as_mut().unwrap().sockets = 3;
     kept_back(&machine(&asked), 600, "asks for something else");
     let restart =
         |it: &mut Machine| it.made_from.as_mut().unwrap().restart_required = Some("cores".into());
@@ -133,6 +129,21 @@ fn it_is_given_only_where_its_member_says_so_and_nothing_stands_in_the_way() {
         it.machines.insert("other".into(), Machine { plugging: true, ..Machine::default() });
     });
     kept_back(&moving, 600, "one at a time");
+    // One that was asked, and KubeVirt has not begun; unless it waits for a restart.
+    let asked = |restart_required: Option<String>| {
+        changed(&|it| {
+            let made_from = MadeFrom {
+                memory: Some(2),
+                restart_required: restart_required.clone(),
+                ..MadeFrom::default()
+            };
+            let other =
+                Machine { memory: Some(1), made_from: Some(made_from), ..Machine::default() };
+            it.machines.insert("other".into(), other);
+        })
+    };
+    kept_back(&asked(None), 600, "one at a time");
+    assert_eq!(recommended(&asked(Some("memory".into())), 600).1, Some(Plugged::Sockets(3)));
 }
 
 const GI: u64 = 1 << 30;

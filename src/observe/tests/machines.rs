@@ -121,13 +121,16 @@ fn what_can_be_changed_of_a_machine_while_it_runs_is_known() {
         (&*made_from.namespace, &*made_from.name, &*made_from.resource_version),
         ("default", "db", "396")
     );
-    assert_eq!((made_from.sockets, made_from.memory), (Some(2), Some(1 << 30)));
+    assert_eq!((made_from.sockets, made_from.memory), (2, Some(1 << 30)));
     assert_eq!(made_from.restart_required, None);
 
     let status =
         json!({"status": {"conditions": conditions(&["RestartRequired"])}, "metadata": {}});
     let vm: VirtualMachine = serde_json::from_value(status).unwrap();
-    assert_eq!(vm.made_from().restart_required.as_deref(), Some("why"));
+    assert_eq!(vm.made_from().unwrap().restart_required.as_deref(), Some("why"));
+    // Its size is another's.
+    let sized = json!({"metadata": {"name": "db"}, "spec": {"instancetype": {"name": "u1.large"}}});
+    assert_eq!(serde_json::from_value::<VirtualMachine>(sized).unwrap().made_from(), None);
 }
 
 #[test]
