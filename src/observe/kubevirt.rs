@@ -181,6 +181,7 @@ pub struct VirtualMachineInstanceStatus {
     schema = "disabled",
     derive = "PartialEq"
 )]
+#[serde(rename_all = "camelCase")]
 pub struct KubeVirtSpec {
     /// Its settings.
     #[serde(default)]

@@ -61,7 +61,7 @@ pub(super) fn help<'a>(
     // even get what it holds.
     let held = share.holding.charge();
     let owns = share.share.map_or(0, |share| share.by_weight);
-    let lacks = share.fair() < owns && used(held.saturating_mul(1_000_000));
+    let lacks = lacks(share) && used(held.saturating_mul(1_000_000));
     let waits = signals.waited_throughout.is_some_and(|part| part >= READY)
         && u128::from(signals.peak.cpu) * 10 < u128::from(held) * 9_000_000;
     if machine.migratable
@@ -71,6 +71,12 @@ pub(super) fn help<'a>(
         all.push(Help::Move { to });
     }
     all
+}
+
+/// Whether its node has room for less than 95 % of what it owns by weight: less than that moves nobody.
+fn lacks(share: &PodShare) -> bool {
+    let owns = share.share.map_or(0, |share| share.by_weight);
+    u128::from(share.fair()) * 100 < u128::from(owns) * 95
 }
 
 impl Help<'_> {
@@ -125,7 +131,7 @@ impl Help<'_> {
             Self::Move { to } => {
                 let owns = share.share.map_or(0, |share| share.by_weight);
                 let node = share.pod.node.as_deref().unwrap_or_default();
-                let why = match share.fair() < owns {
+                let why = match lacks(share) {
                     true => format!(
                         "it owns {} by weight, and node {node} has room for {} of it",
                         MilliCpu(owns),

@@ -124,8 +124,7 @@ fn what_can_be_changed_of_a_machine_while_it_runs_is_known() {
     assert_eq!((made_from.sockets, made_from.memory), (2, Some(1 << 30)));
     assert_eq!(made_from.restart_required, None);
 
-    let status =
-        json!({"status": {"conditions": conditions(&["RestartRequired"])}, "metadata": {}});
+    let status = json!({"status": {"conditions": conditions(&["RestartRequired"])}, "metadata": {}, "spec": {}});
     let vm: VirtualMachine = serde_json::from_value(status).unwrap();
     assert_eq!(vm.made_from().unwrap().restart_required.as_deref(), Some("why"));
     // Its size is another's.
