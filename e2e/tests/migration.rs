@@ -10,16 +10,13 @@ use e2e::{
     kubevirt::{self, Move, Shape, StandIn},
     kwok::{self, FakeNodes},
 };
-use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, Patch, PatchParams},
-    runtime::watcher,
 };
 use serde_json::{Value, json};
-use support::{Bench, bare_pod, cpu_share, eventually, of, pod_spec};
-use tokio::task::JoinHandle;
+use support::{Bench, bare_pod, cpu_share, eventually, ledger::Ledger, of, pod_spec};
 use weightedshare::{observe, share::Resource};
 
 /// How long a step may take.
@@ -33,7 +30,7 @@ struct Walk {
     bench: Bench,
     virt: StandIn,
     first: Pod,
-    watch: JoinHandle<Result<()>>,
+    ledger: Ledger,
 }
 
 fn on(node: &str) -> Shape {
@@ -56,8 +53,8 @@ impl Walk {
         }
         bench.apply(bare_pod("plain", "plain", spec)).await?;
         let first = virt.start("vm", &shape).await?;
-        let watch = tokio::spawn(no_grow_beyond_the_pool(bench.pods()));
-        let walk = Self { bench, virt, first, watch };
+        let ledger = Ledger::of(bench.pods(), "", POOL);
+        let walk = Self { bench, virt, first, ledger };
         walk.weigh(100).await?;
         walk.holds(&walk.first, HALF).await?;
         Ok(walk)
@@ -107,38 +104,9 @@ impl Walk {
     }
 
     async fn end(self) -> Result<()> {
-        self.watch.abort();
-        match self.watch.await {
-            Ok(result) => result?,
-            Err(error) => ensure!(error.is_cancelled(), "{error}"),
-        }
+        self.ledger.was_kept().await?;
         self.bench.end().await
     }
-}
-
-/// Watches what the pods are charged together, and fails when a resize of ours takes it above the pool, or further above.
-async fn no_grow_beyond_the_pool(pods: Api<Pod>) -> Result<()> {
-    let mut known = std::collections::BTreeMap::<String, u64>::new();
-    let mut changes = watcher::watcher(pods, watcher::Config::default()).boxed();
-    while let Some(event) = changes.try_next().await? {
-        match event {
-            watcher::Event::Apply(pod) | watcher::Event::InitApply(pod) => {
-                let read = observe::Pod::read(&pod);
-                let charge = if read.finished { 0 } else { read.charge(Resource::Cpu) };
-                let before = known.insert(pod.uid().unwrap_or_default(), charge);
-                let all: u64 = known.values().sum();
-                let grown = before.is_some_and(|before| before < charge);
-                ensure!(
-                    !grown || all <= POOL,
-                    "{} grows, and {known:?} is more than {POOL}m",
-                    pod.name_any()
-                );
-            }
-            watcher::Event::Delete(pod) => drop(known.remove(&pod.uid().unwrap_or_default())),
-            watcher::Event::Init | watcher::Event::InitDone => {}
-        }
-    }
-    Ok(())
 }
 
 #[tokio::test]

@@ -18,7 +18,9 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use serde_json::{Value, json};
-use support::{Bench, MINUTE, bare_pod, container, cpu_share, eventually, of, pod_spec};
+use support::{
+    Bench, MINUTE, bare_pod, container, cpu_share, eventually, ledger::Ledger, of, pod_spec,
+};
 use tokio::time::{Instant, sleep};
 
 /// How long the controller looks before it acts, and some more.
@@ -53,6 +55,7 @@ async fn machines_that_are_short_are_given_more_one_at_a_time() -> Result<()> {
             json!({"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "name": name});
         json!({"name": name, "targetRef": target, "liveUpdate": {what: true}})
     };
+    let ledger = Ledger::of(bench.pods(), "kubevirt.io=virt-launcher", 2500);
     let mut members = json!([member("vm", "cpuSockets"), member("db", "memory")]);
     members[1]["max"] = json!({"cpu": "300m"});
     bench.pool("pool", "2500m", members).await?;
@@ -106,6 +109,7 @@ async fn machines_that_are_short_are_given_more_one_at_a_time() -> Result<()> {
     sleep(MINUTE).await;
     ensure!(asked(&bench, "vm", "/cpu/sockets").await? == 2, "it was given more than one");
     ensure!(asked(&bench, "db", "/memory/guest").await? == "1Gi", "it was given more than once");
+    ledger.was_kept().await?;
     for machine in ["vm", "db"] {
         virt.stop(machine).await?;
     }

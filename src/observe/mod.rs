@@ -5,6 +5,7 @@ mod clock;
 mod kubevirt;
 mod limit_range;
 mod look;
+mod machine;
 mod metrics;
 mod neighbours;
 mod objects;
@@ -24,13 +25,14 @@ mod world;
 
 pub use clock::Clock;
 pub use kubevirt::{
-    COMPUTE, Configuration, Cpu, DeveloperConfiguration, Domain, GuestMemory, Instancetype,
-    IoThreads, KubeVirt, KubeVirtSpec, MACHINE_SETS, Machine, MachineCondition, MachineTemplate,
-    MadeFrom, UpdateStrategy, VirtualMachine, VirtualMachineInstance, VirtualMachineInstanceSpec,
-    VirtualMachineInstanceStatus, VirtualMachineSpec, VirtualMachineStatus,
+    Configuration, Cpu, DeveloperConfiguration, Domain, GuestMemory, Instancetype, IoThreads,
+    KubeVirt, KubeVirtSpec, MachineCondition, MachineTemplate, UpdateStrategy, VirtualMachine,
+    VirtualMachineInstance, VirtualMachineInstanceSpec, VirtualMachineInstanceStatus,
+    VirtualMachineSpec, VirtualMachineStatus,
 };
 pub use limit_range::{Limits, Range};
 pub use look::{LookError, look};
+pub use machine::{COMPUTE, MACHINE_SETS, Machine, MadeFrom};
 pub use metrics::{ContainerMetrics, NodeMetrics, PodMetrics};
 pub use neighbours::{
     Neighbours, UpdatePolicy, VerticalPodAutoscaler, VerticalPodAutoscalerSpec, VerticalTarget,

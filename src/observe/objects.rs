@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use super::{
     KubeVirt, Neighbours, NodeMetrics, Pod, PodMetrics, Snapshot, VerticalPodAutoscaler,
     VirtualMachine, VirtualMachineInstance,
-    kubevirt::{allocation_ratio, updates_live},
+    machine::{allocation_ratio, updates_live},
     signals::{Freshness, PodSignals, Signals},
     snapshot::Node,
     workload::Workload,

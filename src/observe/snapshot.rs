@@ -6,8 +6,9 @@ use k8s_openapi::api::core::v1 as core;
 
 use super::{
     amount::amount,
-    kubevirt::{MACHINE_SETS, Machine, MadeFrom, VirtualMachine, VirtualMachineInstance},
+    kubevirt::{VirtualMachine, VirtualMachineInstance},
     limit_range::Limits,
+    machine::{MACHINE_SETS, Machine, MadeFrom},
     neighbours::Neighbours,
     obstacle::Obstacle,
     pod::{Owner, Pod},

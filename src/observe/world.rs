@@ -26,8 +26,8 @@ use tracing::warn;
 
 use super::{
     Clock, KubeVirt, VirtualMachine, VirtualMachineInstance,
-    kubevirt::{allocation_ratio, updates_live},
     limit_range::Limits,
+    machine::{allocation_ratio, updates_live},
     neighbours::{Neighbours, VerticalPodAutoscaler},
     optional::{self, watch_where_served},
     pod::{Owner, Pod},

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 #![allow(clippy::expect_used, reason = "a test may panic")]
 
+pub mod ledger;
 pub mod replicas;
 
 use std::{future::Future, time::Duration};

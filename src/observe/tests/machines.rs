@@ -1,7 +1,7 @@
 //! Virtual machines, as KubeVirt makes them.
 
 use super::{
-    super::kubevirt::{allocation_ratio, updates_live},
+    super::machine::{allocation_ratio, updates_live},
     *,
 };
 
