@@ -77,7 +77,7 @@ async fn machines_that_are_short_are_given_more_one_at_a_time() -> Result<()> {
     println!("one more socket after {:.0?}", began.elapsed());
     ensure!(began.elapsed() > Duration::from_secs(9 * 60), "it started less than ten minutes ago");
     let owned = owned(&bench, "vm", "weightedshare-sockets").await?;
-    ensure!(owned == domain(json!({"f:cpu": {"f:sockets": {}}})), "more is ours: {owned}");
+    ensure!(owned == ["spec.template.spec.domain.cpu.sockets"], "more is ours: {owned:?}");
 
     // KubeVirt plugs it in by a migration; meanwhile nothing else is done.
     sleep(MINUTE / 2).await;
@@ -94,7 +94,7 @@ async fn machines_that_are_short_are_given_more_one_at_a_time() -> Result<()> {
     is_asked(&bench, "db", "/memory/guest", &json!("1Gi")).await?;
     println!("more memory after {:.0?}", began.elapsed());
     let owned = self::owned(&bench, "db", "weightedshare-memory").await?;
-    ensure!(owned == domain(json!({"f:memory": {"f:guest": {}}})), "more is ours: {owned}");
+    ensure!(owned == ["spec.template.spec.domain.memory.guest"], "more is ours: {owned:?}");
     virt.plug("db", json!({"memory": {"guest": "1Gi"}})).await?;
     show_memory(&bench, "db", 500).await?;
 
@@ -131,6 +131,7 @@ async fn show_memory(bench: &Bench, machine: &str, used: u32) -> Result<()> {
     server["command"] = json!(["sh", "-c", script]);
     server["env"] = json!([{"name": "METRICS", "value": metrics}]);
     let mut pod = bare_pod(&format!("metrics-{used}"), "metrics", pod_spec(json!([server])));
+    pod["spec"]["nodeName"] = json!("node-1");
     pod["metadata"]["annotations"] =
         json!({"prometheus.io/scrape": "true", "prometheus.io/port": "8080"});
     let before = ["-n", &bench.namespace, "delete", "pod", "-l", "app=metrics", "--now"];
@@ -165,15 +166,24 @@ async fn machine(bench: &Bench, name: &str) -> Result<Value> {
     Ok(serde_json::from_str(&kubectl::run("kubectl", &get, "").await?)?)
 }
 
-/// What of a VirtualMachine belongs to `manager`.
-async fn owned(bench: &Bench, name: &str, manager: &str) -> Result<Value> {
+/// The fields of a VirtualMachine that belong to `manager`, as paths.
+async fn owned(bench: &Bench, name: &str, manager: &str) -> Result<Vec<String>> {
     let vm = machine(bench, name).await?;
     let mut managers = vm["metadata"]["managedFields"].as_array().into_iter().flatten();
     let theirs = managers.find(|it| it["manager"] == manager);
-    Ok(theirs.with_context(|| format!("nothing is {manager}'s"))?["fieldsV1"].clone())
+    let theirs = theirs.with_context(|| format!("nothing is {manager}'s"))?;
+    Ok(leaves(&theirs["fieldsV1"]))
 }
 
-/// Fields of the domain in the template of a VirtualMachine, as managedFields has them.
-fn domain(fields: Value) -> Value {
-    json!({"f:spec": {"f:template": {"f:spec": {"f:domain": fields}}}})
+/// The paths of all fields in what managedFields has.
+fn leaves(fields: &Value) -> Vec<String> {
+    let inner = fields.as_object().into_iter().flatten().filter(|(name, _)| *name != ".");
+    let paths = inner.flat_map(|(name, below)| {
+        let name = name.trim_start_matches("f:");
+        match leaves(below) {
+            below if below.is_empty() => vec![name.to_owned()],
+            below => below.into_iter().map(|path| format!("{name}.{path}")).collect(),
+        }
+    });
+    paths.collect()
 }
