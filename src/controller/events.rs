@@ -91,15 +91,24 @@ pub fn notices(
     notices
 }
 
-/// Publishes notices on a pool. An event that cannot be written is logged: it must not hold up the division.
-pub async fn publish(client: &Client, clock: &Clock, pool: &WeightedShare, notices: Vec<Notice>) {
+/// Publishes notices on a pool. An event that cannot be written is logged: it must not hold up the division. False where
+/// trying again may help.
+pub async fn publish(
+    client: &Client,
+    clock: &Clock,
+    pool: &WeightedShare,
+    notices: Vec<Notice>,
+) -> bool {
+    let mut done = true;
     let api: Api<Event> = Api::namespaced(client.clone(), &pool.namespace().unwrap_or_default());
     for notice in notices {
         let event = event(pool, notice, clock.now());
         if let Err(error) = api.create(&PostParams::default(), &event).await {
             warn!(pool = %pool.name_any(), %error, "an event could not be written");
+            done &= matches!(error, kube::Error::Api(status) if status.code < 500 && status.code != 429);
         }
     }
+    done
 }
 
 fn event(pool: &WeightedShare, notice: Notice, now: Timestamp) -> Event {

@@ -37,6 +37,8 @@ use crate::{
 const FINALIZER: &str = "weightedshare.dev/release";
 /// How long a deleted pool waits for pods to go back.
 const RELEASE: Duration = Duration::from_secs(60);
+/// How long it waits besides for the API server to take the event that says which did not.
+const TELLING: Duration = Duration::from_secs(60);
 /// How many resizes are on their way to the API server at once.
 const RESIZES_AT_ONCE: usize = 8;
 /// How soon a pool is looked at again on its own: at once, while something waits for room; soon, while a node is full
@@ -317,7 +319,11 @@ async fn release(pool: &WeightedShare, context: &Context) -> Result<Action, Erro
     if !left.is_empty() {
         let note = format!("These pods keep what they have: {}", left.join(", "));
         let notice = Notice { warning: true, reason: "NotReleased".into(), note };
-        events::publish(&context.client, &context.clock, pool, vec![notice]).await;
+        let told = events::publish(&context.client, &context.clock, pool, vec![notice]).await;
+        // Nothing else says so, once the pool is gone.
+        if !told && since.elapsed() < RELEASE + TELLING {
+            return Ok(Action::requeue(SOON));
+        }
     }
     if !set_finalizers(pool, &context.client, false).await? {
         return Ok(Action::requeue(SOON));
