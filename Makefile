@@ -42,7 +42,7 @@ chaos: setup binary harness ## five minutes of everything going wrong at once, o
 	cargo test -p e2e --locked --no-run --test chaos
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(E2E) run -- cargo test -p e2e --locked --offline --test chaos -- --ignored --test-threads=1 --nocapture
 
-plug: setup binary harness ## a virtual machine is given one more virtual CPU: a quarter of an hour
+plug: setup binary harness ## virtual machines that are short are given more while they run: a quarter of an hour
 	cargo test -p e2e --locked --no-run --test plug
 	$(E2E) run -- cargo test -p e2e --locked --offline --test plug -- --ignored --test-threads=1 --nocapture
 

@@ -12,7 +12,7 @@ use crate::{
     actuate::{Plug, Plugged},
     api::{LiveUpdate, Mode, Recommendation},
     observe::{Machine, MadeFrom, Snapshot},
-    share::Resource,
+    share::{Bytes, Resource},
 };
 use help::{Help, help};
 
@@ -163,7 +163,7 @@ impl Short<'_> {
         };
         match self.help {
             Help::Sockets { more, .. } => told.cpu_sockets = Some(more),
-            Help::Memory { more, .. } => told.guest_memory = Some(crate::share::Bytes(more)),
+            Help::Memory { more, .. } => told.guest_memory = Some(Bytes(more)),
             Help::Move { to } => told.node = Some(to.to_owned()),
         }
         told
