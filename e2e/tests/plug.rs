@@ -45,7 +45,7 @@ async fn machines_that_are_short_are_given_more_one_at_a_time() -> Result<()> {
     let here = |shape| Shape { pod: json!({"nodeName": "node-1"}), ..shape };
     let busy = json!({"image": guest::IMAGE, "env": [{"name": "PINNED", "value": "1"}]});
     let first = virt.start("vm", &here(Shape { compute: busy, ..Shape::idle("vm", 1) })).await?;
-    virt.start("db", &here(Shape::idle("db", 1))).await?;
+    let second = virt.start("db", &here(Shape::idle("db", 1))).await?;
     for machine in ["vm", "db"] {
         virt.say(machine, conditions(&["LiveMigratable"])).await?;
     }
@@ -103,7 +103,12 @@ async fn machines_that_are_short_are_given_more_one_at_a_time() -> Result<()> {
                 let owned = owned(&bench, "db", "weightedshare-memory").await?;
                 ensure!(owned == ["spec.template.spec.domain.memory.guest"], "{owned:?}");
                 virt.plug("db", json!({"memory": {"guest": "1Gi"}})).await?;
+                virt.say("db", conditions(&["LiveMigratable", "HotMemoryChange"])).await?;
+                let to = Shape { pod: json!({"nodeName": "fake-0"}), ..Shape::idle("db", 1) };
+                let moving = virt.migrate("db", &to).await?;
                 show_memory(&bench, "db", 500).await?;
+                virt.hand_over(&moving, &second).await?;
+                virt.say("db", conditions(&["LiveMigratable"])).await?;
             }
         }
     }
