@@ -18,9 +18,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use serde_json::{Value, json};
-use support::{
-    Bench, MINUTE, bare_pod, container, cpu_share, eventually, ledger::Ledger, of, pod_spec,
-};
+use support::{Bench, MINUTE, cpu_share, eventually, exporter, ledger::Ledger, of};
 use tokio::time::{Instant, sleep};
 
 /// How long the controller looks before it acts, and some more.
@@ -138,17 +136,11 @@ async fn show_memory(bench: &Bench, machine: &str, used: u32) -> Result<()> {
     let labels = format!("{{name=\"{machine}\"}}");
     let metrics = format!(
         "kubevirt_vmi_memory_available_bytes{labels} 1000\n\
-         kubevirt_vmi_memory_usable_bytes{labels} {}\n",
+         kubevirt_vmi_memory_usable_bytes{labels} {}",
         1000 - used
     );
-    let mut server = container("main", json!({"requests": {"cpu": "10m", "memory": "16Mi"}}));
-    let script = "mkdir -p /tmp/www && printf \"$METRICS\" > /tmp/www/metrics && exec busybox httpd -f -p 8080 -h /tmp/www";
-    server["command"] = json!(["sh", "-c", script]);
-    server["env"] = json!([{"name": "METRICS", "value": metrics}]);
-    let mut pod = bare_pod(&format!("metrics-{used}"), "metrics", pod_spec(json!([server])));
+    let mut pod = exporter(&format!("metrics-{used}"), "metrics", &metrics);
     pod["spec"]["nodeName"] = json!("node-1");
-    pod["metadata"]["annotations"] =
-        json!({"prometheus.io/scrape": "true", "prometheus.io/port": "8080"});
     let before = ["-n", &bench.namespace, "delete", "pod", "-l", "app=metrics", "--now"];
     kubectl::run("kubectl", &before, "").await?;
     bench.apply(pod).await

@@ -223,14 +223,7 @@ fn is_theirs(data: &Value) -> bool {
 /// Runs a pod in a new namespace that shows these metrics.
 async fn start(namespace: &str, metrics: &str) -> Result<()> {
     make(namespace).await?;
-    let mut server = container("main", json!({"requests": {"cpu": "10m", "memory": "16Mi"}}));
-    let script = "mkdir -p /tmp/www && echo \"$METRICS\" > /tmp/www/metrics && exec busybox httpd -f -p 8080 -h /tmp/www";
-    server["command"] = json!(["sh", "-c", script]);
-    server["env"] = json!([{"name": "METRICS", "value": metrics}]);
-    let mut pod = support::bare_pod("server", "server", pod_spec(json!([server])));
-    pod["metadata"]["annotations"] =
-        json!({"prometheus.io/scrape": "true", "prometheus.io/port": "8080"});
-    apply(namespace, pod).await
+    apply(namespace, support::exporter("server", "server", metrics)).await
 }
 
 async fn make(namespace: &str) -> Result<()> {

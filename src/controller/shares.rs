@@ -103,6 +103,12 @@ impl PodShare<'_> {
         }
     }
 
+    /// What it would own if nodes set no limit. None: it is left alone.
+    #[must_use]
+    pub fn by_weight(&self) -> Option<u64> {
+        self.share.map(|share| share.by_weight)
+    }
+
     /// What it owns: its fair share, or what it holds where it is left alone.
     #[must_use]
     pub fn fair(&self) -> u64 {

@@ -230,6 +230,18 @@ pub fn bare_pod(name: &str, app: &str, spec: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": app}}, "spec": spec})
 }
 
+/// A bare pod that shows these metrics to Prometheus.
+pub fn exporter(name: &str, app: &str, metrics: &str) -> Value {
+    let mut server = container("main", json!({"requests": {"cpu": "10m", "memory": "16Mi"}}));
+    let script = "mkdir -p /tmp/www && echo \"$METRICS\" > /tmp/www/metrics && exec busybox httpd -f -p 8080 -h /tmp/www";
+    server["command"] = json!(["sh", "-c", script]);
+    server["env"] = json!([{"name": "METRICS", "value": metrics}]);
+    let mut pod = bare_pod(name, app, pod_spec(json!([server])));
+    pod["metadata"]["annotations"] =
+        json!({"prometheus.io/scrape": "true", "prometheus.io/port": "8080"});
+    pod
+}
+
 /// Whether the condition is True.
 pub fn holds(status: &WeightedShareStatus, condition: &str) -> bool {
     status.conditions.iter().any(|it| it.type_ == condition && it.status == "True")

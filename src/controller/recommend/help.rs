@@ -34,15 +34,13 @@ pub(super) fn help<'a>(
 ) -> Vec<Help<'a>> {
     let key = (share.pod.namespace.clone(), share.pod.name.clone());
     let Some(signals) = snapshot.signals.pods.get(&key) else { return Vec::new() };
-    let used = |of: u64| {
-        signals.throughout.is_some_and(|used| u128::from(used) * 10 >= u128::from(of) * 9)
-    };
+    let uses_all = |of: u64| signals.throughout.is_some_and(|used| nearly_all(used, of));
     let mut all = Vec::new();
 
     // It uses all of its virtual CPUs, and owns all that they can use.
     let sockets = machine.sockets.filter(|sockets| Some(*sockets) < machine.max_sockets);
     if let Some(now) = sockets.filter(|_| machine.made_from.is_some())
-        && used(machine.vcpus.saturating_mul(1_000_000_000))
+        && uses_all(machine.vcpus.saturating_mul(1_000_000_000))
         && share.fair() / 1000 >= machine.vcpus
     {
         all.push(Help::Sockets { now, more: now + 1 });
@@ -59,11 +57,11 @@ pub(super) fn help<'a>(
 
     // Its node is full, or too busy: it uses all that it holds and owns more by weight; or it is kept waiting, and does not
     // even get what it holds.
-    let held = share.holding.charge();
-    let owns = share.share.map_or(0, |share| share.by_weight);
-    let lacks = lacks(share) && used(held.saturating_mul(1_000_000));
+    let (held, owns) = (share.holding.charge(), share.by_weight().unwrap_or(0));
+    let nanocores = held.saturating_mul(1_000_000);
+    let lacks = lacks(share) && uses_all(nanocores);
     let waits = signals.waited_throughout.is_some_and(|part| part >= READY)
-        && u128::from(signals.peak.cpu) * 10 < u128::from(held) * 9_000_000;
+        && !nearly_all(signals.peak.cpu, nanocores);
     if machine.migratable
         && (lacks || waits)
         && let Some(to) = super::elsewhere(snapshot, share, Some(owns.max(held)), 0)
@@ -75,8 +73,12 @@ pub(super) fn help<'a>(
 
 /// Whether its node has room for less than 95 % of what it owns by weight: less than that moves nobody.
 fn lacks(share: &PodShare) -> bool {
-    let owns = share.share.map_or(0, |share| share.by_weight);
-    u128::from(share.fair()) * 100 < u128::from(owns) * 95
+    u128::from(share.fair()) * 100 < u128::from(share.by_weight().unwrap_or(0)) * 95
+}
+
+/// Whether so much is nearly all of it.
+fn nearly_all(used: u64, of: u64) -> bool {
+    u128::from(used) * 1000 >= u128::from(of) * u128::from(NEARLY_ALL)
 }
 
 impl Help<'_> {
@@ -129,7 +131,7 @@ impl Help<'_> {
                 )
             }
             Self::Move { to } => {
-                let owns = share.share.map_or(0, |share| share.by_weight);
+                let owns = share.by_weight().unwrap_or(0);
                 let node = share.pod.node.as_deref().unwrap_or_default();
                 let why = match lacks(share) {
                     true => format!(

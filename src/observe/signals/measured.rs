@@ -86,9 +86,8 @@ pub struct Measured {
 #[derive(Debug, Default)]
 struct Measures {
     peak: PerResource<Peak>,
-    waiting: Option<(Timestamp, u16)>,
-    /// How it waited, and what its guest used of its memory, over time: in thousandths.
-    waits: Peak,
+    /// How it waited, and what its guest used of its memory: in thousandths.
+    waiting: Peak,
     guest: Peak,
     /// What it held, from when on (in milliseconds): the newest last.
     held: VecDeque<(i64, PerResource<u64>)>,
@@ -216,8 +215,12 @@ impl Measured {
                 risen: PerResource::from_fn(|resource| pod.peak[resource].risen()),
                 throughout: pod.peak.cpu.throughout(STEADY),
                 held: PerResource::from_fn(|resource| pod.held_while_measured(resource, window)),
-                waiting: pod.waiting.filter(|&(at, _)| recent(at)).map(|(_, waiting)| waiting),
-                waited_throughout: pod.waits.throughout(STEADY).map(thousandths),
+                waiting: pod
+                    .waiting
+                    .last()
+                    .filter(|&(at, _)| Timestamp::from_millisecond(at).is_ok_and(recent))
+                    .map(|(_, waiting)| thousandths(waiting)),
+                waited_throughout: pod.waiting.throughout(STEADY).map(thousandths),
                 guest_throughout: pod.guest.throughout(STEADY).map(thousandths),
             };
             (name.clone(), signals)
@@ -262,8 +265,7 @@ fn take_pod(pods: &mut BTreeMap<(String, String), Measures>, pod: PodReading) ->
         }
     }
     if let Some(waiting) = pod.waiting {
-        measures.waiting = Some((pod.at, waiting));
-        measures.waits.take(at, waiting.into());
+        measures.waiting.take(at, waiting.into());
     }
     if let Some(guest) = pod.guest {
         measures.guest.take(at, guest.into());
@@ -302,7 +304,7 @@ impl Readings {
 impl Measures {
     fn newest(&self) -> i64 {
         let last = |resource| self.peak[resource].last().map(|(at, _)| at);
-        let waiting = self.waiting.map(|(at, _)| at.as_millisecond());
+        let waiting = self.waiting.last().map(|(at, _)| at);
         [last(Resource::Cpu), last(Resource::Memory), waiting]
             .into_iter()
             .flatten()
