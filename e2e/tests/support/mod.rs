@@ -12,7 +12,7 @@ use e2e::{Cluster, cpu_time, image, kubectl, operator};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
     Api, Client, ResourceExt,
-    api::{DeleteParams, ListParams},
+    api::ListParams,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -162,10 +162,8 @@ impl Bench {
     /// Deletes the namespace with all that is in it, without waiting.
     pub async fn end(mut self) -> Result<()> {
         self.ended = true;
-        let pools = self.pools().list(&ListParams::default()).await?;
-        for pool in pools {
-            self.pools().delete(&pool.name_any(), &DeleteParams::default()).await?;
-        }
+        // In one call, as some may be about to go.
+        self.pools().delete_collection(&Default::default(), &ListParams::default()).await?;
         kubectl::run("kubectl", &["delete", "namespace", &self.namespace, "--wait=false"], "")
             .await?;
         Ok(())
