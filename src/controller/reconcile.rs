@@ -69,11 +69,6 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     if pool.metadata.deletion_timestamp.is_some() {
         return release(pool, &context).await;
     }
-    let held = pool.spec.mode != Mode::Auto || pool.finalizers().iter().any(|it| it == FINALIZER);
-    // What nobody could put back is not moved.
-    if !held && !set_finalizers(pool, &context.client, true).await? {
-        return Ok(Action::requeue(SOON));
-    }
 
     let now = context.clock.now();
     let mut snapshot = context.world.snapshot(now);
@@ -113,6 +108,12 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     };
     let (pool, weighed) = (&snapshot.pools[place], &weighed[place]);
     let divided = &divided;
+    let held = pool.spec.mode != Mode::Auto || pool.finalizers().iter().any(|it| it == FINALIZER);
+    // What nobody could put back is not moved. It is decided all the same: what the other pools own beside it would else
+    // go up and down with what it has not given up yet.
+    if !held && !set_finalizers(pool, &context.client, true).await? {
+        return Ok(Action::requeue(SOON));
+    }
     let mut outcome = Outcome::default();
     let mut free = snapshot.free();
     if pool.spec.mode == Mode::Auto {
