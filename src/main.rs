@@ -116,7 +116,7 @@ async fn run_controller(arguments: ControllerArguments) -> Result<(), String> {
     serve::listen(&arguments.health_address, "probes", health)
         .await
         .map_err(|error| error.to_string())?;
-    serve::listen(&arguments.metrics_address, "metrics", metrics.routes())
+    serve::listen_guarded(&arguments.metrics_address, "metrics", metrics.routes(), &client)
         .await
         .map_err(|error| error.to_string())?;
     let version = client.apiserver_version().await.map_err(|error| {

@@ -1,12 +1,7 @@
 //! What is counted, for Prometheus. Where controller-runtime has a name for it, the name is that one. No label names a
-//! pod or a pool: there are as many series in a large cluster as in a small one.
+//! pod.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -21,6 +16,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use super::pools::Pools;
 use crate::{observe::Guarded, share::Resource};
 
 /// The name of the one controller, as controllers call themselves in these series.
@@ -68,12 +64,6 @@ struct OfResize {
     result: &'static str,
 }
 
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, Ord, PartialEq, PartialOrd)]
-struct OfMembers {
-    state: String,
-    reason: String,
-}
-
 /// What is counted. Cheap to copy: all copies are one.
 #[derive(Clone)]
 pub struct Metrics(Arc<Inner>);
@@ -85,9 +75,7 @@ struct Inner {
     took: Family<OfController, Histogram>,
     leads: Family<OfLease, Gauge>,
     resizes: Family<OfResize, Counter>,
-    /// Counted when somebody asks, of the pools as they are then: so nothing stays of those that go.
-    members: Mutex<Family<OfMembers, Gauge>>,
-    pools: OnceLock<Store<Guarded>>,
+    pools: Pools,
 }
 
 impl fmt::Debug for Metrics {
@@ -105,8 +93,7 @@ impl Default for Metrics {
             took: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             leads: Family::default(),
             resizes: Family::default(),
-            members: Mutex::default(),
-            pools: OnceLock::new(),
+            pools: Pools::default(),
         };
         inner.registry.register(
             "controller_runtime_reconcile",
@@ -133,11 +120,7 @@ impl Default for Metrics {
             "Resizes asked of the API server, by its answer: sent, or the reason of its refusal",
             inner.resizes.clone(),
         );
-        inner.registry.register(
-            "weightedshare_members",
-            "Members of all pools, by what their status says of them",
-            inner.members.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-        );
+        inner.registry.register_collector(Box::new(inner.pools.clone()));
         Self(Arc::new(inner))
     }
 }
@@ -170,10 +153,9 @@ impl Metrics {
         self.0.resizes.get_or_create(&OfResize { resource, direction, result }).inc();
     }
 
-    /// The pools whose members are counted.
+    /// The pools that are told of.
     pub fn count(&self, pools: Store<Guarded>) {
-        // Once for each process.
-        let _ = self.0.pools.set(pools);
+        self.0.pools.are(pools);
     }
 
     /// All of it, as OpenMetrics.
@@ -181,25 +163,8 @@ impl Metrics {
     /// # Errors
     /// When it cannot be written down.
     pub fn text(&self) -> Result<String, fmt::Error> {
-        // Only one at a time counts and writes.
-        let members = self.0.members.lock().unwrap_or_else(PoisonError::into_inner);
-        members.clear();
-        for (labels, count) in self.members() {
-            members.get_or_create(&labels).set(count);
-        }
         let mut text = String::new();
         encode(&mut text, &self.0.registry).map(|()| text)
-    }
-
-    fn members(&self) -> BTreeMap<OfMembers, i64> {
-        let mut counts = BTreeMap::new();
-        let pools = self.0.pools.get().map(Store::state).unwrap_or_default();
-        let statuses = pools.iter().filter_map(|pool| pool.0.as_ref().ok()?.status.as_ref());
-        for member in statuses.flat_map(|status| &status.members) {
-            let state = member.state.map(|state| format!("{state:?}")).unwrap_or_default();
-            *counts.entry(OfMembers { state, reason: member.reason.clone() }).or_default() += 1;
-        }
-        counts
     }
 
     /// `/metrics`.

@@ -1,11 +1,13 @@
 //! What a process in a cluster owes to others: that one writes at a time, and word of how it does.
 
 mod client;
+mod gate;
 mod health;
 mod leadership;
 mod lease;
 mod listen;
 mod metrics;
+mod pools;
 #[cfg(test)]
 mod tests;
 
@@ -18,10 +20,11 @@ use futures::{
 use tracing::info;
 
 pub use client::{ClientError, client};
+pub use gate::Gate;
 pub use health::Health;
 pub use leadership::{Leadership, NotLeading};
 pub use lease::{Election, Lost, NAME, Terms, identity};
-pub use listen::{Address, BadAddress, ListenError, listen};
+pub use listen::{Address, BadAddress, ListenError, listen, listen_guarded};
 pub use metrics::{Metrics, TurnResult};
 
 /// How long the turn in progress may take when the process is told to end. After that it is abandoned between two

@@ -54,7 +54,9 @@ pub fn judge(cluster: &mut Cluster, scenario: &Scenario, like: Option<&End>) {
     }
     let resizes = cluster.writes.iter().filter(|write| write.is_resize() && write.made()).count();
     let pods = scenario.pods.len() + scenario.steps.len();
-    let most = RESIZES * pods * (scenario.steps.len() + 1 + cluster.faults.len());
+    // That a pod can never be resized is only learnt from its node, and changes what the others own.
+    let never = scenario.pods.iter().filter(|(app, ..)| scenario.apps[*app].never).count();
+    let most = RESIZES * pods * (scenario.steps.len() + 1 + cluster.faults.len() + never);
     if resizes > most {
         found.push((Oracle::Bounded, format!("{resizes} resizes of at most {most}")));
     }

@@ -10,10 +10,7 @@ use std::{future::Future, time::Duration};
 use anyhow::{Result, ensure};
 use e2e::{Cluster, cpu_time, image, kubectl, operator};
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::{
-    Api, Client, ResourceExt,
-    api::ListParams,
-};
+use kube::{Api, Client, ResourceExt, api::ListParams};
 use serde_json::{Value, json};
 use tokio::{
     sync::OnceCell,

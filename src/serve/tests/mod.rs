@@ -1,4 +1,5 @@
 mod election;
+mod gate;
 mod server;
 mod serving;
 mod telling;

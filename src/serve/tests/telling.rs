@@ -79,32 +79,43 @@ async fn members_are_counted_as_long_as_their_pool_is_there() {
             "name": name, "state": state, "reason": reason, "weight": 1, "effectiveWeight": 1, "pods": 1,
         })
     };
-    let members = json!([
+    let mut members = json!([
         member("a", "Settled", "Settled"),
         member("b", "Settled", "Settled"),
         member("c", "Deferred", "NoRoom"),
     ]);
+    members[0]["share"] = json!({"cpu": "1500m", "memory": "1Gi"});
     let pool = json!({
         "apiVersion": "weightedshare.dev/v1alpha1",
         "kind": "WeightedShare",
         "metadata": {"name": "pool", "namespace": "ns"},
         "spec": {"capacity": {"cpu": "1"}, "members": []},
-        "status": {"members": members},
+        "status": {"members": members, "capacity": {"cpu": "2"}},
     });
     let pool: Guarded = serde_json::from_value::<DeserializeGuard<_>>(pool).unwrap();
     assert!(pool.0.is_ok(), "{:?}", pool.0);
     writer.apply_watcher_event(&Event::Apply(pool.clone()));
     let text = metrics.text().unwrap();
-    assert!(
-        text.contains("weightedshare_members{state=\"Settled\",reason=\"Settled\"} 2"),
-        "{text}"
-    );
-    assert!(
-        text.contains("weightedshare_members{state=\"Deferred\",reason=\"NoRoom\"} 1"),
-        "{text}"
-    );
+    let of_pool = "namespace=\"ns\",pool=\"pool\"";
+    for line in [
+        "weightedshare_members{state=\"Settled\",reason=\"Settled\"} 2.0".to_owned(),
+        "weightedshare_members{state=\"Deferred\",reason=\"NoRoom\"} 1.0".to_owned(),
+        format!("weightedshare_pool_capacity{{{of_pool},resource=\"cpu\",unit=\"core\"}} 2.0"),
+        format!(
+            "weightedshare_member_share{{{of_pool},member=\"a\",resource=\"cpu\",unit=\"core\"}} 1.5"
+        ),
+        format!(
+            "weightedshare_member_share{{{of_pool},member=\"a\",resource=\"memory\",unit=\"byte\"}} 1073741824.0"
+        ),
+        format!("weightedshare_member_weight{{{of_pool},member=\"c\"}} 1.0"),
+    ] {
+        assert!(text.contains(&format!("{line}\n")), "{line} is not in\n{text}");
+    }
     writer.apply_watcher_event(&Event::Delete(pool));
-    assert!(!metrics.text().unwrap().contains("weightedshare_members{"));
+    assert!(
+        !metrics.text().unwrap().contains("{state=")
+            && !metrics.text().unwrap().contains("pool=\"")
+    );
 
     let routes = metrics.routes();
     assert_eq!(ask(&routes, "/metrics").await, StatusCode::OK);
