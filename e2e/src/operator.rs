@@ -27,7 +27,7 @@ pub async fn install(cluster: &Cluster) -> Result<()> {
     if cluster.run_dir().is_none() {
         return Ok(());
     }
-    let charts = root().join("charts");
+    let charts = charts();
     let (crds, chart) = (charts.join("weighted-share-crds"), charts.join("weighted-share"));
     let (crds, chart) = (crds.display().to_string(), chart.display().to_string());
     let mut arguments =
@@ -38,7 +38,13 @@ pub async fn install(cluster: &Cluster) -> Result<()> {
     let prometheus = format!("prometheus.url={}", prometheus::URL);
     arguments.extend(["--set", &tag, "--set", "image.pullPolicy=Never", "--set", &prometheus]);
     // So that tests can read them.
-    arguments.extend(["--set", "metricsAddress=:8080", "--set", "liveUpdate.enabled=true"]);
+    let metrics = "podAnnotations.prometheus\\.io";
+    let scraped = [("scrape", "true"), ("port", "8443"), ("scheme", "https")]
+        .map(|(what, value)| format!("{metrics}/{what}={value}"));
+    for annotation in &scraped {
+        arguments.extend(["--set-string", annotation]);
+    }
+    arguments.extend(["--set", "metrics.exposed=true", "--set", "liveUpdate.enabled=true"]);
     helm("weighted-share", &chart, &arguments).await
 }
 
@@ -165,6 +171,12 @@ pub fn examples() -> Result<Vec<String>> {
     }
     names.sort_unstable();
     Ok(names)
+}
+
+/// The folder of the charts.
+#[must_use]
+pub fn charts() -> PathBuf {
+    root().join("charts")
 }
 
 /// The root of the repository.

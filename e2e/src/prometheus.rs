@@ -1,5 +1,6 @@
 //! A real Prometheus beside the cluster: it scrapes what the kubelet tells of containers, and the pods that ask for it
-//! with the annotations `prometheus.io/scrape: "true"` and `prometheus.io/port`.
+//! with the annotations `prometheus.io/scrape: "true"` and `prometheus.io/port`; with `prometheus.io/scheme: https` it
+//! sends them a token.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -27,6 +28,8 @@ pub const NAME: &str = "prometheus";
 /// Where it is, for pods as for tests.
 pub const URL: &str = "http://10.99.0.1:9090";
 
+/// How pods are asked, by their annotation.
+const SCHEMES: [&str; 2] = ["http", "https"];
 const PORT: u16 = 9090;
 const PATIENCE: Duration = Duration::from_secs(60);
 const MANIFEST: &str = include_str!("../manifests/prometheus.yaml");
@@ -39,10 +42,17 @@ pub async fn start(run_dir: &RunDir, processes: &Processes, client: &Client) -> 
     option(&mut kubectl, "kubeconfig", &run_dir.kubeconfig());
     run(kubectl.args(["apply", "--server-side", "--filename"]).arg(manifest)).await?;
 
+    let mut kubectl = Command::new(binaries::program("kubectl")?);
+    option(&mut kubectl, "kubeconfig", &run_dir.kubeconfig());
+    let account = ["create", "token", NAME, "--namespace=kube-system", "--duration=24h"];
+    std::fs::write(token_file(run_dir), run(kubectl.args(account)).await?)?;
+
     // JSON is YAML.
     let file = run_dir.path("prometheus.yaml");
     std::fs::write(&file, configuration(run_dir).to_string())?;
-    tokio::spawn(discover(client.clone(), targets_file(run_dir)));
+    for scheme in SCHEMES {
+        tokio::spawn(discover(client.clone(), scheme, targets_file(run_dir, scheme)));
+    }
     let program = packages::find(NAME).context("there is no prometheus: run `e2e build`")?;
     let mut command = Command::new(program);
     option(&mut command, "config.file", &file);
@@ -52,6 +62,14 @@ pub async fn start(run_dir: &RunDir, processes: &Processes, client: &Client) -> 
     processes.add(Process::start(NAME, &run_dir.logs(), command)?).await;
     let probe = async || http_ok(PORT, "/-/ready").await;
     processes.wait_for(NAME, "is ready", PATIENCE, probe).await
+}
+
+/// Its program that checks rules and their tests.
+///
+/// # Errors
+/// When there is none.
+pub fn promtool() -> Result<PathBuf> {
+    packages::find("promtool").context("there is no promtool: run `e2e build`")
 }
 
 /// Asks it, as anyone may: the value of `data`.
@@ -97,23 +115,35 @@ fn configuration(run_dir: &RunDir) -> Value {
             },
             {
                 "job_name": "pods",
-                "file_sd_configs": [{"files": [targets_file(run_dir)]}],
+                "file_sd_configs": [{"files": [targets_file(run_dir, "http")]}],
+            },
+            {
+                "job_name": "guarded",
+                "scheme": "https",
+                "honor_labels": true,
+                "tls_config": {"insecure_skip_verify": true},
+                "authorization": {"credentials_file": token_file(run_dir)},
+                "file_sd_configs": [{"files": [targets_file(run_dir, "https")]}],
             },
         ],
     })
 }
 
-fn targets_file(run_dir: &RunDir) -> PathBuf {
-    run_dir.path("prometheus-targets.json")
+fn targets_file(run_dir: &RunDir, scheme: &str) -> PathBuf {
+    run_dir.path(&format!("prometheus-targets-{scheme}.json"))
+}
+
+fn token_file(run_dir: &RunDir) -> PathBuf {
+    run_dir.path("prometheus-token")
 }
 
 /// Debian's Prometheus knows no Kubernetes: we tell it of the pods, as long as this process lives.
-async fn discover(client: Client, file: PathBuf) {
+async fn discover(client: Client, scheme: &str, file: PathBuf) {
     let pods: Api<Pod> = Api::all(client);
     let mut told = Value::Null;
     loop {
         if let Ok(list) = pods.list(&ListParams::default()).await {
-            let targets: Value = list.items.iter().filter_map(target).collect();
+            let targets: Value = list.items.iter().filter_map(|pod| target(pod, scheme)).collect();
             // A file that is half written is not read.
             let writing = file.with_extension("writing");
             if told != targets
@@ -127,8 +157,9 @@ async fn discover(client: Client, file: PathBuf) {
     }
 }
 
-fn target(pod: &Pod) -> Option<Value> {
+fn target(pod: &Pod, scheme: &str) -> Option<Value> {
     let asked = pod.annotations();
+    asked.get("prometheus.io/scheme").map_or("http", String::as_str).eq(scheme).then_some(())?;
     let port = asked.get("prometheus.io/port")?;
     let status = pod.status.as_ref().filter(|it| it.phase.as_deref() == Some("Running"))?;
     let address = status.pod_ip.as_ref()?;

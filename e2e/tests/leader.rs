@@ -15,13 +15,14 @@ use anyhow::{Context, Result, ensure};
 use e2e::{
     kubectl, operator,
     pause::{self, Paused},
+    prometheus,
 };
 use jiff::Timestamp;
 use kube::{
     ResourceExt,
     api::{DeleteParams, Patch, PatchParams},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{
     Bench, MINUTE, container, deployment, eventually, identity, member, pod_spec,
     replicas::{PROCESS, Replicas, written},
@@ -136,12 +137,20 @@ async fn one_leads_and_another_follows() -> Result<()> {
     for pod in operator.whole(MINUTE).await? {
         let (name, leads) = (pod.name_any(), next.starts_with(&pod.name_any()));
         ensure!(operator.ask(&name, 8081, "healthz").await?.trim() == "ok", "{name} is not well");
-        let metrics = operator.ask(&name, 8080, "metrics").await?;
-        let status =
-            format!("leader_election_master_status{{name=\"weighted-share\"}} {}", u8::from(leads));
-        ensure!(metrics.contains(&status), "{name}: {metrics}");
-        let settled = "weightedshare_members{state=\"Settled\",reason=\"Settled\"} 2";
-        ensure!(metrics.contains(settled) == leads, "{name}: {metrics}");
+        let pod = format!("pod=\"{name}\"");
+        let tells = |query: String, value: Option<&'static str>| async move {
+            let told = prometheus::ask(&query).await?;
+            let told = told.pointer("/result/0/value/1").and_then(Value::as_str);
+            ensure!(told == value, "{query}: {told:?}, not {value:?}");
+            anyhow::Ok(())
+        };
+        eventually(MINUTE, || async {
+            let status = format!("leader_election_master_status{{{pod}}}");
+            tells(status, Some(if leads { "1" } else { "0" })).await?;
+            let settled = format!("weightedshare_members{{{pod},reason=\"Settled\"}}");
+            tells(settled, leads.then_some("2")).await
+        })
+        .await?;
     }
     let quiet_from = Timestamp::now();
     sleep(Duration::from_secs(10)).await;

@@ -105,7 +105,8 @@ pub async fn publish(
         let event = event(pool, notice, clock.now());
         if let Err(error) = api.create(&PostParams::default(), &event).await {
             warn!(pool = %pool.name_any(), %error, "an event could not be written");
-            done &= matches!(error, kube::Error::Api(status) if status.code < 500 && status.code != 429);
+            // A conflict (of a quota that counts events, as a name is never the same twice) passes.
+            done &= matches!(error, kube::Error::Api(status) if status.code < 500 && ![409, 429].contains(&status.code));
         }
     }
     done

@@ -11,6 +11,7 @@ mod events;
 mod in_use;
 mod moves;
 mod nodes;
+mod owed;
 mod play;
 mod quotas;
 mod recommend;
@@ -51,6 +52,7 @@ use calm::Memory;
 use contest::Contests;
 pub use divide::divide;
 pub use error::Error;
+use owed::Owed;
 pub use quotas::{QuotaBound, QuotaRoom};
 use setbacks::Setbacks;
 pub use shares::{Divided, MemberShare, PodShare, Shares};
@@ -103,6 +105,7 @@ pub struct Context {
 struct Memories {
     weights: Weights,
     grants: Memory,
+    owed: Owed,
     /// The status that was written last, until the cache shows it.
     told: Option<WeightedShareStatus>,
     /// With what new pods start, as it was written last.

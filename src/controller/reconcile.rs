@@ -129,6 +129,11 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     }
 
     let status = report::status(weighed, divided, &outcome, &snapshot, decided, Time(now));
+    if let Some(memories) = context.memories().get_mut(&uid) {
+        for (resource, waited) in memories.owed.see(&status, Instant::now()) {
+            context.serving.metrics.taken_back(resource, waited);
+        }
+    }
     if shown.as_ref() != Some(&status) {
         let notices = events::notices(pool.status.as_ref(), &status, weighed, &outcome);
         let patch = json!({

@@ -27,6 +27,9 @@ const SECONDS: [f64; 40] = [
     1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 15.0, 20.0,
     25.0, 30.0, 40.0, 50.0, 60.0,
 ];
+/// A resize takes a second or two; a full node, minutes.
+const TAKEN_BACK: [f64; 12] =
+    [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0];
 /// What OpenMetrics is called in HTTP.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -58,6 +61,11 @@ struct OfLease {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct OfResource {
+    resource: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct OfResize {
     resource: &'static str,
     direction: &'static str,
@@ -75,6 +83,7 @@ struct Inner {
     took: Family<OfController, Histogram>,
     leads: Family<OfLease, Gauge>,
     resizes: Family<OfResize, Counter>,
+    taken_back: Family<OfResource, Histogram>,
     pools: Pools,
 }
 
@@ -93,6 +102,7 @@ impl Default for Metrics {
             took: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             leads: Family::default(),
             resizes: Family::default(),
+            taken_back: Family::new_with_constructor(|| Histogram::new(TAKEN_BACK)),
             pools: Pools::default(),
         };
         inner.registry.register(
@@ -119,6 +129,11 @@ impl Default for Metrics {
             "weightedshare_resizes",
             "Resizes asked of the API server, by its answer: sent, or the reason of its refusal",
             inner.resizes.clone(),
+        );
+        inner.registry.register(
+            "weightedshare_take_back_seconds",
+            "How long members waited for what they own, from when it was granted until their pods held it",
+            inner.taken_back.clone(),
         );
         inner.registry.register_collector(Box::new(inner.pools.clone()));
         Self(Arc::new(inner))
@@ -151,6 +166,12 @@ impl Metrics {
         let direction = if grows { "grow" } else { "shrink" };
         let (resource, result) = (resource.name(), refused.unwrap_or("sent"));
         self.0.resizes.get_or_create(&OfResize { resource, direction, result }).inc();
+    }
+
+    /// A member waited so long for what it owns.
+    pub fn taken_back(&self, resource: Resource, waited: Duration) {
+        let labels = OfResource { resource: resource.name() };
+        self.0.taken_back.get_or_create(&labels).observe(waited.as_secs_f64());
     }
 
     /// The pools that are told of.

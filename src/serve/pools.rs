@@ -55,6 +55,14 @@ struct OfWeight {
     member: String,
 }
 
+#[derive(Clone, Debug, EncodeLabelSet)]
+struct OfCondition {
+    namespace: String,
+    pool: String,
+    condition: String,
+    reason: String,
+}
+
 /// A series for each resource of a pool: its name, what it says, and where that is in a status.
 type PoolAmount = (&'static str, &'static str, fn(&WeightedShareStatus) -> &Resources);
 
@@ -111,6 +119,17 @@ impl Collector for Pools {
         let states = states.into_iter().map(|(labels, count)| (labels, f64::from(count)));
         let help = "Members of all pools, by what their status says of them";
         gauges(&mut encoder, "weightedshare_members", help, states)?;
+
+        let conditions = pools.iter().flat_map(|(pool, status)| {
+            status.conditions.iter().map(|it| {
+                let (condition, reason) = (it.type_.clone(), it.reason.clone());
+                let (namespace, name) = (namespace(pool), pool.name_any());
+                let holds = if it.status == "True" { 1.0 } else { 0.0 };
+                (OfCondition { namespace, pool: name, condition, reason }, holds)
+            })
+        });
+        let help = "The conditions of each pool: 1 where it holds";
+        gauges(&mut encoder, "weightedshare_pool_condition", help, conditions)?;
 
         for (name, help, of) in OF_POOLS {
             let amounts = pools.iter().flat_map(|(pool, status)| {

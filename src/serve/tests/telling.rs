@@ -90,7 +90,9 @@ async fn members_are_counted_as_long_as_their_pool_is_there() {
         "kind": "WeightedShare",
         "metadata": {"name": "pool", "namespace": "ns"},
         "spec": {"capacity": {"cpu": "1"}, "members": []},
-        "status": {"members": members, "capacity": {"cpu": "2"}},
+        "status": {"members": members, "capacity": {"cpu": "2"}, "conditions": [{
+            "type": "Ready", "status": "True", "reason": "Divided", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]},
     });
     let pool: Guarded = serde_json::from_value::<DeserializeGuard<_>>(pool).unwrap();
     assert!(pool.0.is_ok(), "{:?}", pool.0);
@@ -106,6 +108,9 @@ async fn members_are_counted_as_long_as_their_pool_is_there() {
         ),
         format!(
             "weightedshare_member_share{{{of_pool},member=\"a\",resource=\"memory\",unit=\"byte\"}} 1073741824.0"
+        ),
+        format!(
+            "weightedshare_pool_condition{{{of_pool},condition=\"Ready\",reason=\"Divided\"}} 1.0"
         ),
         format!("weightedshare_member_weight{{{of_pool},member=\"c\"}} 1.0"),
     ] {
