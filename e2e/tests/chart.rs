@@ -180,6 +180,7 @@ async fn panels() -> Result<Vec<(String, String)>> {
 #[ignore = "needs a cluster"]
 async fn each_panel_shows_something_of_a_pool_that_lives() -> Result<()> {
     let bench = Bench::new("dashboard").await?;
+    bench.cluster.own()?;
     let requests = json!({"requests": {"cpu": "50m", "memory": "32Mi"}});
     let busy = json!([spinning("50m")]);
     bench.apply(deployment("busy", 1, pod_spec(busy))).await?;
@@ -235,6 +236,7 @@ async fn installed() -> Result<BTreeMap<String, Value>> {
 #[ignore = "needs a cluster"]
 async fn an_upgrade_goes_there_and_back_and_pools_do_not_notice() -> Result<()> {
     let bench = Bench::new("upgrade").await?;
+    bench.cluster.own()?;
     let requests = json!({"requests": {"cpu": "50m", "memory": "32Mi"}});
     bench.apply(deployment("web", 1, pod_spec(json!([container("main", requests)])))).await?;
     bench.pool("pool", "200m", json!([member("web", 100)])).await?;

@@ -32,10 +32,10 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// What pods were granted, by UID.
+    /// What pods were granted, by UID, as it counts on their nodes.
     pub fn granted(&self) -> impl Iterator<Item = (&str, Resource, u64)> {
         Resource::ALL.into_iter().flat_map(|resource| {
-            self.grants[resource].iter().map(move |(uid, it)| (uid.as_str(), resource, it.granted))
+            self.grants[resource].iter().map(move |(uid, it)| (uid.as_str(), resource, it.counts))
         })
     }
 
@@ -50,6 +50,9 @@ impl Memory {
 struct Grant {
     fair: u64,
     granted: u64,
+    /// As much; or what it would be granted, were that worth a move. On a node that is over, what is not taken would else
+    /// be lost to all, and with it the next one's part of that.
+    counts: u64,
     /// Where demand moved it last, and when.
     moved: Option<(Direction, Timestamp)>,
 }
@@ -80,7 +83,7 @@ pub fn decide(
             let known = |pod: &PodShare| before.get(&pod.pod.uid).filter(|_| !edited);
             let held = |pod: &PodShare| known(pod).filter(|old| goes_one_way(pod, old, resource));
             let grant = |pod| match held(pod) {
-                Some(old) => Grant { fair: pod.fair(), ..*old },
+                Some(old) => Grant { fair: pod.fair(), counts: pod.granted(), ..*old },
                 None => Grant::of(pod, before.get(&pod.pod.uid)),
             };
             pods(divided).map(|pod| (pod.pod.uid.clone(), grant(pod))).collect()
@@ -160,7 +163,8 @@ fn calmed(
     let known: Vec<(&PodShare, Grant)> = pods(divided)
         .map(|pod| {
             // After a restart: it was settled, so it was granted what it holds.
-            let holds = Grant { fair: pod.fair(), granted: pod.holding.charge(), moved: None };
+            let held = pod.holding.charge();
+            let holds = Grant { fair: pod.fair(), granted: held, counts: held, moved: None };
             (pod, before.get(&pod.pod.uid).copied().unwrap_or(holds))
         })
         .collect();
@@ -192,7 +196,8 @@ fn calmed(
                 std::cmp::Ordering::Equal => old.moved,
                 std::cmp::Ordering::Greater => Some((Direction::Up, now)),
             };
-            (pod.pod.uid.clone(), Grant { fair: pod.fair(), granted, moved })
+            let counts = if granted == old.granted { old.counts } else { granted };
+            (pod.pod.uid.clone(), Grant { fair: pod.fair(), granted, counts, moved })
         })
         .collect();
     (grants, moved)
@@ -224,6 +229,7 @@ impl Grant {
         Self {
             fair: pod.fair(),
             granted: pod.granted(),
+            counts: pod.granted(),
             moved: before.and_then(|before| before.moved),
         }
     }

@@ -111,19 +111,23 @@ fn what_can_never_be_taken_back_is_not_given_in_small_steps() {
     }
     snapshot.pods[0].containers[0].limit.memory = Some(500 * MI);
     let mut memory = Memory::default();
-    let mut granted = |mebibytes: u64, generation| -> Vec<u64> {
+    let mut granted = |mebibytes: u64, generation| -> (Vec<u64>, u64) {
         let pool = &mut snapshot.pools[0];
         pool.spec.capacity =
             serde_json::from_value(json!({"memory": format!("{mebibytes}Mi")})).unwrap();
         pool.metadata.generation = Some(generation);
         let (weighed, mut divided) = first(&snapshot);
         decide(&weighed, &mut divided, &Freshness::Fresh, &mut memory, Timestamp::UNIX_EPOCH);
-        divided.memory.as_ref().unwrap().pods().map(|pod| pod.granted() / MI).collect()
+        let counts = memory.granted().map(|(_, _, amount)| amount / MI).sum();
+        let granted = divided.memory.as_ref().unwrap().pods();
+        (granted.map(|pod| pod.granted() / MI).collect(), counts)
     };
-    assert_eq!(granted(1000, 1), [500, 500]);
-    assert_eq!(granted(1010, 1), [500, 505]);
-    assert_eq!(granted(1010, 2), [505, 505]);
-    assert_eq!(granted(1200, 2), [600, 600]);
+    assert_eq!(granted(1000, 1), (vec![500, 500], 1000));
+    // What it does not take is not lost.
+    assert_eq!(granted(1010, 1), (vec![500, 505], 1010));
+    assert_eq!(granted(1010, 1), (vec![500, 505], 1010));
+    assert_eq!(granted(1010, 2), (vec![505, 505], 1010));
+    assert_eq!(granted(1200, 2), (vec![600, 600], 1200));
 }
 
 #[test]
