@@ -14,7 +14,7 @@ CLUSTER_TESTS := --test harness --test guest --test machines --test migration --
 # What a test on the cluster says is its error; a hundred lines of frames would hide it.
 e2e chaos plug: export RUST_BACKTRACE := 0
 
-.PHONY: help demo test lint unit e2e cluster binary faults chaos plug bench crds docs pictures image clean
+.PHONY: help demo test lint unit e2e cluster binary faults chaos plug bench crds manifests docs pictures image clean
 
 help: ## this list
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -64,6 +64,10 @@ bench: toolchain ## how long the division takes, against sorting as many keys
 
 crds: toolchain ## crds/, generated from the types
 	cargo run --locked --quiet -- crd > target/crds.yaml && mv target/crds.yaml crds/weightedshares.yaml
+
+manifests: setup binary harness ## deploy/, generated from the chart, for who installs without Helm
+	cargo test -p e2e --locked --no-run --test chart
+	WRITE_MANIFESTS=1 $(E2E) run -- cargo test -p e2e --locked --offline --test chart kustomize -- --ignored
 
 docs: toolchain pictures ## what the documents show, written anew: outputs and pictures
 	WRITE_DOCS=1 cargo test -p weightedshare --locked --test docs

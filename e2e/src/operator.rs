@@ -89,7 +89,7 @@ impl Beside {
         }
         let crd = [&["get", "crd", CRD], &names[..]].concat();
         let brought_crd = kubectl::run("kubectl", &crd, "").await?.trim().is_empty();
-        let crds = root().join("crds").display().to_string();
+        let crds = root().join("crds/weightedshares.yaml").display().to_string();
         kubectl::run("kubectl", &["apply", "--server-side", "-f", &crds], "").await?;
         let binary = binary();
         let controller = Command::new(&binary)
@@ -177,6 +177,12 @@ pub fn examples() -> Result<Vec<String>> {
 #[must_use]
 pub fn charts() -> PathBuf {
     root().join("charts")
+}
+
+/// The folder of what is installed without Helm.
+#[must_use]
+pub fn deploy() -> PathBuf {
+    root().join("deploy")
 }
 
 /// The root of the repository.

@@ -135,6 +135,42 @@ async fn what_is_switched_on_is_there_and_nothing_else() -> Result<()> {
     Ok(())
 }
 
+/// What `deploy/` has of the chart: its values, the template (all of them where there is none), and the file.
+const DEPLOYED: [(&str, Option<&str>, &str); 3] = [
+    ("admissionPolicy.enabled=false", None, "base/weighted-share.yaml"),
+    ("admissionPolicy.enabled=true", Some("admissionpolicy"), "overlays/new-pods/policy.yaml"),
+    ("metrics.exposed=true", Some("metrics"), "overlays/metrics/metrics.yaml"),
+];
+
+/// `make manifests` writes them anew.
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn kustomize_installs_what_the_chart_does() -> Result<()> {
+    let (chart, deploy) = (chart(), operator::deploy());
+    for (value, only, file) in DEPLOYED {
+        let mut arguments = vec!["template", RELEASE, &chart, "--no-hooks", "--set", value];
+        arguments.extend(["--namespace", operator::NAMESPACE, "--kube-version", "1.36.0"]);
+        let only = only.map(|only| format!("templates/{only}.yaml"));
+        arguments.extend(only.iter().flat_map(|only| ["--show-only", only]));
+        let made = kubectl::run("helm", &arguments, "").await?;
+        let path = deploy.join(file);
+        if std::env::var_os("WRITE_MANIFESTS").is_some() {
+            std::fs::write(&path, made)?;
+        } else {
+            let is = std::fs::read_to_string(&path)?;
+            ensure!(is == made, "deploy/{file} is out of date: run `make manifests`");
+        }
+    }
+    for folder in ["base", "overlays/new-pods", "overlays/metrics"] {
+        let folder = deploy.join(folder).display().to_string();
+        let apply =
+            ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-k", &folder];
+        let taken = kubectl::run("kubectl", &apply, "").await?;
+        ensure!(taken.contains("deployment.apps/weighted-share"), "{folder}: {taken}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 #[ignore = "needs promtool"]
 async fn the_alerts_fire_when_they_should() -> Result<()> {
