@@ -1,23 +1,28 @@
 //! Arguments, wiring, shutdown: nothing else.
 
 use std::{
-    io::{ErrorKind, Write},
+    io::{ErrorKind, IsTerminal, Write},
     process::ExitCode,
+    time::Duration,
 };
 
-use clap::Parser;
-use kube::Client;
+use clap::{CommandFactory, Parser};
+use k8s_openapi::api::events::v1::Event;
+use kube::{Api, Client, api::ListParams};
+use terminal_size::terminal_size;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 use weightedshare::{
     api,
     cli::{
-        Arguments, Command, ExplainArguments, Output, PlanArguments, Source,
+        Arguments, Command, ExplainArguments, HistoryArguments, Output, PlanArguments, Source,
+        TopArguments,
         controller::{ControllerArguments, ElectionArguments},
-        explain, manifests,
+        explain, history, manifests,
         plan::Plan,
         table::table,
+        top,
     },
     controller,
     observe::{self, Clock, Snapshot, signals},
@@ -39,6 +44,13 @@ async fn main() -> ExitCode {
             Err(error) => Err(error),
         },
         Command::Explain(arguments) => explain(arguments).await,
+        Command::Top(arguments) => top(arguments).await,
+        Command::History(arguments) => history(arguments).await,
+        Command::Completion { shell } => {
+            let mut command = Arguments::command();
+            clap_complete::generate(shell, &mut command, "weightedshare", &mut std::io::stdout());
+            Ok(())
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -69,6 +81,56 @@ async fn explain(arguments: ExplainArguments) -> Result<(), String> {
     let namespace = arguments.namespace.unwrap_or(namespace);
     let text = explain::explain(&snapshot, &namespace, &arguments.pod);
     say(&text.map_err(|error| error.to_string())?)
+}
+
+async fn top(arguments: TopArguments) -> Result<(), String> {
+    let in_terminal = std::io::stdout().is_terminal();
+    let draw = async || -> Result<String, String> {
+        let width = terminal_size().map_or(80, |(width, _)| usize::from(width.0));
+        let colours = in_terminal && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
+        let style = top::Style { width, colours };
+        let snapshot = snapshot(&arguments.source).await?.0;
+        Ok(top::top(&snapshot, arguments.namespace.as_deref(), style))
+    };
+    if arguments.once || !in_terminal || !arguments.source.files.is_empty() {
+        return say(&draw().await?);
+    }
+    let interval = Duration::from_secs(arguments.interval.into());
+    let mut stop = std::pin::pin!(shutdown()?);
+    // On a screen of its own, so that nothing is left of it.
+    say("\x1b[?1049h\x1b[?25l")?;
+    let ended = loop {
+        let text = tokio::select! {
+            () = &mut stop => break Ok(()),
+            text = draw() => text,
+        };
+        let text = match text {
+            Ok(text) => text.replace('\n', "\x1b[K\n"),
+            Err(error) => break Err(error),
+        };
+        if let Err(error) = say(&format!("\x1b[H{text}\x1b[J")) {
+            break Err(error);
+        }
+        tokio::select! {
+            () = &mut stop => break Ok(()),
+            () = tokio::time::sleep(interval) => {}
+        }
+    };
+    say("\x1b[?25h\x1b[?1049l")?;
+    ended
+}
+
+async fn history(arguments: HistoryArguments) -> Result<(), String> {
+    let client = client().await?;
+    let events: Api<Event> = match &arguments.namespace {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
+    };
+    let of_pools = ListParams::default().fields("regarding.kind=WeightedShare");
+    let events = events.list(&of_pools).await.map_err(|error| {
+        format!("the events cannot be listed: {error}: name a namespace that you may read with -n")
+    })?;
+    say(&history::history(&events.items, arguments.pool.as_deref()))
 }
 
 /// Reads the files, or looks at the cluster where there are none; with the namespace that is meant where none is named.

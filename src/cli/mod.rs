@@ -2,16 +2,19 @@
 
 pub mod controller;
 pub mod explain;
+pub mod history;
 mod loans;
 pub mod manifests;
 pub mod plan;
 pub mod table;
 #[cfg(test)]
 mod tests;
+pub mod top;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use controller::ControllerArguments;
 
 /// Resource pools for Kubernetes: CPU and memory, shared by weight, resized in place.
@@ -32,8 +35,44 @@ pub enum Command {
     Plan(PlanArguments),
     /// Say in words how the share of a pod comes about.
     Explain(ExplainArguments),
+    /// Show what the members of each pool use, are granted and own, as bars. In a terminal it goes on until Ctrl-C.
+    Top(TopArguments),
+    /// Tell what became of the pools lately, by the events on them.
+    History(HistoryArguments),
     /// Print the CustomResourceDefinition.
     Crd,
+    /// Print what a shell needs to complete this command: `source <(weightedshare completion bash)`.
+    Completion {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// What is shown, and for how long.
+#[derive(Args, Debug)]
+pub struct TopArguments {
+    /// Where to look.
+    #[command(flatten)]
+    pub source: Source,
+    /// Show only the pools of this namespace.
+    #[arg(short, long)]
+    pub namespace: Option<String>,
+    /// Show it once, in a terminal too.
+    #[arg(long)]
+    pub once: bool,
+    /// How often to look again, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = clap::value_parser!(u16).range(1..))]
+    pub interval: u16,
+}
+
+/// Whose events are told.
+#[derive(Args, Debug)]
+pub struct HistoryArguments {
+    /// The name of the pool. Without it: all pools.
+    pub pool: Option<String>,
+    /// Its namespace. Without it: all namespaces.
+    #[arg(short, long)]
+    pub namespace: Option<String>,
 }
 
 /// What is planned for, and how it is shown.

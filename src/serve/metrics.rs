@@ -130,6 +130,10 @@ impl Default for Metrics {
             "Resizes asked of the API server, by its answer: sent, or the reason of its refusal",
             inner.resizes.clone(),
         );
+        for resource in Resource::ALL {
+            // They are there from the start, so that the first one makes a rate.
+            drop(inner.taken_back.get_or_create(&OfResource { resource: resource.name() }));
+        }
         inner.registry.register(
             "weightedshare_take_back_seconds",
             "How long members waited for what they own, from when it was granted until their pods held it",

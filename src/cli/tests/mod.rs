@@ -1,5 +1,7 @@
 //! Plans of manifests, as a user gets them.
 
+mod watching;
+
 use serde_json::{Value, json};
 
 use super::{

@@ -1,0 +1,236 @@
+//! The members of each pool as bars: what they use, are granted and own. Pure.
+
+use std::fmt::Write;
+
+use kube::ResourceExt;
+
+use crate::{
+    api::{MemberState, MemberStatus, WeightedShareStatus, condition},
+    controller::{Weighed, WeighedMember, weigh},
+    observe::Snapshot,
+    share::Resource,
+};
+
+/// How it is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    /// How many columns there are.
+    pub width: usize,
+    /// Whether there are colours.
+    pub colours: bool,
+}
+
+/// The narrowest that the bars become.
+const NARROWEST: usize = 8;
+/// The columns of amounts: their heads, and how wide each is.
+const AMOUNTS: [&str; 3] = ["USE", "SHARE", "FAIR"];
+const AMOUNT: usize = 8;
+/// The longest remark: what is lent, or why a member is as it is.
+const REMARK: usize = 17;
+/// The longest name that is shown whole.
+const NAME: usize = 20;
+const LEGEND: &str = "█ used  ░ granted and idle  ▓ used beyond what is granted  │ owned  ╎ min\n";
+
+/// Draws all pools, or those of one namespace, as their status says, with what their pods use now.
+#[must_use]
+pub fn top(snapshot: &Snapshot, namespace: Option<&str>, style: Style) -> String {
+    let weighed = weigh(snapshot);
+    let wanted =
+        |pool: &&Weighed| namespace.is_none_or(|it| pool.pool.namespace().as_deref() == Some(it));
+    let pools: Vec<String> =
+        weighed.iter().filter(wanted).map(|pool| draw(snapshot, pool, style)).collect();
+    match pools.is_empty() {
+        true => "There are no pools.\n".to_owned(),
+        false => pools.join("\n") + "\n" + &style.paint(DIM, LEGEND.trim_end()) + "\n",
+    }
+}
+
+fn draw(snapshot: &Snapshot, weighed: &Weighed, style: Style) -> String {
+    let pool = weighed.pool;
+    let name = format!("{}/{}", pool.namespace().unwrap_or_default(), pool.name_any());
+    let Some(status) = &pool.status else {
+        return format!(
+            "{}  nobody has divided it yet: does the controller run?\n",
+            style.paint(BOLD, &name)
+        );
+    };
+    let mut text = style.paint(BOLD, &name);
+    for condition in status.conditions.iter().filter(|it| is_news(&it.type_, &it.status)) {
+        let _ = write!(
+            text,
+            "  {}",
+            style.paint(YELLOW, &format!("{} ({})", condition.type_, condition.reason))
+        );
+    }
+    text.push('\n');
+    for resource in Resource::ALL {
+        if let Some(capacity) = status.capacity.get(resource) {
+            text += &draw_one(snapshot, weighed, status, (resource, capacity), style);
+        }
+    }
+    text
+}
+
+/// Whether a condition says that something is not as it should be.
+fn is_news(type_: &str, status: &str) -> bool {
+    match type_ {
+        condition::READY => false,
+        condition::METRICS_AVAILABLE => status == "False",
+        _ => status == "True",
+    }
+}
+
+fn draw_one(
+    snapshot: &Snapshot,
+    weighed: &Weighed,
+    status: &WeightedShareStatus,
+    (resource, capacity): (Resource, u64),
+    style: Style,
+) -> String {
+    let amount = |amounts: &crate::api::Resources| amounts.get(resource).unwrap_or_default();
+    let rows: Vec<Row> = weighed
+        .members
+        .iter()
+        .filter_map(|member| {
+            let known = status.members.iter().find(|it| it.name == member.spec.name)?;
+            Some(Row::of(snapshot, member, known, resource))
+        })
+        .collect();
+    let longest = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
+    let names = longest.clamp("MEMBER".len(), NAME);
+    let taken = 2 + names + 1 + AMOUNTS.len() * AMOUNT + 2 + REMARK;
+    let bars = style.width.saturating_sub(taken).max(NARROWEST);
+    let most = rows.iter().map(Row::most).max().unwrap_or(0).max(1);
+
+    let held = resource.readable(amount(&status.allocated));
+    let head = format!("{resource}: {held} of {}", resource.readable(capacity));
+    let mut text = format!("  {:<fill$}", head, fill = names + 1 + bars);
+    for head in AMOUNTS {
+        let _ = write!(text, "{head:>AMOUNT$}");
+    }
+    text.push('\n');
+    for row in rows {
+        let name: String = row.name.chars().take(names).collect();
+        let bar = row.bar(bars, most, style);
+        let used = row.used.map_or_else(|| "-".to_owned(), |used| resource.readable(used));
+        let (share, fair) = (resource.readable(row.share), resource.readable(row.fair));
+        let remark: String = row.remark(resource).chars().take(REMARK).collect();
+        let remark = style.paint(row.colour(), &remark);
+        let line = format!(
+            "  {name:<names$} {bar}{used:>AMOUNT$}{share:>AMOUNT$}{fair:>AMOUNT$}  {remark}"
+        );
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+/// One resource of one member.
+struct Row<'a> {
+    name: &'a str,
+    min: u64,
+    fair: u64,
+    share: u64,
+    /// None: nobody has measured all of its pods.
+    used: Option<u64>,
+    status: &'a MemberStatus,
+}
+
+impl<'a> Row<'a> {
+    fn of(
+        snapshot: &Snapshot,
+        member: &WeighedMember<'a>,
+        status: &'a MemberStatus,
+        resource: Resource,
+    ) -> Self {
+        let used = |pod: &&crate::observe::Pod| {
+            let name = (pod.namespace.clone(), pod.name.clone());
+            Some(snapshot.signals.pods.get(&name)?.used[resource])
+        };
+        let used: Option<u64> = member.pods.iter().map(used).sum();
+        let unit = match resource {
+            Resource::Cpu => 1_000_000,
+            Resource::Memory => 1,
+        };
+        Self {
+            name: &status.name,
+            min: member.spec.min.get(resource).unwrap_or_default(),
+            fair: status.fair.get(resource).unwrap_or_default(),
+            share: status.share.get(resource).unwrap_or_default(),
+            used: used.filter(|_| !member.pods.is_empty()).map(|used| used.div_ceil(unit)),
+            status,
+        }
+    }
+
+    fn most(&self) -> u64 {
+        self.fair.max(self.share).max(self.used.unwrap_or_default())
+    }
+
+    /// So many cells, of which all stand for `most`.
+    fn bar(&self, cells: usize, most: u64, style: Style) -> String {
+        let cell = |amount: u64| {
+            let scaled = u128::from(amount) * cells as u128 / u128::from(most);
+            usize::try_from(scaled).unwrap_or(cells)
+        };
+        let mark =
+            |amount: u64| (amount > 0).then(|| cell(amount).saturating_sub(1).min(cells - 1));
+        let used = self.used.unwrap_or_default();
+        let (fair, min) = (mark(self.fair), mark(self.min));
+        let (mut bar, mut run) = (String::new(), (PLAIN, String::new()));
+        for i in 0..cells {
+            let (colour, glyph) = match i {
+                _ if fair == Some(i) => (PLAIN, '│'),
+                _ if min == Some(i) => (PLAIN, '╎'),
+                _ if i < cell(used.min(self.share)) => (GREEN, '█'),
+                _ if i < cell(used) => (YELLOW, '▓'),
+                _ if i < cell(self.share) => (DIM, '░'),
+                _ => (PLAIN, ' '),
+            };
+            if run.0 != colour {
+                bar += &style.paint(run.0, &std::mem::take(&mut run.1));
+                run.0 = colour;
+            }
+            run.1.push(glyph);
+        }
+        bar + &style.paint(run.0, &run.1)
+    }
+
+    fn remark(&self, resource: Resource) -> String {
+        let amount = |amount| resource.readable(amount);
+        match self.status.state {
+            Some(MemberState::Settled | MemberState::Resizing) | None if self.share < self.fair => {
+                format!("lends {}", amount(self.fair - self.share))
+            }
+            Some(MemberState::Settled | MemberState::Resizing) | None if self.share > self.fair => {
+                format!("borrows {}", amount(self.share - self.fair))
+            }
+            Some(MemberState::Settled) | None => String::new(),
+            Some(_) => self.status.reason.clone(),
+        }
+    }
+
+    fn colour(&self) -> &'static str {
+        match self.status.state {
+            Some(MemberState::Deferred | MemberState::Infeasible) => RED,
+            Some(MemberState::Skipped) => YELLOW,
+            _ => PLAIN,
+        }
+    }
+}
+
+const PLAIN: &str = "";
+const BOLD: &str = "\x1b[1m";
+const DIM: &str = "\x1b[2m";
+const RED: &str = "\x1b[31m";
+const GREEN: &str = "\x1b[32m";
+const YELLOW: &str = "\x1b[33m";
+const END: &str = "\x1b[0m";
+
+impl Style {
+    fn paint(self, colour: &str, text: &str) -> String {
+        match self.colours && !colour.is_empty() && !text.is_empty() {
+            true => format!("{colour}{text}{END}"),
+            false => text.to_owned(),
+        }
+    }
+}
