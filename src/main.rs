@@ -47,9 +47,9 @@ async fn main() -> ExitCode {
         Command::Top(arguments) => top(arguments).await,
         Command::History(arguments) => history(arguments).await,
         Command::Completion { shell } => {
-            let mut command = Arguments::command();
-            clap_complete::generate(shell, &mut command, "weightedshare", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "weightedshare", &mut script);
+            say(&String::from_utf8_lossy(&script))
         }
     };
     match result {
