@@ -12,7 +12,7 @@ use kube::{Api, Client, api::ListParams};
 use terminal_size::terminal_size;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 use weightedshare::{
     api,
     cli::{
@@ -26,7 +26,7 @@ use weightedshare::{
     },
     controller,
     observe::{self, Clock, Snapshot, signals},
-    serve::{self, Election, Leadership, NAME, Serving, Terms},
+    serve::{self, Election, Leadership, NAME, Serving, Terms, Traces},
 };
 
 /// What the program ends with on an error; 1 is the answer of `plan --exit-code`.
@@ -169,16 +169,20 @@ async fn client() -> Result<Client, String> {
 
 async fn run_controller(arguments: ControllerArguments) -> Result<(), String> {
     let filter = EnvFilter::try_from_env("LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::registry().with(filter).with(fmt::layer().with_ansi(false)).init();
+    let traces = Traces::from_env().map_err(|error| error.to_string())?;
+    let log = fmt::layer().with_ansi(false).with_filter(filter);
+    tracing_subscriber::registry().with(log).with(traces.layer()).init();
     let stop = serve::stop(shutdown()?);
     let client = client().await?;
     let (election, serving) = election(&client, &arguments.election);
-    let Serving { leadership, health, metrics } = serving.clone();
+    let clock = Clock::system();
+    let Serving { leadership, health, metrics, page } = serving.clone();
     let health = health.routes(leadership);
+    let looked_at = metrics.routes().merge(page.routes(clock.clone()));
     serve::listen(&arguments.health_address, "probes", health)
         .await
         .map_err(|error| error.to_string())?;
-    serve::listen_guarded(&arguments.metrics_address, "metrics", metrics.routes(), &client)
+    serve::listen_guarded(&arguments.metrics_address, "metrics and the page", looked_at, &client)
         .await
         .map_err(|error| error.to_string())?;
     let version = client.apiserver_version().await.map_err(|error| {
@@ -187,7 +191,6 @@ async fn run_controller(arguments: ControllerArguments) -> Result<(), String> {
     info!(server = %version.git_version, "weightedshare {} is here", env!("CARGO_PKG_VERSION"));
     let sources = signals::sources(&client, arguments.prometheus.options().as_ref());
     let sources = sources.map_err(|error| error.to_string())?;
-    let clock = Clock::system();
     let work = |stop| controller::run(client, sources, clock, serving.clone(), stop);
     serve::lead(election, &serving, stop, work).await.map_err(|error| error.to_string())?;
     info!("ended");

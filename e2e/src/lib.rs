@@ -12,6 +12,7 @@
 pub mod addons;
 pub mod audit;
 pub mod binaries;
+pub mod browser;
 pub mod certificates;
 pub mod cgroups;
 pub mod chart;

@@ -66,6 +66,21 @@ pub(crate) const GUEST: &Unpacked = &Unpacked {
     holds: &["usr/bin/qemu-system-x86_64", "usr/share/seabios/bios-256k.bin", "boot/vmlinuz-"],
 };
 
+/// A browser without a window, with its libraries and a font.
+pub(crate) const BROWSER: &Unpacked = &Unpacked {
+    name: "browser",
+    why: "looks at the controller's page",
+    packages: &["chromium-headless-shell"],
+    without: &["chromium-common"],
+    alone: &["chromium-headless-shell", "chromium-common", "fonts-dejavu-core"],
+    leads_to: &[],
+    holds: &[
+        "usr/lib/chromium/chromium-headless-shell",
+        "usr/lib/chromium/icudtl.dat",
+        "usr/share/fonts/truetype",
+    ],
+};
+
 /// Where distributions put CNI plugins.
 const CNI_FOLDERS: &[&str] = &["/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"];
 
@@ -75,9 +90,24 @@ pub async fn ensure() -> Result<()> {
     if find("prometheus").is_none() {
         PROMETHEUS.ensure().await?;
     }
-    // Only tests with virtual machines take it: elsewhere they say so.
+    // Only some tests take what follows: elsewhere they say so.
     let here = cfg!(target_arch = "x86_64") && find("apt-get").is_some();
-    if here { GUEST.ensure().await } else { Ok(()) }
+    if here {
+        GUEST.ensure().await?;
+    }
+    if here
+        && browser().is_none()
+        && let Err(error) = BROWSER.ensure().await
+    {
+        // Ubuntu has it as a snap only.
+        say(format_args!("no browser, so nobody looks at the page: {error:#}"));
+    }
+    Ok(())
+}
+
+/// The program of a browser that is installed.
+pub(crate) fn browser() -> Option<PathBuf> {
+    ["chromium-headless-shell", "chromium", "google-chrome"].into_iter().find_map(find)
 }
 
 async fn install() -> Result<()> {

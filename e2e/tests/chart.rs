@@ -1,14 +1,24 @@
 //! The charts as their users meet them: what they refuse, what they make, and an upgrade there and back on the cluster.
 
+#![allow(clippy::expect_used, reason = "a test may panic")]
+
 mod support;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
 
 use anyhow::{Context, Result, ensure};
-use e2e::{kubectl, operator, prometheus};
+use e2e::{kubectl, network, operator, prometheus};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use support::{Bench, MINUTE, container, deployment, eventually, member, pod_spec, spinning};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 const RELEASE: &str = "weighted-share";
 
@@ -67,6 +77,7 @@ async fn wrong_values_are_refused_with_the_place() -> Result<()> {
         ("networkPolicy.metricsFrom=monitoring", "/networkPolicy/metricsFrom"),
         ("admissionPolicy.enabled=yes", "/admissionPolicy/enabled"),
         ("prometheus.url=prometheus:9090", "/prometheus/url"),
+        ("tracing.endpoint=collector:4318", "/tracing/endpoint"),
         ("prometheus.tokenSecret.name=it", "/prometheus/tokenSecret"),
         ("resources.requests.cpu=much", "/resources/requests/cpu"),
         ("extraEnv[0].value=without a name", "/extraEnv/0"),
@@ -86,6 +97,7 @@ async fn what_is_switched_on_is_there_and_nothing_else() -> Result<()> {
     let more: Vec<&String> = all.keys().filter(|name| !least.contains_key(*name)).collect();
     let wanted = [
         "ClusterRole weighted-share-metrics",
+        "ClusterRole weighted-share-page",
         "ConfigMap weighted-share-dashboard",
         "MutatingAdmissionPolicy weighted-share-new-pods",
         "MutatingAdmissionPolicyBinding weighted-share-new-pods",
@@ -294,12 +306,11 @@ async fn an_upgrade_goes_there_and_back_and_pools_do_not_notice() -> Result<()> 
     std::fs::write(&named, newer)?;
     let mut upgrade = vec!["upgrade", RELEASE, &copy, "--namespace", operator::NAMESPACE];
     upgrade.extend(["--reuse-values", "--wait", "--timeout", "3m"]);
-    upgrade.extend([
-        "--set",
-        "networkPolicy.enabled=true",
-        "--set",
-        "metrics.dashboard.enabled=true",
-    ]);
+    let (collector, traces) = collect().await?;
+    let endpoint = format!("tracing.endpoint={collector}");
+    for value in ["networkPolicy.enabled=true", "metrics.dashboard.enabled=true", &endpoint] {
+        upgrade.extend(["--set", value]);
+    }
     kubectl::run("helm", &upgrade, "").await?;
     let after = installed().await?;
     ensure!(after.len() == before.len() + 2, "{:?}", after.keys());
@@ -307,6 +318,16 @@ async fn an_upgrade_goes_there_and_back_and_pools_do_not_notice() -> Result<()> 
     let test = ["test", RELEASE, "--namespace", operator::NAMESPACE, "--timeout", "2m"];
     let said = kubectl::run("helm", &test, "").await?;
     ensure!(said.contains("Succeeded"), "{said}");
+
+    // The leader tells the collector of its turns, and which pools they were for.
+    eventually(MINUTE, || async {
+        let told = traces.lock().expect("the collector panicked").clone();
+        for word in ["weighted-share", "turn", "observe", "divide", "upgrade", "pool"] {
+            ensure!(told.contains(word), "no {word} in {} bytes of traces", told.len());
+        }
+        Ok(())
+    })
+    .await?;
 
     // A pool that is edited during the next one is divided by whoever leads.
     let rollback =
@@ -328,6 +349,32 @@ async fn an_upgrade_goes_there_and_back_and_pools_do_not_notice() -> Result<()> 
     kubectl::run("kubectl", &[&namespace[..], &[&format!("{label}-")]].concat(), "").await?;
     std::fs::remove_dir_all(next)?;
     bench.end().await
+}
+
+/// An address that takes traces, and what came of them: names are to be read as they are, whatever is around them.
+async fn collect() -> Result<(String, Arc<Mutex<String>>)> {
+    let listener = TcpListener::bind((network::NODE, 0)).await?;
+    let address = format!("http://{}", listener.local_addr()?);
+    let traces = Arc::new(Mutex::new(String::new()));
+    let told = traces.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let told = told.clone();
+            tokio::spawn(async move {
+                let mut part = vec![0; 65536];
+                while let Ok(length @ 1..) = stream.read(&mut part).await {
+                    let text = String::from_utf8_lossy(&part[..length]).into_owned();
+                    told.lock().expect("nobody panics").push_str(&text);
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                    // One for each part is more than needed: they close the connection then, and open another one.
+                    if stream.write_all(answer).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    Ok((address, traces))
 }
 
 fn tempdir(name: &str) -> Result<PathBuf> {

@@ -18,8 +18,8 @@ pub struct ControllerArguments {
     /// Where /healthz and /readyz are answered: ADDRESS:PORT, :PORT for all addresses, or 0 for nowhere.
     #[arg(long, value_name = "ADDRESS", default_value = ":8081")]
     pub health_address: Address,
-    /// Where /metrics is answered, likewise. On 127.0.0.1 to whoever asks, by HTTP; elsewhere by HTTPS, to who sends a bearer
-    /// token that the API server knows and allows to get the path /metrics.
+    /// Where /metrics is answered, and / with a page to look at, likewise. On 127.0.0.1 to whoever asks, by HTTP; elsewhere by
+    /// HTTPS, to who sends a bearer token that the API server knows and allows to get the path.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub metrics_address: Address,
 }

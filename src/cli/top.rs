@@ -143,21 +143,12 @@ impl<'a> Row<'a> {
         status: &'a MemberStatus,
         resource: Resource,
     ) -> Self {
-        let used = |pod: &&crate::observe::Pod| {
-            let name = (pod.namespace.clone(), pod.name.clone());
-            Some(snapshot.signals.pods.get(&name)?.used[resource])
-        };
-        let used: Option<u64> = member.pods.iter().map(used).sum();
-        let unit = match resource {
-            Resource::Cpu => 1_000_000,
-            Resource::Memory => 1,
-        };
         Self {
             name: &status.name,
             min: member.spec.min.get(resource).unwrap_or_default(),
             fair: status.fair.get(resource).unwrap_or_default(),
             share: status.share.get(resource).unwrap_or_default(),
-            used: used.filter(|_| !member.pods.is_empty()).map(|used| used.div_ceil(unit)),
+            used: member.used(snapshot)[resource],
             status,
         }
     }

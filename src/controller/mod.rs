@@ -46,7 +46,7 @@ use kube::{
     },
 };
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{Instrument, debug_span, field, warn};
 
 use calm::Memory;
 use contest::Contests;
@@ -127,6 +127,7 @@ pub async fn run(
     let (world, changes) = World::watch(&client, sources, &clock);
     let pools = world.pools.clone();
     serving.metrics.count(pools.clone());
+    serving.page.are(pools.clone());
     // A change in a namespace concerns all its pools: they may compete for the same pods.
     let queue = {
         let pools = pools.clone();
@@ -183,7 +184,9 @@ pub async fn run(
 async fn turn(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let (began, serving) = (Instant::now(), context.serving.clone());
     let in_progress = serving.health.turn();
-    let turn = reconcile::reconcile(pool, context);
+    let namespace = pool.namespace().unwrap_or_default();
+    let span = debug_span!("turn", %namespace, pool = %pool.name_any(), result = field::Empty);
+    let turn = reconcile::reconcile(pool, context).instrument(span.clone());
     let ended = tokio::time::timeout(TURN, turn).await;
     drop(in_progress);
     let ended = ended.unwrap_or(Err(Error::TooSlow(TURN.as_secs())));
@@ -192,6 +195,7 @@ async fn turn(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error
         Ok(_) => TurnResult::RequeueAfter,
         Err(_) => TurnResult::Error,
     };
+    span.record("result", field::debug(result));
     serving.metrics.turn(result, began.elapsed());
     ended
 }

@@ -12,7 +12,7 @@ use kube::{
 };
 use serde_json::json;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{Instrument, debug_span, info, warn};
 
 use super::{
     Context, Error, Memories, admission, calm,
@@ -71,7 +71,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     }
 
     let now = context.clock.now();
-    let mut snapshot = context.world.snapshot(now);
+    let mut snapshot = debug_span!("observe").in_scope(|| context.world.snapshot(now));
     {
         let mut setbacks = context.setbacks();
         setbacks.see(&snapshot.pods, now);
@@ -96,8 +96,9 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
         }
     }
     snapshot.granted = context.granted(&snapshot.pools);
-    let mut weighed = weigh(&snapshot);
+    let mut weighed = debug_span!("weigh").in_scope(|| weigh(&snapshot));
     let (divided, decided) = {
+        let _span = debug_span!("divide").entered();
         let mut memories = context.memories();
         let Memories { weights, grants, .. } = memories.entry(uid.clone()).or_default();
         update(&snapshot, &mut weighed[place], weights, now);
@@ -119,7 +120,8 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     if pool.spec.mode == Mode::Auto {
         let resizes = moves::towards_shares(divided, &free);
         moves::take(&mut free, &snapshot, &resizes);
-        outcome = actuate(&context, pool, &snapshot, resizes, now).await;
+        let span = debug_span!("actuate", resizes = resizes.len());
+        outcome = actuate(&context, pool, &snapshot, resizes, now).instrument(span).await;
         context.contests().sent(&outcome.sent, &snapshot);
     }
     // Pods that left all pools go back, at the hands of the oldest pool of their namespace.
@@ -134,6 +136,8 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
             context.serving.metrics.taken_back(resource, waited);
         }
     }
+    let used: Vec<_> = weighed.members.iter().map(|member| member.used(&snapshot)).collect();
+    context.serving.page.saw(&uid, &status, &used, now);
     if shown.as_ref() != Some(&status) {
         let notices = events::notices(pool.status.as_ref(), &status, weighed, &outcome);
         let patch = json!({
@@ -147,6 +151,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
                 &PatchParams::apply(FIELD_MANAGER).force(),
                 &Patch::Apply(patch),
             )
+            .instrument(debug_span!("report"))
             .await
             .map_err(|source| Error::Api { what: "take the status of", source })?;
         if let Some(memories) = context.memories().get_mut(&uid) {
@@ -268,7 +273,8 @@ async fn send_in_turn(
         let ranged = snapshot.limits.contains_key(&resize.namespace);
         let first_try = if ranged { snapshot.pod(&resize.namespace, &resize.pod) } else { None };
         context.world.writes(&resize.namespace, &resize.pod);
-        let answer = actuate::send(&context.client, &resize, first_try).await;
+        let span = debug_span!("resize", pod = %resize.pod, resource = %resize.resource, grows = resize.grows());
+        let answer = actuate::send(&context.client, &resize, first_try).instrument(span).await;
         let refused = answer.as_ref().err().map(|refusal| refusal.kind.reason());
         context.serving.metrics.resize(resize.resource, resize.grows(), refused);
         match answer {

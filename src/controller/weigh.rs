@@ -11,6 +11,7 @@ use super::weight::Trouble;
 use crate::{
     api::{DynamicWeightStatus, Member, TargetRef, WeightedShare},
     observe::{Owner, Pod, Snapshot},
+    share::{PerResource, Resource},
 };
 
 /// A pool with the pods that are its own.
@@ -82,6 +83,24 @@ impl WeighedMember<'_> {
     #[must_use]
     pub fn has(&self, pod: &Pod) -> bool {
         self.pods.iter().any(|own| std::ptr::eq(*own, pod))
+    }
+
+    /// What its pods use, in millicores and bytes; none where nobody has measured all of them.
+    #[must_use]
+    pub fn used(&self, snapshot: &Snapshot) -> PerResource<Option<u64>> {
+        PerResource::from_fn(|resource| {
+            let of_pod = |pod: &&Pod| {
+                let name = (pod.namespace.clone(), pod.name.clone());
+                Some(snapshot.signals.pods.get(&name)?.used[resource])
+            };
+            let used: Option<u64> = self.pods.iter().map(of_pod).sum();
+            // Of CPU nanocores are measured.
+            let unit = match resource {
+                Resource::Cpu => 1_000_000,
+                Resource::Memory => 1,
+            };
+            used.filter(|_| !self.pods.is_empty()).map(|used| used.div_ceil(unit))
+        })
     }
 }
 

@@ -7,9 +7,11 @@ mod leadership;
 mod lease;
 mod listen;
 mod metrics;
+mod page;
 mod pools;
 #[cfg(test)]
 mod tests;
+mod traces;
 
 use std::time::Duration;
 
@@ -26,6 +28,8 @@ pub use leadership::{Leadership, NotLeading};
 pub use lease::{Election, Lost, NAME, Terms, identity};
 pub use listen::{Address, BadAddress, ListenError, listen, listen_guarded};
 pub use metrics::{Metrics, TurnResult};
+pub use page::{Page, Used};
+pub use traces::{TraceError, Traces};
 
 /// How long the turn in progress may take when the process is told to end. After that it is abandoned between two
 /// writes, which takes as long as a write may at most: both, and the release, fit into the 30 s that a pod is given.
@@ -43,6 +47,8 @@ pub struct Serving {
     pub health: Health,
     /// What is counted.
     pub metrics: Metrics,
+    /// The page to look at.
+    pub page: Page,
 }
 
 /// Does the work while this process leads: it waits for the lease, gives it back when it is told to stop, and ends when
