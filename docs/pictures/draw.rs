@@ -259,7 +259,8 @@ fn words() -> String {
     let pods = demands.map(|demand| pod(0, Demand::Known(demand))).to_vec();
     let shares = divided(1000, vec![member(500, MIN, 1), member(200, 0, 1)], pods).pods;
 
-    let mut picture = Picture::new(760, 250, "Two members of a pool of 1000m, and the words for what they have");
+    let mut picture =
+        Picture::new(760, 250, "Two members of a pool of 1000m, and the words for what they have");
     let (left, wide) = (80.0, 0.7);
     let at = |amount: u64| left + amount as f64 * wide;
     for (i, name) in names.into_iter().enumerate() {

@@ -83,7 +83,8 @@ fn cell(schema: &Value) -> String {
 
 /// What is there if nothing is written.
 fn default(object: &Value, name: &str) -> String {
-    let needed = object["required"].as_array().is_some_and(|names| names.iter().any(|it| it == name));
+    let needed =
+        object["required"].as_array().is_some_and(|names| names.iter().any(|it| it == name));
     match &object["properties"][name]["default"] {
         Value::Null if needed => "required".into(),
         Value::Null => String::new(),
@@ -187,11 +188,13 @@ fn section((path, object): &Object) -> String {
 /// What all amounts have in common: what is written is checked, what is reported is plain.
 fn amounts(spec: &Value) -> String {
     let amounts = &spec["properties"]["capacity"];
-    let mut text = String::from("\n## Amounts\n\n| field | what it may hold | |\n| --- | --- | --- |\n");
+    let mut text =
+        String::from("\n## Amounts\n\n| field | what it may hold | |\n| --- | --- | --- |\n");
     for (name, field) in amounts["properties"].as_object().into_iter().flatten() {
         text += &format!("| `{name}` | text or number | {} |\n", cell(field));
     }
-    text += &format!("\nWhat is refused, where you write them:\n\n{}", rules(&without_own(amounts)));
+    text +=
+        &format!("\nWhat is refused, where you write them:\n\n{}", rules(&without_own(amounts)));
     text
 }
 
@@ -240,7 +243,10 @@ fn no_field_and_no_message_is_left_out() -> Result {
     paths("", schema, &mut fields);
     for name in fields.keys().filter_map(|path| path.rsplit('.').next()) {
         let name = name.trim_end_matches("[]");
-        assert!(page.contains(&format!("`{name}`")) || ["spec", "status"].contains(&name), "{name}");
+        assert!(
+            page.contains(&format!("`{name}`")) || ["spec", "status"].contains(&name),
+            "{name}"
+        );
     }
     let yaml = serde_json::to_string(schema)?;
     let rules = yaml.matches("\"rule\":").count();
