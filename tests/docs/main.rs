@@ -3,6 +3,7 @@
 //! A `console` block is run anew, and must show what comes out of it; it works on the `yaml` blocks of its document
 //! that begin with the name of a file. `make docs` writes what comes out.
 
+mod comparison;
 mod fields;
 mod first_steps;
 mod links;
