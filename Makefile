@@ -8,13 +8,14 @@ endif
 BINARY := $(CURDIR)/target/$(TARGET)/release/weightedshare
 export WEIGHTEDSHARE_BINARY := $(BINARY)
 E2E := target/debug/e2e
+MDBOOK := $(HOME)/.cache/weightedshare/mdbook-v0.5.4
 # Cluster tests share one node: one at a time, one file after the other.
 CLUSTER_TESTS := --test harness --test guest --test machines --test migration --test schema --test states --test resizes --test examples --test changes --test rollout --test neighbours --test plan --test lending --test objective --test prometheus --test page --test chart --test division --test admission --test leader --test uninstall
 
 # What a test on the cluster says is its error; a hundred lines of frames would hide it.
 e2e chaos plug: export RUST_BACKTRACE := 0
 
-.PHONY: help demo test lint unit e2e cluster binary faults chaos plug bench crds manifests docs pictures image clean
+.PHONY: help demo test lint unit e2e cluster binary faults chaos plug bench crds manifests docs pictures book image clean
 
 help: ## this list
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -74,6 +75,13 @@ docs: toolchain pictures ## what the documents show, written anew: outputs and p
 
 pictures: toolchain ## docs/pictures/*.svg, drawn from the code
 	cargo run -p weightedshare --locked --quiet --example pictures
+
+book: $(MDBOOK)/bin/mdbook ## docs/ as a book, in target/book: the pages, with a search
+	$< build
+
+# As the cluster's programs are: built once, by its version.
+$(MDBOOK)/bin/mdbook: | toolchain
+	cargo install mdbook --version $(patsubst mdbook-v%,%,$(notdir $(MDBOOK))) --locked --no-default-features --features search --root $(MDBOOK)
 
 harness: toolchain
 	cargo build -p e2e --locked

@@ -252,9 +252,50 @@ fn falling() -> String {
     picture.svg()
 }
 
+/// What is said of a member: where its min, its demand, its fair share and its share are.
+fn words() -> String {
+    const MIN: u64 = 400;
+    let (names, demands) = (["gold", "silver"], [60, 840]);
+    let pods = demands.map(|demand| pod(0, Demand::Known(demand))).to_vec();
+    let shares = divided(1000, vec![member(500, MIN, 1), member(200, 0, 1)], pods).pods;
+
+    let mut picture =
+        Picture::new(760, 250, "Two members of a pool of 1000m, and the words for what they have");
+    let (left, wide) = (80.0, 0.7);
+    let at = |amount: u64| left + amount as f64 * wide;
+    for (i, name) in names.into_iter().enumerate() {
+        let PodShare { fair, share, .. } = shares[i];
+        let (y, kept) = (72.0 + 92.0 * i as f64, fair.min(share));
+        picture.text("end", left - 10.0, y + 19.0, name);
+        picture.area("own", [left, y], [at(kept) - left, 28.0]);
+        picture.area("lent", [at(kept), y], [at(fair) - at(kept), 28.0]);
+        picture.area("more", [at(fair), y], [at(share) - at(kept), 28.0]);
+        picture.area("edge", [left, y], [at(fair) - left, 28.0]);
+        let min = if i == 0 { MIN } else { 0 };
+        // Every other word stands above its bar, so that none covers its neighbour.
+        let marks = [("min", min), ("demand", demands[i]), ("fair", fair), ("share", share)];
+        for (word, amount) in marks.into_iter().filter(|(_, amount)| *amount > 0) {
+            let (from, to) = match word {
+                "share" | "demand" => (y - 6.0, y + 28.0),
+                _ => (y, y + 34.0),
+            };
+            picture.curve("mark", &[[at(amount), from], [at(amount), to]]);
+            let line = if from < y { y - 10.0 } else { y + 48.0 };
+            picture.text("middle", at(amount), line, &format!("{word} {amount}m"));
+        }
+    }
+    picture.text("soft", left, 238.0, "blue: held of its own   yellow: lent   green: borrowed");
+    picture.svg()
+}
+
 /// The pictures, with their names.
-fn pictures() -> [(&'static str, String); 3] {
-    [("fill.svg", water()), ("stages.svg", stages()), ("demand.svg", falling())]
+fn pictures() -> [(&'static str, String); 4] {
+    [
+        ("fill.svg", water()),
+        ("stages.svg", stages()),
+        ("demand.svg", falling()),
+        ("words.svg", words()),
+    ]
 }
 
 /// Where a picture is kept.

@@ -192,8 +192,11 @@ impl Browser {
     }
 }
 
+/// What is added to a program's environment.
+type Environment = Vec<(&'static str, String)>;
+
 /// The program, and what it needs to find its libraries and fonts. None: there is no browser.
-fn program() -> Result<Option<(PathBuf, Vec<(&'static str, String)>)>> {
+fn program() -> Result<Option<(PathBuf, Environment)>> {
     if let Some(program) = packages::browser() {
         return Ok(Some((program, Vec::new())));
     }

@@ -158,7 +158,7 @@ pub async fn apply_example(cluster: &Cluster, name: &str) -> Result<String> {
     Ok(manifests)
 }
 
-/// The names of all examples, in order.
+/// The names of all examples, in order. Folders hold what takes more than a cluster.
 ///
 /// # Errors
 /// When their folder cannot be read.
@@ -167,7 +167,10 @@ pub fn examples() -> Result<Vec<String>> {
     let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
     let mut names = Vec::new();
     for entry in entries {
-        names.push(entry?.file_name().to_string_lossy().into_owned());
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
     }
     names.sort_unstable();
     Ok(names)

@@ -1,0 +1,56 @@
+//! The first steps can be followed: `e2e/tests/newcomer.rs` does so on a cluster.
+
+use std::{fs, process::Command};
+
+use weightedshare::cli::manifests::{self, Manifests};
+
+use super::{Result, root};
+
+/// The blocks of the page that are to be run, in order.
+fn blocks(text: &str) -> Vec<String> {
+    let mut blocks: Vec<String> = Vec::new();
+    let mut fence = "";
+    for line in text.lines() {
+        match line.strip_prefix("```") {
+            Some("") if !fence.is_empty() => fence = "",
+            Some(tag) => {
+                fence = if tag.is_empty() { "text" } else { tag };
+                if fence == "sh" {
+                    blocks.push(String::new());
+                }
+            }
+            None if fence == "sh" => {
+                if let Some(block) = blocks.last_mut() {
+                    *block += &format!("{line}\n");
+                }
+            }
+            None => {}
+        }
+    }
+    blocks
+}
+
+/// What a block gives to its commands as documents.
+fn documents_within(block: &str) -> impl Iterator<Item = &str> {
+    let rests = block.split("<<'EOT'\n").skip(1);
+    rests.filter_map(|rest| Some(rest.split_once("EOT\n")?.0))
+}
+
+#[test]
+fn the_first_steps_are_a_script_whose_pool_holds_to_the_rules() -> Result {
+    let blocks = blocks(&fs::read_to_string(root().join("docs/getting-started.md"))?);
+    assert!(blocks.len() >= 6, "{} blocks", blocks.len());
+    let (mut pools, mut deployments) = (0, 0);
+    for block in &blocks {
+        let checked = Command::new("sh").args(["-n", "-c", block]).output()?;
+        assert!(checked.status.success(), "{block}{}", String::from_utf8(checked.stderr)?);
+        for document in documents_within(block) {
+            let parsed = manifests::parse("getting-started.md", document)?;
+            let objects = Manifests::sort(parsed)?.objects;
+            pools += objects.pools.len();
+            deployments += objects.deployments.len();
+        }
+    }
+    assert_eq!((pools, deployments), (1, 2));
+    Ok(())
+}
