@@ -8,17 +8,17 @@ endif
 BINARY := $(CURDIR)/target/$(TARGET)/release/weightedshare
 export WEIGHTEDSHARE_BINARY := $(BINARY)
 E2E := target/debug/e2e
-MDBOOK := $(HOME)/.cache/weightedshare/mdbook-v0.5.4
 # Cluster tests share one node: one at a time, one file after the other.
-CLUSTER_TESTS := --test harness --test guest --test machines --test migration --test schema --test states --test resizes --test examples --test changes --test rollout --test neighbours --test plan --test lending --test objective --test prometheus --test page --test chart --test division --test admission --test leader --test uninstall
+CLUSTER_TESTS := --test harness --test guest --test machines --test migration --test newcomer --test schema --test states --test resizes --test examples --test changes --test rollout --test neighbours --test plan --test lending --test objective --test prometheus --test page --test footprint --test chart --test division --test admission --test leader --test uninstall --test used_rights
 
 # What a test on the cluster says is its error; a hundred lines of frames would hide it.
 e2e chaos plug: export RUST_BACKTRACE := 0
 
-.PHONY: help demo test lint unit e2e cluster binary faults chaos plug bench crds manifests docs pictures book image clean
+
+.PHONY: help demo test lint unit e2e cluster binary faults chaos plug bench crds manifests docs pictures image clean
 
 help: ## this list
-	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 demo: setup binary harness ## three Deployments share a real node by weight, before your eyes (2 minutes after the build)
 	@$(E2E) demo
@@ -26,7 +26,7 @@ demo: setup binary harness ## three Deployments share a real node by weight, bef
 test: setup lint unit e2e ## everything: lints, unit and property tests, tests on a real cluster
 	$(if $(filter current,$(CLUSTER)),,$(MAKE) chaos CHAOS_SECONDS=120)
 
-lint: toolchain
+lint: toolchain deny
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
@@ -36,7 +36,7 @@ unit: toolchain ## unit and property tests, without a cluster
 e2e: setup binary harness ## the tests on a real cluster
 	cargo build -p busy-service --release --locked --target $(TARGET)
 	cargo test -p e2e --locked --no-run
-	$(E2E) run -- cargo test -p e2e --locked --offline --no-fail-fast $(CLUSTER_TESTS) -- --ignored --test-threads=1 --nocapture
+	ALL_TESTS=1 $(E2E) run -- cargo test -p e2e --locked --offline --no-fail-fast $(CLUSTER_TESTS) -- --ignored --test-threads=1 --nocapture
 
 # On a cluster of its own: the others need one that nothing was done to.
 chaos: setup binary harness ## five minutes of everything going wrong at once, on a real cluster; CHAOS_SEED=n chooses
@@ -76,13 +76,6 @@ docs: toolchain pictures ## what the documents show, written anew: outputs and p
 pictures: toolchain ## docs/pictures/*.svg, drawn from the code
 	cargo run -p weightedshare --locked --quiet --example pictures
 
-book: $(MDBOOK)/bin/mdbook ## docs/ as a book, in target/book: the pages, with a search
-	$< build
-
-# As the cluster's programs are: built once, by its version.
-$(MDBOOK)/bin/mdbook: | toolchain
-	cargo install mdbook --version $(patsubst mdbook-v%,%,$(notdir $(MDBOOK))) --locked --no-default-features --features search --root $(MDBOOK)
-
 harness: toolchain
 	cargo build -p e2e --locked
 
@@ -94,6 +87,8 @@ toolchain:
 	@command -v cargo rustup > /dev/null || { \
 	  echo 'Rust is missing: install rustup from https://rustup.rs; rust-toolchain.toml names the version.' >&2; exit 1; }
 	@command -v cc > /dev/null || { echo 'A C compiler is missing: apt-get install gcc' >&2; exit 1; }
+
+include release.mk
 
 clean: ## all that was built here (the cluster's programs stay in ~/.cache/weightedshare)
 	cargo clean

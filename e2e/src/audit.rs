@@ -1,4 +1,4 @@
-//! The API server's audit log: who wrote what, and how often.
+//! The API server's audit log: who wrote what, and how often; and what the operator asked for at all.
 
 use std::{collections::BTreeMap, io::ErrorKind, path::Path};
 
@@ -9,17 +9,19 @@ use serde_json::json;
 
 use crate::operator;
 
-/// One request that writes (or would have: see `dry_run` and `code`), with its answer.
+/// One request that writes (or would have: see `dry_run` and `code`), or one of the operator that reads, with its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Write {
+pub struct Request {
     /// When the API server received it.
     pub at: Timestamp,
     /// Who sent it, such as `system:serviceaccount:NAMESPACE:NAME`.
     pub user: String,
     /// The pod that it came from; empty where its token was not made for one.
     pub from_pod: String,
-    /// `create`, `update`, `patch`, `delete` or `deletecollection`.
+    /// `create`, `update`, `patch`, `delete` or `deletecollection`; `get`, `list` or `watch`.
     pub verb: String,
+    /// The API group of the resource; empty for the core one.
+    pub group: String,
     /// The resource, with its subresource: `pods`, `pods/resize`.
     pub resource: String,
     /// The namespace; empty where there is none.
@@ -32,14 +34,15 @@ pub struct Write {
     pub dry_run: bool,
 }
 
-impl Write {
+/// The verbs that only read.
+const READS: [&str; 3] = ["get", "list", "watch"];
+
+impl Request {
     /// Whether it was accepted and not a dry run.
     pub fn took_effect(&self) -> bool {
         !self.dry_run && (200..300).contains(&self.code)
     }
-}
 
-impl Write {
     /// Whether the operator wrote it. That it leads it says all the time, in its Lease; and of who reads its metrics it asks
     /// who that is, which is stored nowhere.
     pub fn is_of_operator(&self) -> bool {
@@ -48,15 +51,16 @@ impl Write {
     }
 }
 
-/// The audit policy: every request that writes, without its body, once it is answered.
+/// The audit policy: every request that writes, and all of the operator's, without their bodies, once they are answered.
 pub fn policy() -> serde_json::Value {
     json!({
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
         "omitStages": ["RequestReceived", "ResponseStarted"],
         "rules": [
-            {"level": "None", "verbs": ["get", "list", "watch"]},
             {"level": "None", "nonResourceURLs": ["/*"]},
+            {"level": "Metadata", "users": [operator::USER]},
+            {"level": "None", "verbs": READS},
             {"level": "Metadata"},
         ],
     })
@@ -64,29 +68,36 @@ pub fn policy() -> serde_json::Value {
 
 /// The writes that were received at `since` or later, oldest first. A log that is not there
 /// yet has none.
-pub fn writes(log: &Path, since: Timestamp) -> Result<Vec<Write>> {
+pub fn writes(log: &Path, since: Timestamp) -> Result<Vec<Request>> {
+    let mut requests = requests(log, since)?;
+    requests.retain(|request| !READS.contains(&request.verb.as_str()));
+    Ok(requests)
+}
+
+/// Likewise, with what the operator read.
+pub fn requests(log: &Path, since: Timestamp) -> Result<Vec<Request>> {
     let text = match std::fs::read_to_string(log) {
         Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
         result => result.with_context(|| format!("read the audit log {}", log.display()))?,
     };
     // The last line may be half written.
     let complete = text.rfind('\n').map_or("", |end| &text[..end]);
-    let mut writes = Vec::new();
+    let mut requests = Vec::new();
     for line in complete.lines() {
-        let write = parse(line).with_context(|| format!("not an audit event: {line}"))?;
-        writes.extend(write.filter(|write| write.at >= since));
+        let request = parse(line).with_context(|| format!("not an audit event: {line}"))?;
+        requests.extend(request.filter(|request| request.at >= since));
     }
-    writes.sort_by_key(|write| write.at);
-    Ok(writes)
+    requests.sort_by_key(|request| request.at);
+    Ok(requests)
 }
 
 /// How many of these there are for each user, verb and resource.
 pub fn count<'a>(
-    writes: impl IntoIterator<Item = &'a Write>,
+    requests: impl IntoIterator<Item = &'a Request>,
 ) -> BTreeMap<(String, String, String), usize> {
     let mut counts = BTreeMap::new();
-    for write in writes {
-        let key = (write.user.clone(), write.verb.clone(), write.resource.clone());
+    for request in requests {
+        let key = (request.user.clone(), request.verb.clone(), request.resource.clone());
         *counts.entry(key).or_default() += 1;
     }
     counts
@@ -118,8 +129,9 @@ struct User {
 const POD: &str = "authentication.kubernetes.io/pod-name";
 
 #[derive(Deserialize, Default)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct ObjectRef {
+    api_group: String,
     resource: String,
     subresource: String,
     namespace: String,
@@ -132,7 +144,7 @@ struct ResponseStatus {
     code: u16,
 }
 
-fn parse(line: &str) -> Result<Option<Write>> {
+fn parse(line: &str) -> Result<Option<Request>> {
     let mut event: Event = serde_json::from_str(line)?;
     let Some(object) = event.object_ref else { return Ok(None) };
     if event.stage != "ResponseComplete" {
@@ -143,11 +155,12 @@ fn parse(line: &str) -> Result<Option<Write>> {
         "" => object.resource,
         subresource => format!("{}/{subresource}", object.resource),
     };
-    Ok(Some(Write {
+    Ok(Some(Request {
         at: event.request_received_timestamp,
         user: event.user.username,
         from_pod: event.user.extra.remove(POD).unwrap_or_default().concat(),
         verb: event.verb,
+        group: object.api_group,
         resource,
         namespace: object.namespace,
         name: object.name,
@@ -180,8 +193,10 @@ mod tests {
         let real = RESIZE.replace("dryRun=All&", "");
         let later = real.replace("04:05:06.1", "04:05:07.1");
         let panicked = real.replace("ResponseComplete", "Panic");
-        std::fs::write(&log, format!("{later}\n{real}\n{panicked}\n{}", &real[..100]))?;
+        let read = real.replace("\"patch\"", "\"list\"");
+        std::fs::write(&log, format!("{later}\n{real}\n{panicked}\n{read}\n{}", &real[..100]))?;
         let all = writes(&log, Timestamp::UNIX_EPOCH)?;
+        assert_eq!(requests(&log, Timestamp::UNIX_EPOCH)?.len(), 3);
         let some = writes(&log, "2026-11-24T04:05:07Z".parse()?)?;
         std::fs::remove_file(&log)?;
         assert_eq!((all.len(), some.len()), (2, 1));

@@ -1,8 +1,9 @@
 //! Container images without an engine: an OCI layout in a tar, the same bytes for the same content.
 
-use std::{path::Path, process::Command};
+use std::{io::Write, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
+use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 
 use crate::packages;
@@ -18,6 +19,8 @@ pub const SERVICE: &str = "weightedshare.dev/e2e/busy-service:1";
 #[derive(Clone, Debug)]
 pub struct Image {
     name: String,
+    architecture: &'static str,
+    compressed: bool,
     user: String,
     entrypoint: Vec<String>,
     command: Vec<String>,
@@ -29,6 +32,8 @@ impl Image {
     pub fn new(name: impl Into<String>, layer: Layer) -> Result<Self> {
         Ok(Self {
             name: name.into(),
+            architecture: of_this_machine(),
+            compressed: false,
             user: String::new(),
             entrypoint: Vec::new(),
             command: Vec::new(),
@@ -39,6 +44,18 @@ impl Image {
     /// The user and group that it runs as, in numbers.
     pub fn user(mut self, user: &str) -> Self {
         user.clone_into(&mut self.user);
+        self
+    }
+
+    /// For machines of this kind, as OCI calls it.
+    pub fn architecture(mut self, architecture: &'static str) -> Self {
+        self.architecture = architecture;
+        self
+    }
+
+    /// Compressed, as it is kept in registries. (What stays on one machine is sooner read as it is.)
+    pub fn compressed(mut self) -> Self {
+        self.compressed = true;
         self
     }
 
@@ -61,8 +78,22 @@ impl Image {
 
     /// The whole image as an OCI layout in a tar, for `ctr images import`.
     pub fn archive(&self) -> Result<Vec<u8>> {
-        let layer = Blob::new("application/vnd.oci.image.layer.v1.tar", self.layer.clone());
-        let config = Blob::json("application/vnd.oci.image.config.v1+json", &self.config(&layer));
+        archive(std::slice::from_ref(self))
+    }
+
+    /// What a registry keeps of it: the configuration, the layer, the manifest.
+    fn blobs(&self) -> Result<[Blob; 3]> {
+        let plain = Blob::new("application/vnd.oci.image.layer.v1.tar", self.layer.clone());
+        let config = Blob::json("application/vnd.oci.image.config.v1+json", &self.config(&plain));
+        let layer = match self.compressed {
+            false => plain,
+            true => {
+                // No name, and no time.
+                let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+                encoder.write_all(&self.layer)?;
+                Blob::new("application/vnd.oci.image.layer.v1.tar+gzip", encoder.finish()?)
+            }
+        };
         let manifest = Blob::json(
             "application/vnd.oci.image.manifest.v1+json",
             &json!({
@@ -72,25 +103,7 @@ impl Image {
                 "layers": [layer.descriptor()],
             }),
         );
-        let mut top = manifest.descriptor();
-        top["platform"] = json!({"architecture": architecture(), "os": "linux"});
-        top["annotations"] = json!({
-            "io.containerd.image.name": self.name,
-            "org.opencontainers.image.ref.name": tag(&self.name),
-        });
-        let index = json!({
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.index.v1+json",
-            "manifests": [top],
-        });
-
-        let mut archive = Layer::new();
-        archive.file("oci-layout", 0o644, json!({"imageLayoutVersion": "1.0.0"}).to_string())?;
-        archive.file("index.json", 0o644, index.to_string())?;
-        for blob in [&config, &layer, &manifest] {
-            archive.file(&format!("blobs/sha256/{}", blob.digest), 0o644, &blob.bytes)?;
-        }
-        archive.finish()
+        Ok([config, layer, manifest])
     }
 
     fn config(&self, layer: &Blob) -> Value {
@@ -103,13 +116,41 @@ impl Image {
         });
         json!({
             "created": "1970-01-01T00:00:00Z",
-            "architecture": architecture(),
+            "architecture": self.architecture,
             "os": "linux",
             "config": run,
             "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", layer.digest)]},
             "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "weightedshare e2e"}],
         })
     }
+}
+
+/// Images of one name, for machines of different kinds, as one OCI layout in a tar.
+pub fn archive(images: &[Image]) -> Result<Vec<u8>> {
+    let (mut blobs, mut manifests) = (Vec::new(), Vec::new());
+    for image in images {
+        let [config, layer, manifest] = image.blobs()?;
+        let mut top = manifest.descriptor();
+        top["platform"] = json!({"architecture": image.architecture, "os": "linux"});
+        top["annotations"] = json!({
+            "io.containerd.image.name": image.name,
+            "org.opencontainers.image.ref.name": tag(&image.name),
+        });
+        manifests.push(top);
+        blobs.extend([config, layer, manifest]);
+    }
+    let index = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": manifests,
+    });
+    let mut archive = Layer::new();
+    archive.file("oci-layout", 0o644, json!({"imageLayoutVersion": "1.0.0"}).to_string())?;
+    archive.file("index.json", 0o644, index.to_string())?;
+    for blob in blobs {
+        archive.file(&format!("blobs/sha256/{}", blob.digest), 0o644, &blob.bytes)?;
+    }
+    archive.finish()
 }
 
 /// A tar in the making: of root, of no time, in the order in which it is told.
@@ -154,9 +195,12 @@ impl Layer {
 /// The operator's image: its static binary and nothing else.
 pub fn operator_image(binary: &Path, tag: &str) -> Result<Image> {
     let content = std::fs::read(binary).with_context(|| format!("read {}", binary.display()))?;
+    let architecture = of_program(&content).unwrap_or(of_this_machine());
     let mut layer = Layer::new();
     layer.file("weightedshare", 0o755, content)?;
     Ok(Image::new(format!("weightedshare.dev/weightedshare:{tag}"), layer)?
+        .architecture(architecture)
+        .compressed()
         .user("65532:65532")
         .entrypoint(&["/weightedshare"]))
 }
@@ -248,7 +292,16 @@ fn tag(name: &str) -> &str {
     name.rsplit_once(':').map_or("latest", |(_, tag)| tag)
 }
 
-fn architecture() -> &'static str {
+/// The kind of machine that a program is for, by the header that all programs of Linux have.
+fn of_program(content: &[u8]) -> Option<&'static str> {
+    match (content.get(..4)?, content.get(18..20)?) {
+        (b"\x7fELF", [0x3e, 0]) => Some("amd64"),
+        (b"\x7fELF", [0xb7, 0]) => Some("arm64"),
+        _ => None,
+    }
+}
+
+fn of_this_machine() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -259,6 +312,8 @@ fn architecture() -> &'static str {
 #[cfg(test)]
 mod tests {
     use std::{collections::BTreeMap, io::Read};
+
+    use flate2::read::GzDecoder;
 
     use super::*;
 
@@ -301,9 +356,36 @@ mod tests {
         let config: Value = serde_json::from_slice(blob(&entries, &manifest["config"])?)?;
         assert_eq!(config["config"]["User"], "65532:65532");
         assert_eq!(config["config"]["Entrypoint"], json!(["/weightedshare"]));
-        assert_eq!(config["rootfs"]["diff_ids"][0], manifest["layers"][0]["digest"]);
-        let layer = tests::entries(blob(&entries, &manifest["layers"][0])?)?;
+        let mut layer = Vec::new();
+        GzDecoder::new(blob(&entries, &manifest["layers"][0])?).read_to_end(&mut layer)?;
+        let plain = Blob::new("", layer.clone());
+        assert_eq!(config["rootfs"]["diff_ids"][0], plain.descriptor()["digest"]);
+        let layer = tests::entries(&layer)?;
         assert_eq!(layer.keys().collect::<Vec<_>>(), ["weightedshare"]);
+        Ok(())
+    }
+
+    #[test]
+    fn one_name_for_two_kinds_of_machines() -> Result<()> {
+        let image = |kind: u8| -> Result<Image> {
+            let mut program = b"\x7fELF".to_vec();
+            program.resize(18, 0);
+            program.extend([kind, 0]);
+            let path = std::env::temp_dir().join(format!("program-{kind}-{}", std::process::id()));
+            std::fs::write(&path, program)?;
+            let image = operator_image(&path, "test");
+            std::fs::remove_file(&path)?;
+            image
+        };
+        let entries = entries(&archive(&[image(0x3e)?, image(0xb7)?])?)?;
+        let index: Value = serde_json::from_slice(&entries["index.json"])?;
+        for (at, architecture) in ["amd64", "arm64"].into_iter().enumerate() {
+            let top = &index["manifests"][at];
+            assert_eq!(top["platform"]["architecture"], architecture);
+            let manifest: Value = serde_json::from_slice(blob(&entries, top)?)?;
+            let config: Value = serde_json::from_slice(blob(&entries, &manifest["config"])?)?;
+            assert_eq!(config["architecture"], architecture);
+        }
         Ok(())
     }
 

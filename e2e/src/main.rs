@@ -43,11 +43,11 @@ enum Task {
     },
     /// Shows the main job on a cluster: installs the operator, divides a node, edits weights.
     Demo,
-    /// Makes the operator's image of a static binary, as an OCI layout in a tar.
+    /// Makes the operator's image of static binaries, as an OCI layout in a tar.
     Image {
-        /// The binary.
-        #[arg(long)]
-        binary: PathBuf,
+        /// The binary; one for each kind of machine.
+        #[arg(long, required = true)]
+        binary: Vec<PathBuf>,
         /// The image's tag.
         #[arg(long, default_value = env!("CARGO_PKG_VERSION"))]
         tag: String,
@@ -97,10 +97,16 @@ async fn perform(task: Task) -> Result<u8> {
         }
         Task::Demo => demo().await,
         Task::Image { binary, tag, output } => {
-            let image = image::operator_image(&binary, &tag)?;
-            std::fs::write(&output, image.archive()?)
-                .with_context(|| output.display().to_string())?;
-            println!("{} is in {}", image.name(), output.display());
+            let images = binary.iter().map(|binary| image::operator_image(binary, &tag));
+            let images = images.collect::<Result<Vec<_>>>()?;
+            let archive = image::archive(&images)?;
+            std::fs::write(&output, &archive).with_context(|| output.display().to_string())?;
+            let (name, of_each) = (images[0].name(), archive.len() / images.len());
+            println!(
+                "{name} is in {}: {:.1} MB for each kind of machine",
+                output.display(),
+                of_each as f64 / 1e6
+            );
             Ok(0)
         }
         Task::Init { arguments } => init::run(arguments).await,

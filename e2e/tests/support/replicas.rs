@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use e2e::{
-    audit::{self, Write},
+    audit::{self, Request},
     kubectl, operator,
 };
 use jiff::Timestamp;
@@ -84,8 +84,8 @@ impl Replicas {
 }
 
 /// What the operator wrote since then, its lease apart.
-pub fn written(bench: &Bench, since: Timestamp) -> Result<Vec<Write>> {
+pub fn written(bench: &Bench, since: Timestamp) -> Result<Vec<Request>> {
     let mut writes = audit::writes(&bench.cluster.own()?.audit_log(), since)?;
-    writes.retain(Write::is_of_operator);
+    writes.retain(Request::is_of_operator);
     Ok(writes)
 }
