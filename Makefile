@@ -9,7 +9,7 @@ BINARY := $(CURDIR)/target/$(TARGET)/release/weightedshare
 export WEIGHTEDSHARE_BINARY := $(BINARY)
 E2E := target/debug/e2e
 # Cluster tests share one node: one at a time, one file after the other.
-CLUSTER_TESTS := --test harness --test guest --test machines --test migration --test newcomer --test schema --test states --test resizes --test examples --test changes --test rollout --test neighbours --test plan --test lending --test objective --test prometheus --test page --test footprint --test chart --test division --test admission --test leader --test uninstall --test used_rights
+CLUSTER_TESTS := --test harness --test guest --test machines --test migration --test newcomer --test schema --test states --test resizes --test examples --test changes --test rollout --test neighbours --test plan --test tenant --test lending --test objective --test prometheus --test page --test footprint --test chart --test division --test admission --test leader --test uninstall --test used_rights
 
 # What a test on the cluster says is its error; a hundred lines of frames would hide it.
 e2e chaos plug: export RUST_BACKTRACE := 0

@@ -1,10 +1,6 @@
 //! Arguments, wiring, shutdown: nothing else.
 
-use std::{
-    io::{ErrorKind, IsTerminal, Write},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{io::IsTerminal, process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, Parser};
 use k8s_openapi::api::events::v1::Event;
@@ -19,7 +15,9 @@ use weightedshare::{
         Arguments, Command, ExplainArguments, HistoryArguments, Output, PlanArguments, Source,
         TopArguments,
         controller::{ControllerArguments, ElectionArguments},
-        explain, history, manifests,
+        explain, history,
+        live::{live, say},
+        manifests,
         plan::Plan,
         table::table,
         top,
@@ -31,6 +29,8 @@ use weightedshare::{
 
 /// What the program ends with on an error; 1 is the answer of `plan --exit-code`.
 const TROUBLE: u8 = 2;
+/// Who waits longer than that is told what for.
+const SLOW: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -96,28 +96,7 @@ async fn top(arguments: TopArguments) -> Result<(), String> {
         return say(&draw().await?);
     }
     let interval = Duration::from_secs(arguments.interval.into());
-    let mut stop = std::pin::pin!(shutdown()?);
-    // On a screen of its own, so that nothing is left of it.
-    say("\x1b[?1049h\x1b[?25l")?;
-    let ended = loop {
-        let text = tokio::select! {
-            () = &mut stop => break Ok(()),
-            text = draw() => text,
-        };
-        let text = match text {
-            Ok(text) => text.replace('\n', "\x1b[K\n"),
-            Err(error) => break Err(error),
-        };
-        if let Err(error) = say(&format!("\x1b[H{text}\x1b[J")) {
-            break Err(error);
-        }
-        tokio::select! {
-            () = &mut stop => break Ok(()),
-            () = tokio::time::sleep(interval) => {}
-        }
-    };
-    say("\x1b[?25h\x1b[?1049l")?;
-    ended
+    live(draw, interval, shutdown()?).await
 }
 
 async fn history(arguments: HistoryArguments) -> Result<(), String> {
@@ -137,7 +116,15 @@ async fn history(arguments: HistoryArguments) -> Result<(), String> {
 async fn snapshot(source: &Source) -> Result<(Snapshot, String), String> {
     if source.files.is_empty() {
         let client = client().await?;
-        let (objects, trouble) = observe::look(&client).await.map_err(|error| error.to_string())?;
+        let mut looked = std::pin::pin!(observe::look(&client));
+        let looked = tokio::select! {
+            looked = &mut looked => looked,
+            () = tokio::time::sleep(SLOW) => {
+                eprintln!("reading the cluster: its pools, pods, nodes, workloads, and what they use ...");
+                looked.await
+            }
+        };
+        let (objects, trouble) = looked.map_err(|error| error.to_string())?;
         if let Some(trouble) = trouble {
             eprintln!("every member is taken to need what it owns: {trouble}");
         }
@@ -151,16 +138,6 @@ async fn snapshot(source: &Source) -> Result<(Snapshot, String), String> {
         eprintln!("left out: {}", others.collect::<Vec<_>>().join(", "));
     }
     Ok((manifests.objects.into(), "default".to_owned()))
-}
-
-/// Prints a text; who stopped reading it has seen enough.
-fn say(text: &str) -> Result<(), String> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(format!("the output cannot be written: {error}"))
-        }
-        _ => Ok(()),
-    }
 }
 
 async fn client() -> Result<Client, String> {

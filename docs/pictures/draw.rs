@@ -284,7 +284,7 @@ fn words() -> String {
             picture.text("middle", at(amount), line, &format!("{word} {amount}m"));
         }
     }
-    picture.text("soft", left, 238.0, "blue: held of its own   yellow: lent   green: borrowed");
+    picture.text("soft", left, 238.0, "blue: held of its own · yellow: lent · green: borrowed");
     picture.svg()
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use e2e::{kubectl, operator};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::{Api, ResourceExt, api::ListParams};
 use support::{Bench, MINUTE, eventually};
 use weightedshare::api::WeightedShare;
@@ -52,7 +53,42 @@ async fn each_example_divides_as_it_says() -> Result<()> {
             Ok(())
         })
         .await?;
+        does_not_drift(&pools, &manifests).await.with_context(|| (*name).to_owned())?;
         kubectl::run("kubectl", &["delete", "-f", "-", "--timeout=60s"], &manifests).await?;
     }
     bench.end().await
+}
+
+/// What a tool applies that keeps a cluster as Git has it, once more and by server-side apply as another manager, changes
+/// nothing, and it finds nothing that differs: not in a pool that has a status and a finalizer, nor in a workload whose
+/// pods were resized.
+async fn does_not_drift(pools: &Api<WeightedShare>, manifests: &str) -> Result<()> {
+    const TOOL: &str = "--field-manager=a-gitops-tool";
+    let spec = async || -> Result<_> {
+        let pool = pools.list(&ListParams::default()).await?.items.pop().context("no pool")?;
+        Ok((pool.metadata.generation, pool.spec))
+    };
+    let before = spec().await?;
+    let again = kubectl::run("kubectl", &["apply", "-f", "-"], manifests).await?;
+    let unchanged = |line: &str| line.ends_with(" unchanged");
+    ensure!(again.lines().all(unchanged), "applied once more: {again}");
+    for _ in 0..2 {
+        let apply = ["apply", "--server-side", "--force-conflicts", TOOL, "-f", "-"];
+        kubectl::run("kubectl", &apply, manifests).await?;
+        // It ends with 1 where something differs.
+        let diff = ["diff", "--server-side", "--force-conflicts", TOOL, "-f", "-"];
+        let diff = kubectl::run("kubectl", &diff, manifests).await.context("it differs")?;
+        ensure!(diff.trim().is_empty(), "{diff}");
+    }
+    ensure!(spec().await? == before, "{before:?}");
+    // Nobody but its user has a part in what he wrote.
+    let pool = pools.list(&ListParams::default()).await?.items.pop().context("no pool")?;
+    let ours = |it: &&ManagedFieldsEntry| it.manager.as_deref() == Some("weightedshare");
+    let entries = pool.metadata.managed_fields.iter().flatten();
+    ensure!(entries.clone().any(|it| ours(&it)), "the controller has written nothing: {pool:?}");
+    for entry in entries.filter(ours) {
+        let fields = serde_json::to_string(&entry.fields_v1)?;
+        ensure!(!fields.contains("f:spec"), "the controller has fields of the spec: {fields}");
+    }
+    Ok(())
 }

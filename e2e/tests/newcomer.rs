@@ -1,5 +1,7 @@
 //! The first page of the book, followed word for word on a cluster where nothing is installed.
 
+#![allow(clippy::expect_used, reason = "a test may panic")]
+
 mod support;
 
 use std::{path::Path, process::Stdio};
@@ -16,9 +18,24 @@ const TAG: &str = env!("CARGO_PKG_VERSION");
 
 /// The fenced blocks of the page with this tag.
 fn blocks(tag: &str) -> Vec<String> {
-    let fence = format!("\n```{tag}\n");
-    let ends = PAGE.split("\n```\n");
-    ends.filter_map(|part| part.rsplit_once(&fence).map(|(_, block)| block.to_owned())).collect()
+    let (mut blocks, mut open): (Vec<String>, Option<&str>) = (Vec::new(), None);
+    for line in PAGE.lines() {
+        match (line.strip_prefix("```"), open) {
+            (Some(_), Some(_)) => open = None,
+            (Some(begins), None) => {
+                open = Some(begins);
+                if begins == tag {
+                    blocks.push(String::new());
+                }
+            }
+            (None, Some(within)) if within == tag => {
+                let block = blocks.last_mut().expect("it was begun");
+                *block += &format!("{line}\n");
+            }
+            _ => {}
+        }
+    }
+    blocks
 }
 
 #[tokio::test]
@@ -59,7 +76,7 @@ async fn the_first_page_leads_to_shares_on_a_running_deployment() -> Result<()> 
     let mut shown = 0;
     for line in blocks("").iter().flat_map(|block| block.lines()) {
         let words: Vec<&str> = line.split_whitespace().collect();
-        if !["checkout", "search"].contains(&words[0]) {
+        if words.first().is_none_or(|word| !["checkout", "search"].contains(word)) {
             continue;
         }
         let of_pod = |line: &&str| line.split_whitespace().eq(words.iter().copied());

@@ -61,7 +61,7 @@ async fn the_page_is_for_who_may_read_it_and_lives_in_a_browser() -> Result<()> 
     bench.apply(deployment("busy", 1, pod_spec(json!([spinning("50m")])))).await?;
     bench.apply(deployment("idle", 1, pod_spec(json!([container("main", requests)])))).await?;
     let members = json!([member("busy", 100), member("idle", 300), {
-        "name": "a-member-with-a-name-that-is-longer-than-a-phone-is-wide-or-nearly", "weight": 1,
+        "name": "a-member-with-a-name-that-is-longer-than-a-phone-is-wide-nearly", "weight": 1,
         "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "missing"},
     }]);
     let mut pool = support::pool("pool", json!({"cpu": "400m", "memory": "128Mi"}), members);

@@ -25,7 +25,7 @@ const ALL: &str = "ALL_TESTS";
 /// What the charts grant the operator, as the tests install it.
 async fn granted() -> Result<BTreeSet<Right>> {
     let chart = operator::charts().join("weighted-share").display().to_string();
-    let template = ["template", "it", &chart, "--no-hooks", "--set"];
+    let template = ["template", "weighted-share", &chart, "--no-hooks", "--set"];
     let values = "metrics.exposed=true,liveUpdate.enabled=true";
     let text = kubectl::run("helm", &[&template[..], &[values]].concat(), "").await?;
     let mut rights = BTreeSet::new();

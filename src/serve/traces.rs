@@ -1,27 +1,40 @@
 //! What the turns did and how long it took, told to a collector by OTLP: nothing unless its address is given, as with all
 //! that speaks OpenTelemetry, by the environment (`OTEL_EXPORTER_OTLP_ENDPOINT`).
 
-use std::env;
+use std::{env, path::Path, thread, time::Duration};
 
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter};
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithHttpConfig};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
-use rustls::crypto::ring;
+use reqwest::{blocking::Client, redirect};
+use rustls::ClientConfig;
 use tracing::{Subscriber, level_filters::LevelFilter, warn};
 use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::{Layer, filter::Targets, registry::LookupSpan};
 
 use super::NAME;
+use crate::observe::signals::trust::{TrustError, trust};
 
 /// Where the collector is, for traces and for all that is told; the first one counts.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
+/// A file with the certificates that its own is checked with.
+const CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Why there are no traces.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
-    /// The collector cannot be spoken to.
+    /// The variables of OpenTelemetry are of no use.
     #[error("no traces can be sent: {0}: check OTEL_EXPORTER_OTLP_ENDPOINT and its like")]
     Exporter(#[from] ExporterBuildError),
+    /// The collector cannot be believed.
+    #[error("no traces can be sent: {0}: check OTEL_EXPORTER_OTLP_CERTIFICATE")]
+    Trust(#[from] TrustError),
+    /// There is nothing to speak with.
+    #[error("no traces can be sent: {0}")]
+    Client(#[from] reqwest::Error),
 }
 
 /// Sends what it has left when it goes.
@@ -34,13 +47,13 @@ impl Traces {
     /// # Errors
     /// When the collector cannot be spoken to.
     pub fn from_env() -> Result<Self, TraceError> {
-        let is_set = |name: &&str| env::var(name).is_ok_and(|value| !value.is_empty());
-        if !ENDPOINTS.iter().any(is_set) {
+        let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        let Some(endpoint) = ENDPOINTS.iter().find_map(|name| set(name)) else {
             return Ok(Self::default());
-        }
-        // For who sends by https; somebody else may have chosen, and that is as well.
-        let _ = ring::default_provider().install_default();
-        let exporter = SpanExporter::builder().with_http().build()?;
+        };
+        let tls = trust(&endpoint, set(CERTIFICATE).as_deref().map(Path::new))?;
+        let exporter =
+            SpanExporter::builder().with_http().with_http_client(client(tls)?).build()?;
         let resource = Resource::builder();
         // Its owner may call it otherwise.
         let resource = match env::var_os("OTEL_SERVICE_NAME") {
@@ -73,4 +86,15 @@ impl Drop for Traces {
             warn!(%error, "the last traces are lost");
         }
     }
+}
+
+/// It is used on a thread of its own, and made on one: it brings a runtime, and must not be in ours.
+fn client(tls: ClientConfig) -> Result<Client, reqwest::Error> {
+    let make = move || {
+        let client = Client::builder().tls_backend_preconfigured(tls).timeout(PATIENCE);
+        // Where it leads, nobody has said that we may tell.
+        client.redirect(redirect::Policy::none()).build()
+    };
+    // It panics where the one that it calls does.
+    thread::spawn(make).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

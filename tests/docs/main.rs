@@ -35,7 +35,8 @@ fn root() -> &'static Path {
 
 /// The documents, with their texts.
 fn documents() -> Result<Vec<(PathBuf, String)>> {
-    let mut paths = vec![root().join("README.md"), root().join("ARCHITECTURE.md")];
+    let mut paths =
+        ["README.md", "ARCHITECTURE.md", "SECURITY.md"].map(|name| root().join(name)).to_vec();
     for entry in fs::read_dir(root().join("docs"))? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "md") {
@@ -148,7 +149,9 @@ fn defines(source: &str, name: &str) -> bool {
 fn the_names_in_the_documents_are_in_the_source() -> Result {
     let mut names = 0;
     for (path, text) in documents()? {
-        for code in code(&text).filter(|code| code.starts_with("src/") && code.contains("::")) {
+        let in_source =
+            |code: &&str| ["src/", "tests/", "e2e/"].iter().any(|it| code.starts_with(it));
+        for code in code(&text).filter(in_source).filter(|code| code.contains("::")) {
             let Some((file, name)) = code.split_once("::") else { continue };
             let source = fs::read_to_string(root().join(file))
                 .map_err(|error| format!("{}: {code}: {error}", path.display()))?;

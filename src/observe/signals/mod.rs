@@ -9,6 +9,7 @@ pub mod scope;
 mod sources;
 #[cfg(test)]
 mod tests;
+pub mod trust;
 
 use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;

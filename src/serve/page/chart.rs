@@ -2,8 +2,6 @@
 
 use maud::{Markup, html};
 
-use super::record::SPAN;
-
 /// The size of a chart, in units of its own: the page stretches it to the width that it has.
 const WIDTH: f32 = 600.0;
 const HEIGHT: f32 = 120.0;
@@ -20,8 +18,15 @@ pub struct Drawn {
     pub line: Line,
 }
 
-/// A chart of lines up to `now`, on a scale up to `most`. `label` says in words what it shows.
-pub fn chart(lines: &[Drawn], most: f32, now: i64, label: &str) -> Markup {
+/// From when to when a chart goes, in seconds since 1970.
+#[derive(Clone, Copy, Debug)]
+pub struct Time {
+    pub from: i64,
+    pub to: i64,
+}
+
+/// A chart of lines, on a scale up to `most`. `label` says in words what it shows.
+pub fn chart(lines: &[Drawn], most: f32, time: Time, label: &str) -> Markup {
     let view = format!("0 0 {WIDTH} {HEIGHT}");
     html! {
         svg viewBox=(view) preserveAspectRatio="none" role="img" aria-label=(label) {
@@ -29,7 +34,7 @@ pub fn chart(lines: &[Drawn], most: f32, now: i64, label: &str) -> Markup {
                 line.grid x1=(WIDTH * quarter as f32 / 4.0) x2=(WIDTH * quarter as f32 / 4.0) y1="0" y2=(HEIGHT) {}
             }
             @for drawn in lines {
-                @let path = path(&drawn.line, drawn.filled, most, now);
+                @let path = path(&drawn.line, drawn.filled, most, time);
                 path class=(drawn.class) d=(path) {}
             }
         }
@@ -37,13 +42,11 @@ pub fn chart(lines: &[Drawn], most: f32, now: i64, label: &str) -> Markup {
 }
 
 /// Steps from point to point; filled ones down to the ground.
-fn path(line: &Line, filled: bool, most: f32, now: i64) -> String {
-    let x = |at: i64| {
-        let since = (at - (now - SPAN)).clamp(0, SPAN);
-        WIDTH * since as f32 / SPAN as f32
-    };
+fn path(line: &Line, filled: bool, most: f32, Time { from, to }: Time) -> String {
+    let length = (to - from).max(1);
+    let x = |at: i64| WIDTH * (at - from).clamp(0, length) as f32 / length as f32;
     let y = |amount: f32| HEIGHT - (HEIGHT - 2.0) * (amount / most.max(f32::MIN_POSITIVE)).min(1.0);
-    let ends = line.iter().skip(1).map(|(at, _)| *at).chain([now]);
+    let ends = line.iter().skip(1).map(|(at, _)| *at).chain([to]);
     let (mut path, mut open) = (String::new(), false);
     for ((at, amount), end) in line.iter().zip(ends) {
         if amount.is_nan() {

@@ -15,7 +15,7 @@ use tower::ServiceExt;
 
 use super::{
     Page, Used,
-    chart::{Drawn, Line, chart, stack},
+    chart::{Drawn, Line, Time, chart, stack},
     record::Record,
 };
 use crate::{
@@ -128,10 +128,11 @@ async fn the_page_draws_what_it_saw() {
     page.saw("its-uid", &status("2"), &used(Some(1500)), at(NOW - 1800));
     page.saw("its-uid", &status("4"), &used(None), at(NOW - 900));
     let shown = ask(&routes, "/pools/shop/pool").await.1;
-    // Of 6 cores 2 from the middle on, 4 for the last quarter.
-    assert!(shown.contains("M300.0 120V80.7H450.0V120ZM450.0 120V41.3H600.0V120Z"), "{shown}");
+    // Of 6 cores 2 in the first half, 4 in the second.
+    assert!(shown.contains("M0.0 120V80.7H300.0V120ZM300.0 120V41.3H600.0V120Z"), "{shown}");
     // Measured in the first half alone; scaled to the 4800m that it owns.
-    assert!(shown.contains("class=\"used\" d=\"M300.0 84.9H450.0\""), "{shown}");
+    assert!(shown.contains("class=\"used\" d=\"M0.0 84.9H300.0\""), "{shown}");
+    assert!(shown.contains("30 minutes ago"), "{shown}");
 }
 
 #[test]
@@ -178,19 +179,13 @@ fn of_very_many_members_the_first_have_a_past() {
 fn a_line_has_gaps_where_nobody_measured() {
     let line = vec![(NOW - 3600, 10.0), (NOW - 2700, f32::NAN), (NOW - 900, 5.0)];
     let drawn = [Drawn { class: "used".into(), filled: false, line }];
-    let svg = chart(&drawn, 10.0, NOW, "it").0;
+    let hour = Time { from: NOW - 3600, to: NOW };
+    let svg = chart(&drawn, 10.0, hour, "it").0;
     assert!(svg.contains("d=\"M0.0 2.0H150.0M450.0 61.0H600.0\""), "{svg}");
     // Nothing is no trouble.
-    assert!(
-        !chart(
-            &[Drawn { class: "used".into(), filled: true, line: vec![(NOW, 0.0)] }],
-            0.0,
-            NOW,
-            "it"
-        )
-        .0
-        .contains("NaN")
-    );
+    let nothing = [Drawn { class: "used".into(), filled: true, line: vec![(NOW, 0.0)] }];
+    let svg = chart(&nothing, 0.0, Time { from: NOW, to: NOW }, "it").0;
+    assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
 }
 
 proptest! {

@@ -8,8 +8,8 @@ use kube::ResourceExt;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{
-    chart::{Drawn, Line, chart, stack},
-    record::{Point, Record},
+    chart::{Drawn, Line, Time, chart, stack},
+    record::{Point, Record, SPAN},
     why::why,
 };
 use crate::{
@@ -20,6 +20,8 @@ use crate::{
 const STYLE: &str = include_str!("style.css");
 /// How often a browser looks again, in seconds.
 const AGAIN: u8 = 10;
+/// A chart that has just begun is not all empty, in seconds.
+const SHORTEST: i64 = 600;
 /// How many colours there are: the last one is for all others together.
 const COLOURS: usize = 8;
 
@@ -127,6 +129,7 @@ pub fn pool(pool: &WeightedShare, record: &Record, now: Timestamp) -> Markup {
     let uid = pool.uid().unwrap_or_default();
     let past: Vec<Vec<Point>> =
         status.members.iter().map(|member| record.of(&uid, &member.name, now)).collect();
+    let time = time(&past, now.as_second());
     page(
         &title,
         Some(now),
@@ -140,7 +143,7 @@ pub fn pool(pool: &WeightedShare, record: &Record, now: Timestamp) -> Markup {
             @for resource in divided(status) {
                 h2 { "Who had how much " (resource) }
                 (held(status, resource))
-                (together(status, &past, resource, now))
+                (together(status, &past, resource, time))
             }
             h2 { "Members" }
             p.key {
@@ -149,10 +152,17 @@ pub fn pool(pool: &WeightedShare, record: &Record, now: Timestamp) -> Markup {
                 span { i.fair {} "owned" }
             }
             @for (member, past) in status.members.iter().zip(&past) {
-                (card(pool, status, member, past, now))
+                (card(pool, status, member, past, time))
             }
         },
     )
+}
+
+/// As far back as anything is known.
+fn time(past: &[Vec<Point>], to: i64) -> Time {
+    let first = past.iter().filter_map(|past| past.first()).map(|point| point.at).min();
+    let from = first.unwrap_or(to).clamp(to - SPAN, to - SHORTEST);
+    Time { from, to }
 }
 
 /// What the capacity names.
@@ -219,7 +229,7 @@ fn together(
     status: &WeightedShareStatus,
     past: &[Vec<Point>],
     resource: Resource,
-    now: Timestamp,
+    time: Time,
 ) -> Markup {
     let lines: Vec<Line> = past
         .iter()
@@ -232,12 +242,11 @@ fn together(
         .collect();
     let drawn: Vec<Drawn> = drawn.into_iter().rev().collect();
     let capacity = of(&status.capacity, resource);
-    let label =
-        format!("shares of {resource} in the last hour, up to {}", resource.readable(capacity));
+    let label = format!("shares of {resource}, up to {}", resource.readable(capacity));
     html! {
-        (chart(&drawn, capacity as f32, now.as_second(), &label))
+        (chart(&drawn, capacity as f32, time, &label))
         div.hour {
-            span { "an hour ago" }
+            span { ((time.to - time.from) / 60) " minutes ago" }
             span { "as high as the pool: " (resource.readable(capacity)) }
             span { "now" }
         }
@@ -260,7 +269,7 @@ fn card(
     status: &WeightedShareStatus,
     member: &MemberStatus,
     past: &[Point],
-    now: Timestamp,
+    time: Time,
 ) -> Markup {
     let state = member.state.map(|state| format!("{state:?}")).unwrap_or_default();
     let class = match member.state {
@@ -276,13 +285,13 @@ fn card(
                 span class=(class) { (state) @if let Some(reason) = reason { " · " (reason) } }
             }
             p.soft { "weight " (member.effective_weight) " · " (counted(member.pods as usize, "pod")) }
-            @for resource in divided(status) { (of_member(member, past, resource, now)) }
+            @for resource in divided(status) { (of_member(member, past, resource, time)) }
             ul { @for sentence in why(pool, member) { li { (sentence) } } }
         }
     }
 }
 
-fn of_member(member: &MemberStatus, past: &[Point], resource: Resource, now: Timestamp) -> Markup {
+fn of_member(member: &MemberStatus, past: &[Point], resource: Resource, time: Time) -> Markup {
     let line = |of: fn(&Point) -> &crate::share::PerResource<f32>| -> Line {
         past.iter().map(|point| (point.at, of(point)[resource])).collect()
     };
@@ -294,7 +303,7 @@ fn of_member(member: &MemberStatus, past: &[Point], resource: Resource, now: Tim
     let most = lines.iter().flat_map(|it| &it.line).map(|(_, amount)| *amount).fold(0.0, f32::max);
     let used = past.last().map(|it| it.used[resource]).filter(|used| !used.is_nan());
     let amount = |amounts: &Resources| resource.readable(of(amounts, resource));
-    let label = format!("{resource} of {} in the last hour", member.name);
+    let label = format!("{resource} of {}", member.name);
     html! {
         div.amounts {
             span { (resource) ": " strong { (amount(&member.share)) } }
@@ -302,6 +311,6 @@ fn of_member(member: &MemberStatus, past: &[Point], resource: Resource, now: Tim
             span { "uses " (used.map_or("?".to_owned(), |used| resource.readable(used as u64))) }
             span { "owns " (amount(&member.fair)) }
         }
-        div.small { (chart(&lines, most * 1.05, now.as_second(), &label)) }
+        div.small { (chart(&lines, most * 1.05, time, &label)) }
     }
 }

@@ -1,18 +1,13 @@
 //! One question to Prometheus: limited in time and in size, without redirects.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use prometheus_http_query::response::{Data, PromqlResult};
 use reqwest::{Response, StatusCode, header, redirect};
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, pem::PemObject},
-};
 use serde::Deserialize;
 
 use super::PrometheusOptions;
-use crate::observe::signals::SourceError;
+use crate::observe::signals::{SourceError, trust::trust};
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -67,8 +62,11 @@ impl Client {
                 "Prometheus at {url:?} cannot be asked: {error}: check --prometheus-url"
             ))
         };
+        let tls = trust(&options.url, options.ca_file.as_deref());
+        let tls = tls
+            .map_err(|error| SourceError::Failed(format!("{error}: check --prometheus-ca-file")))?;
         let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(options)?)
+            .tls_backend_preconfigured(tls)
             // Where it leads, nobody has said that we may ask.
             .redirect(redirect::Policy::none())
             .no_proxy()
@@ -207,35 +205,4 @@ fn of_transport(error: &(dyn std::error::Error + 'static)) -> QueryError {
             None => return QueryError::Unreachable(innermost.to_string()),
         }
     }
-}
-
-/// Our own provider, whatever the process has: without https it asks for nothing.
-fn tls(options: &PrometheusOptions) -> Result<ClientConfig, SourceError> {
-    let wrong = |what: String| SourceError::Failed(what);
-    let mut roots = RootCertStore::empty();
-    if let Some(file) = &options.ca_file {
-        let bad = |error: &dyn std::fmt::Display| {
-            wrong(format!(
-                "the certificates in {} cannot be used: {error}: check --prometheus-ca-file",
-                file.display()
-            ))
-        };
-        let certificates = CertificateDer::pem_file_iter(file).map_err(|error| bad(&error))?;
-        for certificate in certificates {
-            roots.add(certificate.map_err(|error| bad(&error))?).map_err(|error| bad(&error))?;
-        }
-        if roots.is_empty() {
-            return Err(bad(&"there is none"));
-        }
-    } else if options.url.starts_with("https:") {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            return Err(wrong("this system has no certificates to check Prometheus' own with: give --prometheus-ca-file".to_owned()));
-        }
-    }
-    let provider = Arc::new(ring::default_provider());
-    let config =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| wrong(format!("TLS cannot be set up: {error}")))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
