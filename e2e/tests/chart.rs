@@ -242,10 +242,16 @@ async fn each_panel_shows_something_of_a_pool_that_lives() -> Result<()> {
     );
     pool["spec"]["sharing"]["strategy"] = json!("Weighted");
     bench.apply(pool.clone()).await?;
-    // It lends; then it is larger, so that somebody gets what he owns.
-    bench.status("pool", |it| it.lent.cpu.is_some_and(|lent| lent.0 > 0)).await?;
-    pool["spec"]["capacity"]["cpu"] = json!("500m");
+    let lends =
+        async || bench.status("pool", |it| it.lent.cpu.is_some_and(|lent| lent.0 > 0)).await;
+    lends().await?;
+    // The idle one gets back what it owns, after the first look at this controller's numbers.
+    pool["spec"]["sharing"]["strategy"] = json!("Isolated");
+    bench.apply(pool.clone()).await?;
+    bench.holding("idle", &[200]).await?;
+    pool["spec"]["sharing"]["strategy"] = json!("Weighted");
     bench.apply(pool).await?;
+    lends().await?;
 
     let panels = panels().await?;
     ensure!(panels.len() >= 18, "{} queries", panels.len());

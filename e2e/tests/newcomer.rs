@@ -13,6 +13,8 @@ use tokio::{process::Command, time::timeout};
 use support::MINUTE;
 
 const PAGE: &str = include_str!("../../docs/getting-started.md");
+/// The kinds that the charts bring.
+const CRDS: [&str; 2] = ["weightedshares.weightedshare.dev", "newpods.weightedshare.dev"];
 /// What the charts' own tag is.
 const TAG: &str = env!("CARGO_PKG_VERSION");
 
@@ -43,10 +45,14 @@ fn blocks(tag: &str) -> Vec<String> {
 async fn the_first_page_leads_to_shares_on_a_running_deployment() -> Result<()> {
     let cluster = Cluster::from_env();
     cluster.own()?;
-    // As nobody has been here before.
+    // As nobody has been here before. (What a test that failed has left goes while there is somebody to let it go.)
+    let is_there = ["get", "crd", CRDS[0], "--ignore-not-found", "-o", "name"];
+    if !kubectl::run("kubectl", &is_there, "").await?.is_empty() {
+        let pools = ["delete", "weightedshares", "--all", "--all-namespaces", "--timeout=2m"];
+        kubectl::run("kubectl", &pools, "").await?;
+    }
     operator::uninstall(&cluster).await?;
-    let crds =
-        ["delete", "crd", "-l", "app.kubernetes.io/name=weighted-share", "--ignore-not-found"];
+    let crds = [&["delete", "crd", "--ignore-not-found"], &CRDS[..]].concat();
     kubectl::run("kubectl", &crds, "").await?;
     let binary = operator::binary();
     let operator = image::operator_image(&binary, TAG)?;

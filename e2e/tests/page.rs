@@ -74,7 +74,7 @@ async fn the_page_is_for_who_may_read_it_and_lives_in_a_browser() -> Result<()> 
     let refused = read(&url, path, &stranger).await.err().context("a stranger may read it")?;
     ensure!(refused.to_string().contains("Forbidden"), "{refused}");
     let refused = read(&url, path, "made-up").await.err().context("anybody may read it")?;
-    ensure!(refused.to_string().contains("Unauthorized"), "{refused}");
+    ensure!(refused.to_string().contains("You must be logged in"), "{refused}");
 
     let reader = token(&bench, "reader").await?;
     let bind = ["create", "clusterrolebinding", "page-reader", "--clusterrole=weighted-share-page"];

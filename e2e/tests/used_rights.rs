@@ -14,10 +14,14 @@ use serde_json::Value;
 /// A verb on a resource of an API group.
 type Right = (String, String, String);
 
-/// What is only needed where something rare happens, and is seen elsewhere.
-const RARE: [[&str; 3]; 1] = [
+/// What the log of these tests does not show, and why it is granted.
+const UNSEEN: [[&str; 3]; 3] = [
+    // A pod whose resize had no answer: the test `chaos` kills the API server, on a cluster of its own.
+    ["", "pods", "get"],
     // More sockets or memory for a machine: the test `plug` takes ten minutes.
     ["kubevirt.io", "virtualmachines", "patch"],
+    // A patch that makes an object takes both verbs, and is logged as patch.
+    ["weightedshare.dev", "newpods", "create"],
 ];
 /// Set where all tests run: a part of them does not use all of it.
 const ALL: &str = "ALL_TESTS";
@@ -71,9 +75,10 @@ async fn each_right_is_used_and_nothing_else_is_asked_for() -> Result<()> {
     ensure!(more.is_empty(), "it does what the chart does not grant: {more:?}");
     ensure!(!used.iter().any(|(_, resource, _)| resource == "secrets"), "it reads Secrets");
 
-    let is_rare = |(group, resource, verb): &&&Right| !RARE.contains(&[&**group, resource, verb]);
+    let is_unexplained =
+        |(group, resource, verb): &&&Right| !UNSEEN.contains(&[&**group, resource, verb]);
     let idle: Vec<&Right> = granted.difference(&used).collect();
-    let idle: Vec<_> = idle.iter().filter(is_rare).collect();
+    let idle: Vec<_> = idle.iter().filter(is_unexplained).collect();
     println!(
         "{} requests of the operator used {} of {} rights; not used: {idle:?}",
         ours.len(),

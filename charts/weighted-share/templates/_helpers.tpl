@@ -35,6 +35,16 @@ annotations:
 {{- end }}
 {{- end -}}
 
+{{- /* Likewise, with labels of its own: what others find it by. */ -}}
+{{- define "weighted-share.labelled" -}}
+labels:
+  {{- merge (dict) (.labels | default dict) (include "weighted-share.labels" .root | fromYaml) | toYaml | nindent 2 }}
+{{- with .root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
 {{- define "weighted-share.image" -}}
 {{ printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) }}
 {{- end -}}
