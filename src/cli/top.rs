@@ -24,7 +24,7 @@ pub struct Style {
 const NARROWEST: usize = 8;
 /// The columns of amounts: their heads, and how wide each is.
 const AMOUNTS: [&str; 3] = ["USE", "SHARE", "FAIR"];
-const AMOUNT: usize = 8;
+const AMOUNT: usize = 9;
 /// The longest remark: what is lent, or why a member is as it is.
 const REMARK: usize = 17;
 /// The longest name that is shown whole.

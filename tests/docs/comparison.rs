@@ -18,7 +18,8 @@ fn cells(line: &str) -> Option<Vec<&str>> {
 #[test]
 fn what_the_comparison_says_of_us_is_there() -> Result {
     let text = fs::read_to_string(root().join("docs/comparison.md"))?;
-    let makefile = fs::read_to_string(root().join("Makefile"))?;
+    let makefile = fs::read_to_string(root().join("Makefile"))?
+        + &fs::read_to_string(root().join("release.mk"))?;
     let (mut rows, mut missing) = (0, Vec::new());
     for line in text.lines().filter(|line| !line.starts_with("| |") && !line.starts_with("| ---")) {
         let Some(cells) = cells(line) else { continue };
