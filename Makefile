@@ -11,11 +11,13 @@ E2E := target/debug/e2e
 # Cluster tests share one node: one at a time, one file after the other.
 CLUSTER_TESTS := --test harness --test guest --test machines --test migration --test newcomer --test schema --test states --test resizes --test examples --test changes --test rollout --test neighbours --test plan --test tenant --test lending --test objective --test prometheus --test page --test footprint --test chart --test division --test admission --test leader --test uninstall --test used_rights
 
+# The versions of Kubernetes that are supported: of each, the last patch release is tested.
+VERSIONS := v1.34 v1.35 v1.36 v1.37
+
 # What a test on the cluster says is its error; a hundred lines of frames would hide it.
-e2e chaos plug: export RUST_BACKTRACE := 0
+e2e versions chaos plug: export RUST_BACKTRACE := 0
 
-
-.PHONY: help demo test lint unit e2e cluster binary faults chaos plug bench crds manifests docs pictures image clean
+.PHONY: help demo test nightly lint unit e2e versions cluster binary faults chaos plug bench crds manifests docs pictures image clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -25,6 +27,15 @@ demo: setup binary harness ## three Deployments share a real node by weight, bef
 
 test: setup lint unit e2e ## everything: lints, unit and property tests, tests on a real cluster
 	$(if $(filter current,$(CLUSTER)),,$(MAKE) chaos CHAOS_SECONDS=120)
+
+nightly: test ## what takes too long for each change as well: a few hours
+	$(MAKE) versions
+	$(MAKE) plug
+	$(MAKE) chaos
+	$(MAKE) release
+	$(MAKE) reproducible
+	$(MAKE) book
+	$(MAKE) faults
 
 lint: toolchain deny
 	cargo fmt --check
@@ -37,6 +48,21 @@ e2e: setup binary harness ## the tests on a real cluster
 	cargo build -p busy-service --release --locked --target $(TARGET)
 	cargo test -p e2e --locked --no-run
 	ALL_TESTS=1 $(E2E) run -- cargo test -p e2e --locked --offline --no-fail-fast $(CLUSTER_TESTS) -- --ignored --test-threads=1 --nocapture
+
+# All are run, and the test runner's summary of each is said again at the end.
+versions: export WEIGHTEDSHARE_BINARY := $(CURDIR)/target/debug/weightedshare
+versions: setup ## what we ask of an API server, on each Kubernetes version that is supported (2 minutes; their API servers are built first, once)
+	cargo build -p weightedshare --locked
+	cargo test -p e2e --locked --no-run --test versions
+	@mkdir -p target/versions && rm -f target/versions/*
+	@for version in $(VERSIONS); do \
+	  $(E2E) run --api-server $$version -- cargo test -p e2e --locked --offline --test versions -- --ignored --test-threads=1 --nocapture 2>&1 \
+	    | tee target/versions/$$version; \
+	done
+	@cd target/versions; for version in $(VERSIONS); do \
+	  echo "$$version: $$(grep '^test result' $$version || echo no test was run)"; \
+	done
+	@cd target/versions; for version in $(VERSIONS); do grep -q '^test result: ok' $$version || exit 1; done
 
 # On a cluster of its own: the others need one that nothing was done to.
 chaos: setup binary harness ## five minutes of everything going wrong at once, on a real cluster; CHAOS_SEED=n chooses

@@ -2,23 +2,25 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use kube::Client;
 
-use crate::{control_plane, image::Image, node, run_dir::RunDir};
+use crate::{binaries::api_servers::ApiServer, control_plane, image::Image, node, run_dir::RunDir};
 
 /// The cluster of the environment: one that `e2e run` has started, or that of the current
 /// kubeconfig.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     run_dir: Option<RunDir>,
+    version: Option<String>,
 }
 
 impl Cluster {
     /// Looks into the environment.
     pub fn from_env() -> Self {
         let run_dir = std::env::var_os(RunDir::VARIABLE).filter(|path| !path.is_empty());
-        Self { run_dir: run_dir.map(RunDir::at) }
+        let version = std::env::var(ApiServer::VARIABLE).ok();
+        Self { run_dir: run_dir.map(RunDir::at), version }
     }
 
     /// The run directory; none on a cluster that we did not start. A test that needs the node's
@@ -38,6 +40,15 @@ impl Cluster {
             Some(run_dir) => control_plane::client(&run_dir.kubeconfig()).await,
             None => Client::try_default().await.context("the current kubeconfig"),
         }
+    }
+
+    /// The version that the API server says; an error where we meant to start another one.
+    pub async fn version(&self, client: &Client) -> Result<String> {
+        let is = client.apiserver_version().await.context("ask for the version")?.git_version;
+        if let Some(meant) = &self.version {
+            ensure!(is == *meant, "the API server is of version {is}, and {meant} is tested");
+        }
+        Ok(is)
     }
 
     /// Makes an image known to the node.

@@ -10,15 +10,21 @@ use kube::{
 use tokio::{net::TcpStream, process::Command};
 
 use crate::{
-    audit, binaries, certificates, network,
+    audit,
+    binaries::{self, api_servers::ApiServer},
+    certificates, network,
     process::{Process, Processes, http_ok},
     run_dir::RunDir,
 };
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Starts etcd and the API server, and returns a client as soon as the server is ready.
-pub async fn start_api(run_dir: &RunDir, processes: &Processes) -> Result<Client> {
+/// Starts etcd and an API server, and returns a client as soon as the server is ready.
+pub async fn start_api(
+    run_dir: &RunDir,
+    processes: &Processes,
+    server: ApiServer,
+) -> Result<Client> {
     let mut etcd = Command::new(binaries::program("etcd")?);
     etcd.arg("--data-dir").arg(run_dir.path("etcd"));
     etcd.args([
@@ -35,8 +41,8 @@ pub async fn start_api(run_dir: &RunDir, processes: &Processes) -> Result<Client
 
     let policy = run_dir.path("audit-policy.json");
     std::fs::write(&policy, audit::policy().to_string())?;
-    let process = Process::start("kube-apiserver", &run_dir.logs(), api_server(run_dir, &policy)?)?;
-    processes.add(process).await;
+    let command = api_server(run_dir, server, &policy)?;
+    processes.add(Process::start("kube-apiserver", &run_dir.logs(), command)?).await;
 
     let client = client(&run_dir.kubeconfig()).await?;
     let probe = async || {
@@ -113,9 +119,9 @@ fn component(run_dir: &RunDir, name: &str) -> Result<Command> {
     Ok(command)
 }
 
-fn api_server(run_dir: &RunDir, policy: &Path) -> Result<Command> {
+fn api_server(run_dir: &RunDir, server: ApiServer, policy: &Path) -> Result<Command> {
     let certificates = run_dir.certificates();
-    let mut command = Command::new(binaries::program("kube-apiserver")?);
+    let mut command = Command::new(server.program()?);
     let files = [
         ("client-ca-file", "ca.crt"),
         ("tls-cert-file", "apiserver.crt"),

@@ -14,33 +14,67 @@ use tokio::{
 };
 
 use crate::{
-    addons, binaries, certificates, cgroups::Cgroups, control_plane, exit, filesystems, network,
-    node, outage, process::Processes, prometheus, run_dir::RunDir, say::say,
+    addons,
+    binaries::{self, api_servers::ApiServer},
+    certificates,
+    cgroups::Cgroups,
+    control_plane, exit, filesystems, network, node, outage,
+    process::Processes,
+    prometheus,
+    run_dir::RunDir,
+    say::say,
 };
 
 /// How long a command that is told to end may take.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Starts a cluster, runs the command on it and returns its exit status.
-pub async fn run(run_dir: PathBuf, shell: bool, command: Vec<OsString>) -> Result<u8> {
+/// Starts a cluster, or an API server alone, runs the command on it and returns its exit status.
+pub async fn run(
+    run_dir: PathBuf,
+    alone: Option<ApiServer>,
+    shell: bool,
+    command: Vec<OsString>,
+) -> Result<u8> {
     let run_dir = RunDir::at(run_dir);
     let processes = Processes::default();
     let started = Instant::now();
-    start(&run_dir, &processes).await?;
+    match alone {
+        None => start_cluster(&run_dir, &processes).await?,
+        Some(server) => start_api_server(&run_dir, &processes, server).await?,
+    }
     std::fs::write(run_dir.ready_mark(), "")?;
-    greet(&run_dir, started.elapsed(), shell)?;
+    match alone {
+        None => greet(&run_dir, started.elapsed(), shell)?,
+        Some(server) => say(format_args!(
+            "Kubernetes {}: the API server is ready after {:.1} s",
+            server.version(),
+            started.elapsed().as_secs_f32()
+        )),
+    }
 
     let outages = outage::listen(&run_dir)?;
-    let mut child = self::command(&run_dir, &command)?;
+    let server = alone.map_or_else(ApiServer::of_cluster, Ok)?;
+    let mut child = self::command(&run_dir, server, &command)?;
     wait(&mut child, &processes, &outages, shell).await
 }
 
-async fn start(run_dir: &RunDir, processes: &Processes) -> Result<()> {
+/// No node, so nothing of the machine is seen or touched.
+async fn start_api_server(
+    run_dir: &RunDir,
+    processes: &Processes,
+    server: ApiServer,
+) -> Result<()> {
+    network::set_up().await?;
+    certificates::create(run_dir)?;
+    control_plane::start_api(run_dir, processes, server).await.map(drop)
+}
+
+async fn start_cluster(run_dir: &RunDir, processes: &Processes) -> Result<()> {
     filesystems::set_up(run_dir).await?;
     network::set_up().await?;
     certificates::create(run_dir)?;
     let (client, ()) = tokio::try_join!(
-        control_plane::start_api(run_dir, processes),
+        control_plane::start_api(run_dir, processes, ApiServer::of_cluster()?),
         node::start_containerd(run_dir, processes),
     )?;
     control_plane::start_controllers(run_dir, processes).await?;
@@ -73,14 +107,17 @@ fn greet(run_dir: &RunDir, took: Duration, shell: bool) -> Result<()> {
     Ok(())
 }
 
-fn command(run_dir: &RunDir, words: &[OsString]) -> Result<Child> {
+fn command(run_dir: &RunDir, server: ApiServer, words: &[OsString]) -> Result<Child> {
     let (program, arguments) = words.split_first().context("no command")?;
     let mut command = Command::new(program);
     command
         .args(arguments)
         .env("PATH", binaries::search_path()?)
         .env("KUBECONFIG", run_dir.kubeconfig())
+        // All have one address: kubectl would remember what an earlier one served.
+        .env("KUBECACHEDIR", run_dir.path("discovery"))
         .env(RunDir::VARIABLE, run_dir.root())
+        .env(ApiServer::VARIABLE, server.version())
         .env("CONTAINERD_ADDRESS", run_dir.containerd_socket())
         .env("CONTAINERD_NAMESPACE", "k8s.io")
         // There is no network, so cargo need not try.

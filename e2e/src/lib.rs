@@ -8,6 +8,7 @@
 //! away), [`namespace`], [`init`] (the first process in there), [`inside`] (starts everything,
 //! then the command), [`filesystems`], [`network`], [`certificates`], [`control_plane`],
 //! [`node`], [`addons`], [`prometheus`]. [`packages`] and [`binaries`] bring what all of this needs.
+//! [`binaries::api_servers`] are those of other Kubernetes versions: with one of them, there is nothing else but etcd.
 
 pub mod addons;
 pub mod audit;

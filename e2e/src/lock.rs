@@ -1,4 +1,4 @@
-//! The lock that keeps a second cluster off the machine.
+//! The locks that keep a second cluster, or a second API server, off the machine.
 
 use std::{
     fs::File,
@@ -10,19 +10,32 @@ use anyhow::{Context, Result, bail};
 
 use crate::{run_dir::RunDir, say::say};
 
-/// One run at a time: the cgroup kubepods is the whole machine's. The file holds the run
-/// directory, so that the next run can clear away after one that was killed.
+/// One run of a kind at a time. The file holds the run directory, so that the next run can clear
+/// away after one that was killed.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
 }
 
 impl Lock {
-    /// Takes it, or says who has it.
-    pub fn take() -> Result<Self> {
+    /// That of a cluster, or who has it. The cgroup kubepods is the whole machine's.
+    pub fn of_cluster() -> Result<Self> {
+        Self::take(
+            "weightedshare-e2e.lock",
+            "a cluster on this machine; two would share the cgroup kubepods",
+        )
+    }
+
+    /// That of an API server alone, or who has it. All that it has is in namespaces of its own, so
+    /// it may run beside a cluster.
+    pub fn of_api_server() -> Result<Self> {
+        Self::take("weightedshare-e2e-api-server.lock", "an API server on this machine")
+    }
+
+    fn take(name: &str, what: &str) -> Result<Self> {
         let folder = Path::new("/run/lock");
         let folder = if folder.is_dir() { folder } else { Path::new("/tmp") };
-        let path = folder.join("weightedshare-e2e.lock");
+        let path = folder.join(name);
         let mut file = File::options()
             .read(true)
             .write(true)
@@ -34,8 +47,7 @@ impl Lock {
             let mut holder = String::new();
             file.read_to_string(&mut holder)?;
             bail!(
-                "another run has a cluster on this machine ({}); two would share the cgroup \
-                 kubepods. Wait until it ends ({} is its lock)",
+                "another run ({}) has {what}. Wait until it ends ({} is its lock)",
                 holder.trim(),
                 path.display()
             );

@@ -5,7 +5,9 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use e2e::{
-    Cluster, binaries, demo, exit, image, init, inside,
+    Cluster,
+    binaries::{self, api_servers::ApiServer},
+    demo, exit, image, init, inside,
     say::say,
     session::{self, Session},
     signals::Signals,
@@ -31,6 +33,9 @@ enum Task {
         /// Leave the logs when it is over, and say where.
         #[arg(long)]
         keep_logs: bool,
+        /// Start an API server of this version of Kubernetes alone, such as v1.36: no node, no controllers.
+        #[arg(long, value_name = "VERSION")]
+        api_server: Option<ApiServer>,
         /// The command, with its arguments.
         #[arg(required = true, last = true)]
         command: Vec<OsString>,
@@ -68,6 +73,8 @@ enum Task {
         run_dir: PathBuf,
         #[arg(long)]
         shell: bool,
+        #[arg(long)]
+        api_server: Option<ApiServer>,
         #[arg(required = true, last = true)]
         command: Vec<OsString>,
     },
@@ -88,12 +95,12 @@ async fn main() -> ExitCode {
 async fn perform(task: Task) -> Result<u8> {
     match task {
         Task::Build => build().await,
-        Task::Run { keep_logs, command } => {
-            Session { command, shell: false, keep_logs }.run().await
+        Task::Run { keep_logs, api_server, command } => {
+            Session { command, shell: false, api_server, keep_logs }.run().await
         }
         Task::Shell { keep_logs } => {
             let shell = std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
-            Session { command: vec![shell], shell: true, keep_logs }.run().await
+            Session { command: vec![shell], shell: true, api_server: None, keep_logs }.run().await
         }
         Task::Demo => demo().await,
         Task::Image { binary, tag, output } => {
@@ -110,7 +117,9 @@ async fn perform(task: Task) -> Result<u8> {
             Ok(0)
         }
         Task::Init { arguments } => init::run(arguments).await,
-        Task::Inside { run_dir, shell, command } => inside::run(run_dir, shell, command).await,
+        Task::Inside { run_dir, shell, api_server, command } => {
+            inside::run(run_dir, api_server, shell, command).await
+        }
     }
 }
 
@@ -122,11 +131,11 @@ async fn demo() -> Result<u8> {
     }
     let this = std::env::current_exe().context("the path of this program")?;
     let command = vec![this.into(), "demo".into()];
-    Session { command, shell: false, keep_logs: false }.run().await
+    Session { command, shell: false, api_server: None, keep_logs: false }.run().await
 }
 
 async fn build() -> Result<u8> {
-    if let Some(code) = session::prepare(&mut Signals::new()?).await? {
+    if let Some(code) = session::prepare(&mut Signals::new()?, None).await? {
         return Ok(code);
     }
     for line in binaries::list()? {

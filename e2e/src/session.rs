@@ -10,7 +10,13 @@ use tokio::{
 };
 
 use crate::{
-    binaries, cgroups::Cgroups, exit, lock::Lock, namespace, packages, run_dir::RunDir, say::say,
+    binaries::{self, api_servers::ApiServer},
+    cgroups::Cgroups,
+    exit,
+    lock::Lock,
+    namespace, packages,
+    run_dir::RunDir,
+    say::say,
     signals::Signals,
 };
 
@@ -24,6 +30,8 @@ pub struct Session {
     pub command: Vec<OsString>,
     /// Whether that is an interactive shell.
     pub shell: bool,
+    /// Start this API server alone, instead of a cluster.
+    pub api_server: Option<ApiServer>,
     /// Leave the logs when it is over.
     pub keep_logs: bool,
 }
@@ -35,6 +43,11 @@ impl Session {
         match std::env::var_os("CLUSTER") {
             None => self.run_on_own_cluster().await,
             Some(cluster) if cluster.is_empty() => self.run_on_own_cluster().await,
+            Some(_) if self.api_server.is_some() => {
+                bail!(
+                    "an API server of a chosen version is one of our own: run this without CLUSTER"
+                )
+            }
             Some(cluster) if cluster == "current" => self.run_on_current_cluster().await,
             Some(other) => bail!("CLUSTER={}: only `current` is known", other.to_string_lossy()),
         }
@@ -43,7 +56,7 @@ impl Session {
     async fn run_on_current_cluster(self) -> Result<u8> {
         let (program, arguments) = self.command.split_first().context("no command")?;
         let mut command = Command::new(program);
-        command.args(arguments).env_remove(RunDir::VARIABLE);
+        command.args(arguments).env_remove(RunDir::VARIABLE).env_remove(ApiServer::VARIABLE);
         // It has the terminal, and answers its signals.
         let _interrupt = signal(SignalKind::interrupt())?;
         let status = command.kill_on_drop(true).status().await;
@@ -53,29 +66,32 @@ impl Session {
     async fn run_on_own_cluster(self) -> Result<u8> {
         if !rustix::process::geteuid().is_root() {
             bail!(
-                "a node takes root: run this as root (or CLUSTER=current, on a cluster that you have)"
+                "a node, or an API server in namespaces of its own, takes root: run this as root (a \
+                 whole cluster may be one that you have: CLUSTER=current)"
             );
         }
         // From here on, a signal must not end us before all is cleared away.
         let mut signals = Signals::new()?;
-        if let Some(code) = prepare(&mut signals).await? {
+        if let Some(code) = prepare(&mut signals, self.api_server).await? {
             return Ok(code);
         }
-        let cgroups = Cgroups::detect()?;
-        let mut lock = Lock::take()?;
+        let mut lock = match self.api_server {
+            None => Lock::of_cluster()?,
+            Some(_) => Lock::of_api_server()?,
+        };
         lock.clear_leftovers().await?;
-        if let Some(process) = cgroups.pod_processes().first() {
-            bail!(
-                "another kubelet runs pods on this machine, in the cgroup kubepods (process \
-                 {process} is one): they would share it"
-            );
-        }
-        cgroups.remove_kubepods().await?;
+        let kubepods = match self.api_server {
+            None => Some(free_kubepods().await?),
+            Some(_) => None,
+        };
 
         let run_dir = RunDir::create()?;
         lock.note(run_dir.root())?;
         let result = self.enter(&run_dir, &mut signals).await;
-        let cgroups_removed = cgroups.remove_kubepods().await;
+        let cgroups_removed = match &kubepods {
+            Some(cgroups) => cgroups.remove_kubepods().await,
+            None => Ok(()),
+        };
         let failed_start = matches!(result, Ok((_, false))) && !run_dir.ready_mark().exists();
         let keep = self.keep_logs || failed_start;
         run_dir.remove(keep).await?;
@@ -95,6 +111,9 @@ impl Session {
         if self.shell {
             arguments.push("--shell".into());
         }
+        if let Some(server) = self.api_server {
+            arguments.extend(["--api-server", server.minor()].map(OsString::from));
+        }
         arguments.push("--".into());
         arguments.extend(self.command.iter().cloned());
         let mut child = namespace::enter(&arguments)?.spawn().context("run setpriv")?;
@@ -109,12 +128,29 @@ impl Session {
     }
 }
 
-/// Installs and builds what is missing. Returns an exit status if a signal ends that: what was
-/// started for it ends then, too.
-pub async fn prepare(signals: &mut Signals) -> Result<Option<u8>> {
+/// The cgroups, without what an earlier cluster has left in kubepods; an error where pods of others run.
+async fn free_kubepods() -> Result<Cgroups> {
+    let cgroups = Cgroups::detect()?;
+    if let Some(process) = cgroups.pod_processes().first() {
+        bail!(
+            "another kubelet runs pods on this machine, in the cgroup kubepods (process \
+             {process} is one): they would share it"
+        );
+    }
+    cgroups.remove_kubepods().await?;
+    Ok(cgroups)
+}
+
+/// Installs and builds what is missing, and the API server if one is asked for. Returns an exit
+/// status if a signal ends that: what was started for it ends then, too.
+pub async fn prepare(signals: &mut Signals, server: Option<ApiServer>) -> Result<Option<u8>> {
     let prepared = async {
         packages::ensure().await?;
-        binaries::ensure().await
+        binaries::ensure().await?;
+        match server {
+            Some(server) => server.ensure().await,
+            None => Ok(()),
+        }
     };
     tokio::select! {
         result = prepared => result.map(|()| None),

@@ -1,5 +1,7 @@
 //! The programs that a cluster is made of: built from their Go modules once, and cached by version.
 
+pub mod api_servers;
+
 use std::{
     ffi::OsString,
     fs::File,
@@ -19,6 +21,7 @@ pub const KUBERNETES: &str = "v1.37.2";
 const GO: (u32, u32) = (1, 26);
 
 /// Programs that come from one module and are built together.
+#[derive(Debug)]
 pub struct Bundle {
     name: &'static str,
     version: &'static str,
@@ -30,19 +33,20 @@ pub struct Bundle {
     minutes: u32,
 }
 
+#[derive(Debug)]
 enum Source {
-    /// The `tool` lines of `binaries/NAME/go.mod`; what Go calls the first, we call the second.
-    Tools { rename: Option<(&'static str, &'static str)> },
+    /// The `tool` lines of `binaries/MODULE/go.mod`; what Go calls the first, we call the second.
+    Tools { module: &'static str, rename: Option<(&'static str, &'static str)> },
     /// A package that builds as it is published.
     Package(&'static str),
 }
 
-/// Everything that is built.
+/// Everything that a cluster takes.
 pub const BUNDLES: &[Bundle] = &[
     Bundle {
         name: "etcd",
         version: "v3.7.3",
-        source: Source::Tools { rename: Some(("server", "etcd")) },
+        source: Source::Tools { module: "etcd", rename: Some(("server", "etcd")) },
         linker_flags: "-s -w",
         programs: &["etcd"],
         minutes: 2,
@@ -50,7 +54,7 @@ pub const BUNDLES: &[Bundle] = &[
     Bundle {
         name: "containerd",
         version: "v2.4.2",
-        source: Source::Tools { rename: None },
+        source: Source::Tools { module: "containerd", rename: None },
         linker_flags: "-s -w",
         programs: &["containerd", "containerd-shim-runc-v2", "ctr"],
         minutes: 2,
@@ -58,7 +62,7 @@ pub const BUNDLES: &[Bundle] = &[
     Bundle {
         name: "kubernetes",
         version: KUBERNETES,
-        source: Source::Tools { rename: None },
+        source: Source::Tools { module: "kubernetes", rename: None },
         linker_flags: "-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2",
         programs: &[
             "kube-apiserver",
@@ -119,8 +123,8 @@ impl Bundle {
         let mut go = Command::new("go");
         go.env("CGO_ENABLED", "0").env("GOWORK", "off").env_remove("GOFLAGS");
         match &self.source {
-            Source::Tools { .. } => {
-                go.current_dir(modules().join(self.name));
+            Source::Tools { module, .. } => {
+                go.current_dir(modules().join(module));
                 go.args(["build", "-trimpath", "-ldflags", self.linker_flags, "-o"]);
                 go.arg(&building).arg("tool");
             }
@@ -133,7 +137,7 @@ impl Bundle {
         }
         let took = run_with_progress(go, self.name).await?;
 
-        if let Source::Tools { rename: Some((from, to)) } = self.source {
+        if let Source::Tools { rename: Some((from, to)), .. } = self.source {
             std::fs::rename(building.join(from), building.join(to))?;
         }
         if !self.is_in(&building) {
@@ -148,17 +152,21 @@ impl Bundle {
     }
 }
 
-/// Builds what is not in the cache yet.
+/// Builds what a cluster takes and is not in the cache yet.
 pub async fn ensure() -> Result<()> {
+    build_missing(BUNDLES).await
+}
+
+async fn build_missing(bundles: &[Bundle]) -> Result<()> {
     let cache = cache_folder()?;
     std::fs::create_dir_all(&cache).with_context(|| format!("make {}", cache.display()))?;
     let missing = |bundle: &&Bundle| !bundle.is_in(&cache.join(bundle.folder()));
-    if BUNDLES.iter().find(missing).is_none() {
+    if bundles.iter().find(missing).is_none() {
         return Ok(());
     }
     check_go().await?;
     let _lock = lock(&cache).await?;
-    for bundle in BUNDLES.iter().filter(missing) {
+    for bundle in bundles.iter().filter(missing) {
         bundle.build(&cache).await?;
     }
     Ok(())
