@@ -43,7 +43,7 @@ e2e: setup binary harness ## the tests on a real cluster
 
 # All are run, and the test runner's summary of each is said again at the end.
 versions: export WEIGHTEDSHARE_BINARY := $(CURDIR)/target/debug/weightedshare
-versions: setup ## what we ask of an API server, on each Kubernetes version that is supported (5 minutes; their API servers are built first, once)
+versions: setup ## what we ask of an API server, on each Kubernetes version that is supported (2 minutes; their API servers are built first, once)
 	cargo build -p weightedshare --locked
 	cargo test -p e2e --locked --no-run --test versions
 	@mkdir -p target/versions && rm -f target/versions/*

@@ -1,4 +1,4 @@
-//! What the controller writes, by the very requests that it makes: status and finalizer, and resizes of pods.
+//! What the controller writes, as it writes it: status and finalizer, and resizes of pods.
 
 use anyhow::{Context, Result, bail, ensure};
 use kube::{
