@@ -1,10 +1,13 @@
 //! Arguments, wiring, shutdown: nothing else.
 
+mod live;
+
 use std::{io::IsTerminal, process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, Parser};
 use k8s_openapi::api::events::v1::Event;
 use kube::{Api, Client, api::ListParams};
+use live::{live, say};
 use terminal_size::terminal_size;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
@@ -15,9 +18,7 @@ use weightedshare::{
         Arguments, Command, ExplainArguments, HistoryArguments, Output, PlanArguments, Source,
         TopArguments,
         controller::{ControllerArguments, ElectionArguments},
-        explain, history,
-        live::{live, say},
-        manifests,
+        explain, history, manifests,
         plan::Plan,
         table::table,
         top,

@@ -3,7 +3,6 @@
 pub mod controller;
 pub mod explain;
 pub mod history;
-pub mod live;
 mod loans;
 pub mod manifests;
 pub mod plan;
