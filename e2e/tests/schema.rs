@@ -194,7 +194,11 @@ async fn amounts_are_taken_if_the_controller_can_read_them() -> Result<()> {
             let member = json!({"name": "a", "selector": {}, "min": {resource: text}});
             let spec = json!({"capacity": {"cpu": "1", "memory": "1"}, "members": [member]});
             let answer = place.create(&spec, true).await?;
-            if answer.is_ok() != readable {
+            // Until 1.36, to add to an amount like these changes that amount itself, so that the rule errs.
+            let errs = place.minor < 37
+                && resource == "cpu"
+                && ["0.2Ki", "0.3Ki"].contains(&text.as_str());
+            if answer.is_ok() != (readable && !errs) {
                 failures.push(format!("{resource} {text:?}, readable {readable}: {answer:?}"));
             }
         }

@@ -290,9 +290,8 @@ pub const MEMORY: Amount = Amount {
 pub fn quantity(amount: &Amount) -> Rule {
     let Amount { what, how, example, unit, most, too_much, .. } = amount;
     let is_amount = format!("string(self).matches('{QUANTITY}')");
-    // The amount in its smallest unit, exactly: quantities can be added, but not multiplied. To a new one each time: until
-    // Kubernetes 1.36, adding to an amount that is held as a decimal changes that amount itself.
-    let ten_times = format!(".map(q, quantity('0'){})", ".add(q)".repeat(10));
+    // The amount in its smallest unit, exactly: quantities can be added, but not multiplied.
+    let ten_times = format!(".map(q, q{})", ".add(q)".repeat(9));
     let in_units = format!("[quantity(string(self))]{}", ten_times.repeat(amount.decimals));
     // isInteger knows most whole amounts, but not one written with decimals (1.5Gi). That is whole
     // if it is the whole number that is nearest. (Above 2^53 the nearest may be missed, and such an

@@ -33,11 +33,13 @@ const AT_ONCE: usize = 4;
 #[derive(Clone)]
 pub struct Gate(Arc<Inner>);
 
+/// The hash of a token, so that none is kept, and a path.
+type Question = (Vec<u8>, String);
+
 struct Inner {
     client: Client,
     asking: Semaphore,
-    /// By the hash of a token, so that none is kept, and path.
-    answers: Mutex<BTreeMap<(Vec<u8>, String), (Instant, Answer)>>,
+    answers: Mutex<BTreeMap<Question, (Instant, Answer)>>,
 }
 
 /// What the API server says of a token.
@@ -81,7 +83,7 @@ impl Gate {
         Ok(answer)
     }
 
-    fn known(&self, key: &(Vec<u8>, String)) -> Option<Answer> {
+    fn known(&self, key: &Question) -> Option<Answer> {
         let answers = self.0.answers.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, answer) = answers.get(key)?;
         (since.elapsed() < HOLDS).then_some(*answer)
