@@ -25,7 +25,7 @@ book: $(MDBOOK)/.crates.toml ## docs/ as a book, in target/book: the pages, with
 
 deny: $(DENY)/.crates.toml ## licences and origins of all that is built in; what is known against it, where that can be asked
 	$(DENY)/bin/cargo-deny --log-level error check licenses bans sources
-	@if timeout 20 git ls-remote -q $(ADVISORIES) HEAD > /dev/null 2>&1; then \
+	@if GIT_TERMINAL_PROMPT=0 timeout 20 git ls-remote -q $(ADVISORIES) HEAD > /dev/null 2>&1; then \
 	  $(DENY)/bin/cargo-deny --log-level error check advisories; \
 	else echo 'advisories: $(ADVISORIES) cannot be reached from here, so nobody was asked'; fi
 
