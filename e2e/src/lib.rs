@@ -2,7 +2,7 @@
 //!
 //! For tests: [`cluster`] finds the cluster, [`cgroups`] asks the kernel who got what, [`audit`]
 //! counts who wrote what, [`image`] makes images without an engine, [`kubevirt`] makes machines, [`guest`] one that is a virtual machine, [`kwok`] plays many nodes, [`pause`] makes
-//! a process stand still, [`outage`] ends one and starts it again, [`requests`] asks a service as its users do.
+//! a process stand still, [`outage`] ends one and starts it again, [`requests`] asks a service as its users do, [`browser`] looks at a page.
 //!
 //! The harness, from outside to inside: [`session`] (the [`lock`], the run directory, the clearing
 //! away), [`namespace`], [`init`] (the first process in there), [`inside`] (starts everything,
