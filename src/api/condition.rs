@@ -1,5 +1,7 @@
 //! The types of condition that a `WeightedShare` reports in `status.conditions`.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
 /// Every member holds its share, or waits only for what its own state explains.
 pub const READY: &str = "Ready";
 
@@ -16,3 +18,12 @@ pub const MIXED_CLASSES: &str = "MixedClasses";
 
 /// It is known what the pods use. Where it is not, nothing is moved by demand.
 pub const METRICS_AVAILABLE: &str = "MetricsAvailable";
+
+/// Whether a condition says that something is not as it should be.
+#[must_use]
+pub fn is_news(condition: &Condition) -> bool {
+    match condition.type_.as_str() {
+        READY | METRICS_AVAILABLE => condition.status == "False",
+        _ => condition.status == "True",
+    }
+}

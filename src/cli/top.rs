@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 
 use crate::{
@@ -55,7 +56,9 @@ fn draw(snapshot: &Snapshot, weighed: &Weighed, style: Style) -> String {
         );
     };
     let mut text = style.paint(BOLD, &name);
-    for condition in status.conditions.iter().filter(|it| is_news(&it.type_, &it.status)) {
+    // That a pool is not ready, its members say.
+    let news = |it: &&Condition| it.type_ != condition::READY && condition::is_news(it);
+    for condition in status.conditions.iter().filter(news) {
         let _ = write!(
             text,
             "  {}",
@@ -69,15 +72,6 @@ fn draw(snapshot: &Snapshot, weighed: &Weighed, style: Style) -> String {
         }
     }
     text
-}
-
-/// Whether a condition says that something is not as it should be.
-fn is_news(type_: &str, status: &str) -> bool {
-    match type_ {
-        condition::READY => false,
-        condition::METRICS_AVAILABLE => status == "False",
-        _ => status == "True",
-    }
 }
 
 fn draw_one(

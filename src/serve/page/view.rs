@@ -1,9 +1,6 @@
 //! The page in HTML. Pure.
 
-use k8s_openapi::{
-    apimachinery::pkg::apis::meta::v1::Condition,
-    jiff::{Timestamp, Unit},
-};
+use k8s_openapi::jiff::{Timestamp, Unit};
 use kube::ResourceExt;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -137,7 +134,7 @@ pub fn pool(pool: &WeightedShare, record: &Record, now: Timestamp) -> Markup {
             header { a href="../../" { "All pools" } }
             h1 { (title) }
             p { (conditions(status)) }
-            @for condition in status.conditions.iter().filter(|it| is_news(it)) {
+            @for condition in status.conditions.iter().filter(|it| condition::is_news(it)) {
                 p.news { (condition.reason) ": " (condition.message) }
             }
             @for resource in divided(status) {
@@ -174,14 +171,6 @@ fn of(amounts: &Resources, resource: Resource) -> u64 {
     amounts.get(resource).unwrap_or_default()
 }
 
-/// Whether a condition says that something is not as it should be.
-fn is_news(condition: &Condition) -> bool {
-    match condition.type_.as_str() {
-        condition::READY | condition::METRICS_AVAILABLE => condition.status == "False",
-        _ => condition.status == "True",
-    }
-}
-
 fn conditions(status: &WeightedShareStatus) -> Markup {
     let ready = status.conditions.iter().find(|it| it.type_ == condition::READY);
     html! {
@@ -190,7 +179,7 @@ fn conditions(status: &WeightedShareStatus) -> Markup {
             Some(_) => span.news { "Not ready" },
             None => "",
         }
-        @for other in status.conditions.iter().filter(|it| is_news(it) && it.type_ != condition::READY) {
+        @for other in status.conditions.iter().filter(|it| condition::is_news(it) && it.type_ != condition::READY) {
             " · " span.news { (other.type_) }
         }
     }
