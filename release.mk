@@ -17,6 +17,11 @@ export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_RUSTFLAGS := $(ANYWHERE)
 
 .PHONY: book deny sbom arm64 release reproducible
 
+# They have little to do, so that a quick build of them is worth more than a quick run.
+$(TOOLS)/%/.crates.toml: export CARGO_PROFILE_RELEASE_OPT_LEVEL := 1
+$(TOOLS)/%/.crates.toml: export CARGO_PROFILE_RELEASE_LTO := off
+$(TOOLS)/%/.crates.toml: export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
+$(TOOLS)/%/.crates.toml: export CARGO_PROFILE_RELEASE_DEBUG := 0
 $(TOOLS)/%/.crates.toml: | toolchain
 	cargo install $(firstword $(subst -v, ,$*)) --version $(lastword $(subst -v, ,$*)) --locked --root $(TOOLS)/$*
 

@@ -12,7 +12,7 @@ use e2e::{
     kubectl, operator,
     pause::Paused,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use serde_json::{Value, json};
@@ -46,14 +46,31 @@ struct Seen {
     requests: [u64; 2],
 }
 
+/// What was measured of the heavy member, and when that was to be had.
+struct Sample {
+    at: Timestamp,
+    /// Over how many seconds.
+    window: f64,
+    second: f64,
+}
+
 /// What was seen second by second.
 struct Series {
     began: Instant,
     seen: Vec<Seen>,
+    samples: Vec<Sample>,
     last: Option<[Reading; 2]>,
 }
 
 impl Series {
+    fn new() -> Self {
+        Self { began: Instant::now(), seen: Vec::new(), samples: Vec::new(), last: None }
+    }
+
+    fn second(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+
     /// Looks once a second for so long, or until `done`.
     async fn watch(
         &mut self,
@@ -76,8 +93,12 @@ impl Series {
             if let Some(last) = self.last.replace(now) {
                 let used = [0, 1].map(|i| now[i].millicores_since(&last[i]).unwrap_or_default());
                 let requests = [actual(&pods[0], "main"), actual(&pods[1], "main")];
-                let second = self.began.elapsed().as_secs_f64();
+                let second = self.second();
                 self.seen.push(Seen { second, used, requests });
+            }
+            let sample = measured(bench, &pods[0], self.second()).await?;
+            if self.samples.last().is_none_or(|last| last.at < sample.at) {
+                self.samples.push(sample);
             }
             if done(&self.seen[from..]) {
                 break;
@@ -110,6 +131,20 @@ impl Series {
 
 async fn pod(bench: &Bench, app: &str) -> Result<Pod> {
     Ok(bench.running(app, 1).await?.remove(0))
+}
+
+/// What the metrics say of a pod at some second.
+async fn measured(bench: &Bench, pod: &Pod, second: f64) -> Result<Sample> {
+    let path = format!(
+        "/apis/metrics.k8s.io/v1beta1/namespaces/{}/pods/{}",
+        bench.namespace,
+        pod.name_any()
+    );
+    let request = http::Request::get(path).body(Vec::new())?;
+    let metrics: Value = bench.client.request(request).await?;
+    let said = |field: &str| metrics[field].as_str().with_context(|| metrics.to_string());
+    let window: SignedDuration = said("window")?.parse()?;
+    Ok(Sample { at: said("timestamp")?.parse()?, window: window.as_secs_f64(), second })
 }
 
 /// Wakes the heavy member, or lets it sleep.
@@ -168,10 +203,10 @@ async fn what_lies_idle_is_lent_and_comes_back() -> Result<()> {
     let bench = both_busy("lending").await?;
     let before = identities(&bench).await?;
 
-    let mut series = Series { began: Instant::now(), seen: Vec::new(), last: None };
-    series.watch(&bench, Duration::from_secs(10), |_| false).await?;
+    let mut series = Series::new();
+    series.watch(&bench, 2 * INTERVAL, |_| false).await?;
     set_awake(&bench, false).await?;
-    let slept = series.began.elapsed().as_secs_f64();
+    let (slept, slept_at) = (series.second(), Timestamp::now());
     // Of 1080m, 75 % are lent.
     let lent = |seen: &[Seen]| seen.last().is_some_and(|seen| seen.requests[1] > 800);
     let mut took = Duration::ZERO;
@@ -185,18 +220,31 @@ async fn what_lies_idle_is_lent_and_comes_back() -> Result<()> {
         }
         took += series.watch(&bench, Duration::from_secs(1), |_| false).await?;
     };
+    let reached = series.second();
     println!(
         "{:.0} s after it fell asleep, light holds {holds}m, the plan says {plan}m",
-        took.as_secs_f32()
+        reached - slept
     );
     ensure!(holds.abs_diff(plan) * 20 <= plan, "light holds {holds}m, not {plan}m");
-    // Two samples after it fell asleep, and the way of a sample to here.
-    ensure!(took <= 8 * INTERVAL, "it took {took:?}");
-    series.watch(&bench, Duration::from_secs(20), |_| false).await?;
+    series.watch(&bench, 2 * INTERVAL, |_| false).await?;
+    // It fell asleep while the first of these was taken, and was asleep all through the second: from then on it is known.
+    let asleep: Vec<_> = series.samples.iter().filter(|it| it.at > slept_at).take(2).collect();
+    for sample in &asleep {
+        println!(
+            "measured over {:.1} s until {:.1} s after it fell asleep, and to be had {:.1} s after that",
+            sample.window,
+            sample.at.duration_since(slept_at).as_secs_f64(),
+            sample.second - slept - sample.at.duration_since(slept_at).as_secs_f64(),
+        );
+    }
+    let two = asleep.iter().map(|it| it.window).sum::<f64>();
+    println!("two metric intervals are {two:.1} s");
+    ensure!(asleep.len() == 2, "it is not measured any more");
+    ensure!(reached - slept <= two + INTERVAL.as_secs_f64(), "that is too late");
 
     let kept = series.seen.last().context("nothing seen")?.requests[0];
     set_awake(&bench, true).await?;
-    let woke = series.began.elapsed().as_secs_f64();
+    let woke = series.second();
     let from = series.seen.len();
     // Of the CPU time of both, the heavy one has what is fair, for five seconds on end.
     let fair = |seen: &[Seen]| {

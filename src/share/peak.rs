@@ -49,6 +49,18 @@ impl Peak {
         true
     }
 
+    /// As [`take`](Self::take), of a sample that is a mean over the time since the last one, as that of CPU time is. Where
+    /// that is under a quarter of the peak, three quarters of the time were quiet, and no second sample has to say so:
+    /// it alone is remembered.
+    pub fn take_mean(&mut self, at: i64, used: u64) -> bool {
+        let before = self.highest();
+        let taken = self.take(at, used);
+        if taken && used < before.div_ceil(4) {
+            self.falling.retain(|&(past, _)| past >= at);
+        }
+        taken
+    }
+
     /// The highest use that is remembered. Zero where nothing was ever measured.
     #[must_use]
     pub fn highest(&self) -> u64 {
@@ -133,6 +145,23 @@ mod tests {
         assert_eq!(peak(&[(0, 1), (15, 0), (30, 0)]), 0);
         // One burst in between does not count as quiet.
         assert_eq!(peak(&[(0, 100), (15, 20), (30, 60), (45, 20)]), 100);
+    }
+
+    #[test]
+    fn one_mean_that_is_low_enough_ends_a_busy_time() {
+        let peak = |uses: &[u64]| {
+            let mut peak = Peak::default();
+            for (at, &used) in (0..).zip(uses) {
+                peak.take_mean(at, used);
+            }
+            peak.highest()
+        };
+        assert_eq!([peak(&[100, 24]), peak(&[100, 25]), peak(&[100, 45, 24])], [24, 100, 24]);
+        assert_eq!([peak(&[100, 45, 30]), peak(&[100, 24, 90]), peak(&[0, 0])], [45, 90, 0]);
+        // What is late is no mean of anything.
+        let mut late = Peak::default();
+        assert!(late.take_mean(15, 100) && !late.take_mean(15, 0));
+        assert_eq!(late.highest(), 100);
     }
 
     #[test]

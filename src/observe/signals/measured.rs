@@ -1,6 +1,9 @@
 //! What the sources have told so far: the last answer, the peaks, and how fresh all of it is. Pure; the time is passed in.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
@@ -237,6 +240,13 @@ impl Measured {
         }
     }
 
+    /// Every how often a source measures, as far as is known.
+    #[must_use]
+    pub fn interval(&self, source: &str) -> Duration {
+        let seconds = self.sources.get(source).map_or(SHORTEST, Record::interval);
+        Duration::from_secs(seconds.unsigned_abs())
+    }
+
     /// Whether it is known now what pods use.
     #[must_use]
     pub fn usage(&self, now: Timestamp) -> Freshness {
@@ -259,10 +269,12 @@ impl Measured {
 fn take_pod(pods: &mut BTreeMap<(String, String), Measures>, pod: PodReading) -> Option<i64> {
     let measures = pods.entry((pod.namespace, pod.name)).or_default();
     let (at, before) = (pod.at.as_millisecond(), measures.newest());
-    for resource in Resource::ALL {
-        if let Some(used) = pod.used[resource] {
-            measures.peak[resource].take(at, used);
-        }
+    if let Some(used) = pod.used.cpu {
+        measures.peak.cpu.take_mean(at, used);
+    }
+    // What was held at one moment may have been let go just before, and be back right after.
+    if let Some(used) = pod.used.memory {
+        measures.peak.memory.take(at, used);
     }
     if let Some(waiting) = pod.waiting {
         measures.waiting.take(at, waiting.into());

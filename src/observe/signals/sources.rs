@@ -9,7 +9,7 @@ use super::{
     prometheus::{Objectives, PrometheusOptions, ResourceSignals},
 };
 
-/// metrics-server measures every 15 s or more, and news should not be old.
+/// Until it is known when metrics-server has news, which is every 15 s or more: news should not be old.
 const METRICS_EVERY: Duration = Duration::from_secs(5);
 /// Our questions to Prometheus look at all pods.
 const PROMETHEUS_EVERY: Duration = Duration::from_secs(15);
