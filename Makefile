@@ -8,16 +8,17 @@ endif
 BINARY := $(CURDIR)/target/$(TARGET)/release/weightedshare
 export WEIGHTEDSHARE_BINARY := $(BINARY)
 E2E := target/debug/e2e
-# Cluster tests share one node: one at a time, one file after the other.
+# Cluster tests share one node: one at a time, one file after the other. (Of the whole workspace, as the unit tests are: other
+# features of what both are built from would be another build.)
 CLUSTER_TESTS := --test harness --test guest --test machines --test migration --test newcomer --test schema --test states --test resizes --test examples --test changes --test rollout --test neighbours --test plan --test tenant --test lending --test objective --test prometheus --test page --test footprint --test chart --test division --test admission --test leader --test uninstall --test used_rights
 
 # The versions of Kubernetes that are supported: of each, the last patch release is tested.
 VERSIONS := v1.34 v1.35 v1.36 v1.37
 
 # What a test on the cluster says is its error; a hundred lines of frames would hide it.
-e2e versions chaos plug: export RUST_BACKTRACE := 0
+e2e versions chaos stats plug: export RUST_BACKTRACE := 0
 
-.PHONY: help demo test nightly lint unit e2e versions cluster binary faults chaos plug bench crds manifests docs pictures image clean
+.PHONY: help demo test nightly lint unit e2e versions cluster binary faults chaos stats plug bench crds manifests docs pictures image clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -30,6 +31,7 @@ test: setup lint unit e2e ## everything: lints, unit and property tests, tests o
 
 nightly: test ## what takes too long for each change as well: a few hours
 	$(MAKE) versions
+	$(MAKE) stats
 	$(MAKE) plug
 	$(MAKE) chaos
 	$(MAKE) release
@@ -46,17 +48,17 @@ unit: toolchain ## unit and property tests, without a cluster
 
 e2e: setup binary harness ## the tests on a real cluster
 	cargo build -p busy-service --release --locked --target $(TARGET)
-	cargo test -p e2e --locked --no-run
-	ALL_TESTS=1 $(E2E) run -- cargo test -p e2e --locked --offline --no-fail-fast $(CLUSTER_TESTS) -- --ignored --test-threads=1 --nocapture
+	cargo test --workspace --locked --no-run
+	ALL_TESTS=1 $(E2E) run -- cargo test --workspace --locked --offline --no-fail-fast $(CLUSTER_TESTS) -- --ignored --test-threads=1 --nocapture
 
 # All are run, and the test runner's summary of each is said again at the end.
 versions: export WEIGHTEDSHARE_BINARY := $(CURDIR)/target/debug/weightedshare
 versions: setup ## what we ask of an API server, on each Kubernetes version that is supported (2 minutes; their API servers are built first, once)
 	cargo build -p weightedshare --locked
-	cargo test -p e2e --locked --no-run --test versions
+	cargo test --workspace --locked --no-run --test versions
 	@mkdir -p target/versions && rm -f target/versions/*
 	@for version in $(VERSIONS); do \
-	  $(E2E) run --api-server $$version -- cargo test -p e2e --locked --offline --test versions -- --ignored --test-threads=1 --nocapture 2>&1 \
+	  $(E2E) run --api-server $$version -- cargo test --workspace --locked --offline --test versions -- --ignored --test-threads=1 --nocapture 2>&1 \
 	    | tee target/versions/$$version; \
 	done
 	@cd target/versions; for version in $(VERSIONS); do \
@@ -64,15 +66,20 @@ versions: setup ## what we ask of an API server, on each Kubernetes version that
 	done
 	@cd target/versions; for version in $(VERSIONS); do grep -q '^test result: ok' $$version || exit 1; done
 
-# On a cluster of its own: the others need one that nothing was done to. And use is measured as by default, by cAdvisor.
-chaos: export WEIGHTEDSHARE_E2E_KUBELET_FLAGS := --feature-gates=PodAndContainerStatsFromCRI=false
+# On a cluster of its own: the others need one that nothing was done to.
 chaos: setup binary harness ## five minutes of everything going wrong at once, on a real cluster; CHAOS_SEED=n chooses
-	cargo test -p e2e --locked --no-run --test chaos
-	CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(E2E) run -- cargo test -p e2e --locked --offline --test chaos -- --ignored --test-threads=1 --nocapture
+	cargo test --workspace --locked --no-run --test chaos
+	CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(E2E) run -- cargo test --workspace --locked --offline --test chaos -- --ignored --test-threads=1 --nocapture
+
+# By default cAdvisor measures, every 10 to 20 s, when it likes.
+stats: export WEIGHTEDSHARE_E2E_KUBELET_FLAGS := --feature-gates=PodAndContainerStatsFromCRI=true
+stats: setup binary harness ## what follows measurements, on a kubelet that measures when it is asked: a quarter of an hour
+	cargo test --workspace --locked --no-run --test lending --test prometheus
+	$(E2E) run -- cargo test --workspace --locked --offline --test lending --test prometheus -- --ignored --test-threads=1 --nocapture
 
 plug: setup binary harness ## virtual machines that are short are given more while they run: a quarter of an hour
-	cargo test -p e2e --locked --no-run --test plug
-	$(E2E) run -- cargo test -p e2e --locked --offline --test plug -- --ignored --test-threads=1 --nocapture
+	cargo test --workspace --locked --no-run --test plug
+	$(E2E) run -- cargo test --workspace --locked --offline --test plug -- --ignored --test-threads=1 --nocapture
 
 cluster: setup binary harness ## a shell on a cluster that is gone when you leave it
 	@$(E2E) shell
@@ -94,8 +101,8 @@ crds: toolchain ## crds/, generated from the types
 	cargo run --locked --quiet -- crd > target/crds.yaml && mv target/crds.yaml crds/weightedshares.yaml
 
 manifests: setup binary harness ## deploy/, generated from the chart, for who installs without Helm
-	cargo test -p e2e --locked --no-run --test chart
-	WRITE_MANIFESTS=1 $(E2E) run -- cargo test -p e2e --locked --offline --test chart kustomize -- --ignored
+	cargo test --workspace --locked --no-run --test chart
+	WRITE_MANIFESTS=1 $(E2E) run -- cargo test --workspace --locked --offline --test chart kustomize -- --ignored
 
 docs: toolchain pictures ## what the documents show, written anew: outputs and pictures
 	WRITE_DOCS=1 cargo test -p weightedshare --locked --test docs

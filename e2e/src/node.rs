@@ -126,8 +126,6 @@ fn kubelet_configuration(run_dir: &RunDir) -> serde_json::Value {
         "cgroupDriver": "cgroupfs",
         "failCgroupV1": false,
         "failSwapOn": false,
-        // Use is measured when metrics-server asks, every 15 s. Without it cAdvisor looks every 10 to 20 s by itself.
-        "featureGates": {"PodAndContainerStatsFromCRI": true},
         "makeIPTablesUtilChains": false,
         "oomScoreAdj": 0,
         "podLogsDir": run_dir.path("pods"),

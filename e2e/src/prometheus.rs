@@ -95,24 +95,28 @@ pub async fn ask(query: &str) -> Result<Value> {
 
 fn configuration(run_dir: &RunDir) -> Value {
     let certificate = |file: &str| run_dir.certificates().join(file);
+    // The kubelet says when it measured each container, which is not at each scrape: that time is kept.
+    let kubelet = |job: &str, path: &str| {
+        json!({
+            "job_name": job,
+            "scheme": "https",
+            "metrics_path": path,
+            "tls_config": {
+                "ca_file": certificate("ca.crt"),
+                "cert_file": certificate("prometheus.crt"),
+                "key_file": certificate("prometheus.key"),
+            },
+            "static_configs": [{
+                "targets": [format!("{}:10250", network::NODE)],
+                "labels": {"node": node::NAME},
+            }],
+        })
+    };
     json!({
         "global": {"scrape_interval": "5s", "scrape_timeout": "4s"},
         "scrape_configs": [
-            {
-                // The kubelet says when it measured each container, which is not at each scrape: that time is kept.
-                "job_name": "cadvisor",
-                "scheme": "https",
-                "metrics_path": "/metrics/cadvisor",
-                "tls_config": {
-                    "ca_file": certificate("ca.crt"),
-                    "cert_file": certificate("prometheus.crt"),
-                    "key_file": certificate("prometheus.key"),
-                },
-                "static_configs": [{
-                    "targets": [format!("{}:10250", network::NODE)],
-                    "labels": {"node": node::NAME},
-                }],
-            },
+            kubelet("cadvisor", "/metrics/cadvisor"),
+            kubelet("resource", "/metrics/resource"),
             {
                 "job_name": "pods",
                 "file_sd_configs": [{"files": [targets_file(run_dir, "http")]}],

@@ -72,13 +72,16 @@ impl Question {
     /// Prometheus scrapes every minute.
     pub(super) fn promql(self) -> String {
         let pods = r#"pod!="",container!="",container!="POD""#;
-        let node = r#"id="/""#;
+        // The kubelet tells of containers at /metrics/cadvisor and at /metrics/resource, and some ask for both.
+        let once = "max by (namespace, pod, container)";
         match self {
             Self::Cpu => format!(
-                "sum by (namespace, pod) (irate(container_cpu_usage_seconds_total{{{pods}}}[2m]))"
+                "sum by (namespace, pod) ({once} (irate(container_cpu_usage_seconds_total{{{pods}}}[2m])))"
             ),
             Self::Memory => {
-                format!("sum by (namespace, pod) (container_memory_working_set_bytes{{{pods}}})")
+                format!(
+                    "sum by (namespace, pod) ({once} (container_memory_working_set_bytes{{{pods}}}))"
+                )
             }
             Self::CpuTime => format!(
                 "max by (namespace, pod) (timestamp(container_cpu_usage_seconds_total{{{pods}}}))"
@@ -104,17 +107,24 @@ impl Question {
             Self::MachineMemory => "max by (namespace, name) \
                  (1 - kubevirt_vmi_memory_usable_bytes / kubevirt_vmi_memory_available_bytes)"
                 .to_owned(),
-            Self::NodeCpu => format!(
-                "sum by (node, instance) (irate(container_cpu_usage_seconds_total{{{node}}}[2m]))"
-            ),
-            Self::NodeMemory => {
-                format!("sum by (node, instance) (container_memory_working_set_bytes{{{node}}})")
-            }
-            Self::NodeTime => format!(
-                "max by (node, instance) (timestamp(container_cpu_usage_seconds_total{{{node}}}))"
-            ),
+            Self::NodeCpu => of_nodes("sum", |cpu, _, only| format!("irate({cpu}{only}[2m])")),
+            Self::NodeMemory => of_nodes("sum", |_, memory, only| format!("{memory}{only}")),
+            Self::NodeTime => of_nodes("max", |cpu, _, only| format!("timestamp({cpu}{only})")),
         }
     }
+}
+
+/// A question about each node: as cAdvisor tells, and where that says nothing of nodes, as it does where the kubelet asks its
+/// runtime, as the kubelet's `/metrics/resource` tells. Made of the names of their metrics of CPU and memory, and their labels.
+fn of_nodes(aggregate: &str, question: impl Fn(&str, &str, &str) -> String) -> String {
+    let by = format!("{aggregate} by (node, instance)");
+    let cadvisor = question(
+        "container_cpu_usage_seconds_total",
+        "container_memory_working_set_bytes",
+        r#"{id="/"}"#,
+    );
+    let kubelet = question("node_cpu_usage_seconds_total", "node_memory_working_set_bytes", "");
+    format!("{by} ({cadvisor}) or {by} ({kubelet})")
 }
 
 /// The answers, in the order of the questions. An empty one where Prometheus knows no such metric.
