@@ -111,6 +111,15 @@ mod tests {
         peak.highest()
     }
 
+    /// After these uses, one a millisecond.
+    fn after(uses: &[u64], take: fn(&mut Peak, i64, u64) -> bool) -> Peak {
+        let mut peak = Peak::default();
+        for (at, &used) in (0..).zip(uses) {
+            take(&mut peak, at, used);
+        }
+        peak
+    }
+
     #[test]
     fn the_highest_of_ten_minutes() {
         assert_eq!(peak(&[]), 0);
@@ -149,13 +158,7 @@ mod tests {
 
     #[test]
     fn one_mean_that_is_low_enough_ends_a_busy_time() {
-        let peak = |uses: &[u64]| {
-            let mut peak = Peak::default();
-            for (at, &used) in (0..).zip(uses) {
-                peak.take_mean(at, used);
-            }
-            peak.highest()
-        };
+        let peak = |uses: &[u64]| after(uses, Peak::take_mean).highest();
         assert_eq!([peak(&[100, 24]), peak(&[100, 25]), peak(&[100, 45, 24])], [24, 100, 24]);
         assert_eq!([peak(&[100, 45, 30]), peak(&[100, 24, 90]), peak(&[0, 0])], [45, 90, 0]);
         // What is late is no mean of anything.
@@ -166,13 +169,7 @@ mod tests {
 
     #[test]
     fn who_wakes_is_seen_for_four_samples() {
-        let risen = |uses: &[u64]| {
-            let mut peak = Peak::default();
-            for (at, &used) in (0..).zip(uses) {
-                peak.take(at, used);
-            }
-            peak.risen()
-        };
+        let risen = |uses: &[u64]| after(uses, Peak::take).risen();
         assert_eq!([risen(&[]), risen(&[0, 0]), risen(&[90]), risen(&[80, 120, 80, 120])], [0; 4]);
         assert_eq!([risen(&[0, 1]), risen(&[60, 100]), risen(&[61, 100])], [1, 100, 0]);
         // Who falls asleep does not wake; who has been awake for some time is steady.
