@@ -93,13 +93,19 @@ async fn the_kernel_weighs_a_pod_by_its_request_before_and_after_a_resize() -> R
     let top = retry(MINUTE * 2, async || kubectl("top pod spins --no-headers")).await?;
     ensure!(top.starts_with("spins"), "{top}");
     if cluster.run_dir().is_some() {
-        let query = r#"container_cpu_usage_seconds_total{namespace="default",pod="spins",container="main"} > 0"#;
-        retry(MINUTE, async || {
-            let found = prometheus::ask(query).await?;
-            ensure!(found["result"].as_array().is_some_and(|series| series.len() == 1), "{found}");
-            Ok(())
-        })
-        .await?;
+        // Both of the kubelet's endpoints are scraped.
+        for job in ["cadvisor", "resource"] {
+            let query = format!(
+                r#"container_cpu_usage_seconds_total{{job="{job}",namespace="default",pod="spins",container="main"}} > 0"#
+            );
+            retry(MINUTE, async || {
+                let found = prometheus::ask(&query).await?;
+                let series = found["result"].as_array();
+                ensure!(series.is_some_and(|series| series.len() == 1), "{job}: {found}");
+                Ok(())
+            })
+            .await?;
+        }
     }
     delete(&pods, "spins").await
 }

@@ -240,7 +240,9 @@ async fn what_lies_idle_is_lent_and_comes_back() -> Result<()> {
     let two = asleep.iter().map(|it| it.window).sum::<f64>();
     println!("two metric intervals are {two:.1} s");
     ensure!(asleep.len() == 2, "it is not measured any more");
-    ensure!(reached - slept <= two + INTERVAL.as_secs_f64(), "that is too late");
+    // Nobody can act on a measurement before it is to be had. The rest is for a loaded machine.
+    let known = asleep[1].second - slept;
+    ensure!(reached - slept <= two.max(known) + INTERVAL.as_secs_f64(), "that is too late");
 
     let kept = series.seen.last().context("nothing seen")?.requests[0];
     set_awake(&bench, true).await?;
