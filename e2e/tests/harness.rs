@@ -1,4 +1,4 @@
-//! What the harness promises to the other tests: `cargo run -p e2e -- run -- cargo test -p e2e
+//! What the harness promises to the other tests: `cargo run -p e2e -- run -- cargo test --workspace
 //! --test harness -- --ignored`.
 
 use std::{process::Command, str::FromStr, time::Duration};
