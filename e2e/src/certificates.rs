@@ -14,7 +14,7 @@ use rcgen::{
 };
 use serde_json::json;
 
-use crate::{network, node, run_dir::RunDir};
+use crate::{guest_node, network, node, run_dir::RunDir};
 
 /// Where the API server is.
 pub const SERVER: &str = "https://10.99.0.1:6443";
@@ -25,7 +25,7 @@ pub fn create(run_dir: &RunDir) -> Result<()> {
     let ca = Authority::create(&folder, "ca")?;
     // One of its own: whoever has a certificate of it may speak for anybody.
     let front = Authority::create(&folder, "front-proxy-ca")?;
-    front.issue("front-proxy-client", "front-proxy-client", None, &[])?;
+    front.issue(&folder, "front-proxy-client", "front-proxy-client", None, &[])?;
 
     let server_names = [
         "kubernetes",
@@ -37,13 +37,13 @@ pub fn create(run_dir: &RunDir) -> Result<()> {
         network::NODE,
         network::API_SERVICE,
     ];
-    ca.issue("apiserver", "kube-apiserver", None, &server_names)?;
-    ca.issue("kubelet-server", node::NAME, None, &[node::NAME, network::NODE])?;
+    ca.issue(&folder, "apiserver", "kube-apiserver", None, &server_names)?;
+    ca.issue(&folder, "kubelet-server", node::NAME, None, &[node::NAME, network::NODE])?;
     let metrics_names = ["metrics-server.kube-system.svc", network::NODE];
-    ca.issue("metrics-server-server", "metrics-server", None, &metrics_names)?;
+    ca.issue(&folder, "metrics-server-server", "metrics-server", None, &metrics_names)?;
 
     let masters = Some("system:masters");
-    ca.issue("apiserver-kubelet-client", "kube-apiserver-kubelet-client", masters, &[])?;
+    ca.issue(&folder, "apiserver-kubelet-client", "kube-apiserver-kubelet-client", masters, &[])?;
     let node_user = format!("system:node:{}", node::NAME);
     let clients = [
         ("admin", "admin", masters),
@@ -57,13 +57,33 @@ pub fn create(run_dir: &RunDir) -> Result<()> {
         ("kubelet", node_user.as_str(), Some("system:nodes")),
     ];
     for (name, user, group) in clients {
-        ca.issue(name, user, group, &[])?;
-        write_kubeconfig(&folder, name)?;
+        ca.issue(&folder, name, user, group, &[])?;
+        write_kubeconfig(&folder, &folder, name)?;
+    }
+    for number in guest_node::NUMBERS {
+        create_for_guest(run_dir, &ca, number)?;
     }
 
     let tokens = KeyPair::generate()?;
     write(&folder.join("service-accounts.key"), &tokens.serialize_pem())?;
     write(&folder.join("service-accounts.pub"), &tokens.public_key_pem())
+}
+
+/// Where a guest has its certificates.
+pub(crate) const GUEST_FOLDER: &str = "/etc/kubernetes";
+
+/// Where those of a guest are kept until it starts.
+pub(crate) fn folder_of_guest(run_dir: &RunDir, number: u8) -> PathBuf {
+    run_dir.certificates().join(guest_node::name(number))
+}
+
+fn create_for_guest(run_dir: &RunDir, ca: &Authority, number: u8) -> Result<()> {
+    let folder = folder_of_guest(run_dir, number);
+    std::fs::create_dir(&folder).with_context(|| format!("make {}", folder.display()))?;
+    let (name, address) = (guest_node::name(number), network::node_address(number));
+    ca.issue(&folder, "kubelet-server", &name, None, &[&name, &address])?;
+    ca.issue(&folder, "kubelet", &format!("system:node:{name}"), Some("system:nodes"), &[])?;
+    write_kubeconfig(&folder, GUEST_FOLDER.as_ref(), "kubelet")
 }
 
 /// The kubeconfig of a component.
@@ -72,7 +92,6 @@ pub fn kubeconfig(run_dir: &RunDir, name: &str) -> PathBuf {
 }
 
 struct Authority {
-    folder: PathBuf,
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -90,11 +109,18 @@ impl Authority {
         let certificate = params.self_signed(&key)?;
         write(&folder.join(format!("{name}.crt")), &certificate.pem())?;
         write(&folder.join(format!("{name}.key")), &key.serialize_pem())?;
-        Ok(Self { folder: folder.to_owned(), issuer: Issuer::new(params, key) })
+        Ok(Self { issuer: Issuer::new(params, key) })
     }
 
     /// A certificate for a client, or, with names, for a server.
-    fn issue(&self, file: &str, user: &str, group: Option<&str>, names: &[&str]) -> Result<()> {
+    fn issue(
+        &self,
+        folder: &Path,
+        file: &str,
+        user: &str,
+        group: Option<&str>,
+        names: &[&str],
+    ) -> Result<()> {
         let key = KeyPair::generate()?;
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let usage = match names.is_empty() {
@@ -110,13 +136,14 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![usage];
         let certificate = params.signed_by(&key, &self.issuer)?;
-        write(&self.folder.join(format!("{file}.crt")), &certificate.pem())?;
-        write(&self.folder.join(format!("{file}.key")), &key.serialize_pem())
+        write(&folder.join(format!("{file}.crt")), &certificate.pem())?;
+        write(&folder.join(format!("{file}.key")), &key.serialize_pem())
     }
 }
 
-fn write_kubeconfig(folder: &Path, name: &str) -> Result<()> {
-    let file = |name: String| folder.join(name).to_string_lossy().into_owned();
+/// `seen`: the folder of the certificates for whoever reads it.
+fn write_kubeconfig(folder: &Path, seen: &Path, name: &str) -> Result<()> {
+    let file = |name: String| seen.join(name).to_string_lossy().into_owned();
     // JSON is YAML.
     let kubeconfig = json!({
         "apiVersion": "v1",

@@ -86,6 +86,11 @@ impl Cgroups {
         Ok(Self { version, mount })
     }
 
+    /// Those of a guest, which has version 2 in the usual place.
+    pub fn unified() -> Self {
+        Self { version: Version::V2, mount: PathBuf::from(MOUNT) }
+    }
+
     /// Which of the two it is.
     pub fn version(&self) -> Version {
         self.version
@@ -189,9 +194,7 @@ impl Cgroup {
             Version::V1 => number(&self.file("cpuacct", "cpuacct.usage")),
             Version::V2 => {
                 let file = self.file("cpu", "cpu.stat");
-                let micros = field(&read(&file)?, "usage_usec")
-                    .with_context(|| format!("no usage_usec in {}", file.display()))?;
-                Ok(micros * 1000)
+                usage(&read(&file)?).with_context(|| format!("no usage_usec in {}", file.display()))
             }
         }
     }
@@ -214,6 +217,11 @@ impl Cgroup {
         // Version 1 says "unlimited" with the largest whole number of pages.
         Ok(text.trim().parse().ok().filter(|bytes: &u64| *bytes < i64::MAX as u64 / 2))
     }
+}
+
+/// The CPU time in nanoseconds that a `cpu.stat` tells.
+pub fn usage(stat: &str) -> Option<u64> {
+    Some(field(stat, "usage_usec")? * 1000)
 }
 
 fn read(file: &Path) -> Result<String> {

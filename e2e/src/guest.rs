@@ -4,17 +4,15 @@
 //! in a second of its own. One is 100,000 rounds of a loop. Its clock is of no account: seconds are measured outside, by
 //! the time stamps of the log.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
 use crate::{
+    cpio::Cpio,
     image::{Image, Layer, busybox_layer},
     packages::{self, GUEST, beginning_with},
+    shared_libraries,
 };
 
 /// The image of a pod that is a virtual machine, with one virtual CPU. The variable `MEMORY` of its container is how much
@@ -89,11 +87,6 @@ const FIRMWARE: &[&str] = &[
 const QEMU: &str = "usr/bin/qemu-system-x86_64";
 /// Parts of QEMU that it loads when it runs.
 const MODULES: &str = "usr/lib/x86_64-linux-gnu/qemu";
-const LOADER: &str = "ld-linux-x86-64.so.2";
-/// Where packages have libraries, and where the loader looks by itself.
-const LIBRARIES: &[&str] =
-    &["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib64", "usr/lib64"];
-
 /// The image [`IMAGE`]: some 80 MiB, so that only tests that need it import it.
 ///
 /// # Errors
@@ -113,11 +106,10 @@ pub fn image() -> Result<Image> {
         add(&mut layer, &root, &path, 0o644)?;
         binaries.push(module);
     }
-    for path in libraries(&root, &binaries)?.values() {
+    for path in shared_libraries::of(&root, &binaries)?.values() {
         let content = read(path)?;
         let name = path.file_name().context("a library without a name")?.to_string_lossy();
-        let folder = if name == LOADER { "lib64" } else { LIBRARIES[0] };
-        layer.file(&format!("{folder}/{name}"), 0o755, content)?;
+        layer.file(&shared_libraries::place(&name), 0o755, content)?;
     }
     for path in FIRMWARE {
         let content = read(&root.join(path))?;
@@ -149,60 +141,17 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("read {}", path.display()))
 }
 
-/// All shared libraries that the binaries take, and the loader, by name. The loader itself finds them: in the folder,
-/// and on the machine what is not there.
-fn libraries(root: &Path, binaries: &[PathBuf]) -> Result<BTreeMap<String, PathBuf>> {
-    let folders: Vec<PathBuf> = LIBRARIES.iter().map(|folder| root.join(folder)).collect();
-    let loaders = folders.iter().map(|folder| folder.join(LOADER));
-    // Links lead out of the folder: to the machine's own.
-    let loader = loaders.into_iter().find(|file| file.is_file() && !file.is_symlink());
-    let loader = loader.with_context(|| format!("there is no {LOADER}"))?;
-    let path = std::env::join_paths(&folders)?;
-    let mut found = BTreeMap::from([(LOADER.to_owned(), loader.clone())]);
-    for binary in binaries {
-        let output = Command::new(&loader)
-            .arg("--library-path")
-            .arg(&path)
-            .arg("--list")
-            .arg(binary)
-            .output()
-            .with_context(|| format!("run {}", loader.display()))?;
-        let told = String::from_utf8_lossy(&output.stdout);
-        if !output.status.success() {
-            let error = String::from_utf8_lossy(&output.stderr);
-            bail!("the libraries of {}: {}", binary.display(), error.trim());
-        }
-        for (name, path) in told.lines().filter_map(library) {
-            if name.contains(LOADER) {
-                continue;
-            }
-            if path == "not found" {
-                bail!("{} needs {name}, which is nowhere", binary.display());
-            }
-            found.insert(name.to_owned(), PathBuf::from(path));
-        }
-    }
-    Ok(found)
-}
-
-/// The name and the path of a line `name => path (address)`.
-fn library(line: &str) -> Option<(&str, &str)> {
-    let (name, place) = line.trim().split_once(" => ")?;
-    Some((name, place.split_once(" (").map_or(place, |(path, _)| path)))
-}
-
 /// The guest's files.
 fn initramfs() -> Result<Vec<u8>> {
     let busybox = packages::find("busybox").context("there is no busybox: run `e2e build`")?;
     let mut archive = Cpio::default();
     for folder in ["bin", "dev", "proc", "tmp"] {
-        archive.add(folder, 0o040_755, (0, 0), b"");
+        archive.directory(folder);
     }
-    // So that the first process has an output.
-    archive.add("dev/console", 0o020_600, (5, 1), b"");
-    archive.add("bin/busybox", 0o100_755, (0, 0), &read(&busybox)?);
-    archive.add("counter", 0o100_755, (0, 0), &program(&COUNTER.concat()));
-    archive.add("init", 0o100_755, (0, 0), INIT.as_bytes());
+    archive.console();
+    archive.file("bin/busybox", 0o755, read(&busybox)?);
+    archive.file("counter", 0o755, program(&COUNTER.concat()));
+    archive.file("init", 0o755, INIT);
     Ok(archive.finish())
 }
 
@@ -228,50 +177,11 @@ fn put(bytes: &mut Vec<u8>, short: &[u16], middle: &[u32], long: &[u64]) {
     bytes.extend(long.iter().flat_map(|it| it.to_le_bytes()));
 }
 
-/// An archive as the kernel unpacks it at its start: cpio, `newc`.
-#[derive(Default)]
-struct Cpio {
-    bytes: Vec<u8>,
-    entries: u32,
-}
-
-impl Cpio {
-    /// `mode` with the kind of file, `device` in major and minor.
-    fn add(&mut self, path: &str, mode: u32, device: (u32, u32), content: &[u8]) {
-        self.entries += 1;
-        let name = path.len() + 1;
-        let numbers = [self.entries, mode, 0, 0, 1, 0].into_iter().map(u64::from).chain([
-            content.len() as u64,
-            0,
-            0,
-            device.0.into(),
-            device.1.into(),
-            name as u64,
-            0,
-        ]);
-        self.bytes.extend_from_slice(b"070701");
-        for number in numbers {
-            self.bytes.extend_from_slice(format!("{number:08x}").as_bytes());
-        }
-        self.bytes.extend_from_slice(path.as_bytes());
-        self.bytes.push(0);
-        self.pad();
-        self.bytes.extend_from_slice(content);
-        self.pad();
-    }
-
-    fn pad(&mut self) {
-        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
-    }
-
-    fn finish(mut self) -> Vec<u8> {
-        self.add("TRAILER!!!", 0, (0, 0), b"");
-        self.bytes
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    #[cfg(target_os = "linux")]
+    use std::process::Command;
+
     use super::*;
 
     const BOOT: &str = "7148f82b-ff8c-4d96-b3f5-a938bcfb1615";
@@ -301,14 +211,6 @@ mod tests {
     }
 
     #[test]
-    fn where_the_loader_finds_a_library() {
-        let line = "\tlibz.so.1 => /c/lib/libz.so.1 (0x00007f2e88f36000)";
-        assert_eq!(library(line), Some(("libz.so.1", "/c/lib/libz.so.1")));
-        assert_eq!(library("\tlibz.so.1 => not found"), Some(("libz.so.1", "not found")));
-        assert_eq!(library("\tlinux-vdso.so.1 (0x00007f2e8a217000)"), None);
-    }
-
-    #[test]
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     fn the_counter_writes_a_number_that_grows() -> Result<()> {
         use std::os::unix::fs::PermissionsExt;
@@ -334,21 +236,5 @@ mod tests {
         std::fs::remove_dir_all(&folder)?;
         assert!(reached > 100, "{reached}");
         Ok(())
-    }
-
-    #[test]
-    fn an_archive_for_the_kernel() {
-        let mut archive = Cpio::default();
-        archive.add("init", 0o100_755, (0, 0), b"hello");
-        let bytes = archive.finish();
-        let header = "070701\
-            00000001000081ed00000000000000000000000100000000\
-            0000000500000000000000000000000000000000\
-            0000000500000000init\0\0";
-        assert!(bytes.starts_with(header.as_bytes()), "{}", String::from_utf8_lossy(&bytes));
-        assert_eq!(&bytes[header.len()..header.len() + 14], b"hello\0\0\x00070701");
-        assert!(bytes.len().is_multiple_of(4));
-        let end = String::from_utf8_lossy(&bytes);
-        assert!(end.trim_end_matches('\0').ends_with("TRAILER!!!"), "{end}");
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 
-use crate::packages;
+use crate::{packages, shared_libraries};
 
 /// The image of every pod's sandbox.
 pub const PAUSE: &str = "weightedshare.dev/e2e/pause:1";
@@ -225,22 +225,28 @@ pub fn pause() -> Result<Image> {
     Ok(Image::new(PAUSE, busybox_layer()?)?.entrypoint(&["/bin/sh", "-c", script]))
 }
 
-/// The start of an image that has a shell.
-pub(crate) fn busybox_layer() -> Result<Layer> {
+/// The names that busybox answers to, without its own.
+pub(crate) fn busybox_applets() -> Result<Vec<String>> {
     let busybox = packages::find("busybox").context("there is no busybox: run `e2e build`")?;
     let output = Command::new(&busybox).arg("--list").output().context("run busybox")?;
     let applets = String::from_utf8(output.stdout).context("the applets of busybox")?;
     if !output.status.success() || !applets.lines().any(|applet| applet == "sh") {
         bail!("{} does not tell its applets", busybox.display());
     }
+    Ok(applets.lines().filter(|applet| *applet != "busybox").map(str::to_owned).collect())
+}
+
+/// The start of an image that has a shell.
+pub(crate) fn busybox_layer() -> Result<Layer> {
+    let busybox = packages::find("busybox").context("there is no busybox: run `e2e build`")?;
     let mut layer = Layer::new();
     layer.directory("bin", 0o755)?;
     let content = std::fs::read(&busybox)?;
-    if content.windows(10).any(|window| window == b"/ld-linux-" || window == b"/ld-musl-x") {
+    if shared_libraries::are_taken_by(&content) {
         bail!("{} is not static: install busybox-static", busybox.display());
     }
     layer.file("bin/busybox", 0o755, content)?;
-    for applet in applets.lines().filter(|applet| *applet != "busybox") {
+    for applet in busybox_applets()? {
         layer.link(&format!("bin/{applet}"), "busybox")?;
     }
     layer.directory("etc", 0o755)?;
