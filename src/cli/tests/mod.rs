@@ -1,5 +1,6 @@
 //! Plans of manifests, as a user gets them.
 
+mod planned;
 mod watching;
 
 use serde_json::{Value, json};
