@@ -1,5 +1,5 @@
-# The two commands: `make demo` shows the main job on a real cluster, `make test` proves it.
-# With CLUSTER=current they use the cluster of the current kubeconfig, and start nothing.
+# Three commands: `make try` shows a plan without a cluster, `make demo` shows the main job on a real cluster, and
+# `make test` proves it. With CLUSTER=current the last two use the cluster of the current kubeconfig, and start nothing.
 
 TARGET := x86_64-unknown-linux-musl
 ifeq ($(shell uname -m),aarch64)
@@ -18,10 +18,15 @@ VERSIONS := v1.34 v1.35 v1.36 v1.37
 # What a test on the cluster says is its error; a hundred lines of frames would hide it.
 e2e versions chaos stats plug: export RUST_BACKTRACE := 0
 
-.PHONY: help demo test nightly lint unit e2e versions cluster binary faults chaos stats plug bench crds manifests docs pictures image clean
+.PHONY: help try demo test nightly lint unit e2e versions cluster binary faults chaos stats plug bench crds manifests docs pictures image clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+# TRY=PROGRAM uses a program that is there already.
+try: $(if $(TRY),,toolchain) ## a first look without a cluster: a plan in the terminal and as a page (no root, no Go; a few minutes to build)
+	$(if $(TRY),,cargo build -p weightedshare --bin weightedshare --locked --profile try)
+	@sh docs/try.sh "$(or $(TRY),$(or $(CARGO_TARGET_DIR),target)/try/weightedshare)" "$(CURDIR)/target/try/index.html"
 
 demo: setup binary harness ## three Deployments share a real node by weight, before your eyes (2 minutes after the build)
 	@$(E2E) demo
@@ -85,6 +90,8 @@ cluster: setup binary harness ## a shell on a cluster that is gone when you leav
 	@$(E2E) shell
 
 binary: toolchain ## the static binary, for the image
+	@command -v musl-gcc > /dev/null || ls /lib/ld-musl-* > /dev/null 2>&1 || { \
+	  echo 'A C compiler for static programs is missing: apt-get install musl-tools' >&2; exit 1; }
 	rustup target add $(TARGET)
 	cargo build --release --locked --target $(TARGET)
 
@@ -118,7 +125,7 @@ setup: harness
 	@$(E2E) build > /dev/null
 
 toolchain:
-	@command -v cargo rustup > /dev/null || { \
+	@command -v cargo > /dev/null && command -v rustup > /dev/null || { \
 	  echo 'Rust is missing: install rustup from https://rustup.rs; rust-toolchain.toml names the version.' >&2; exit 1; }
 	@command -v cc > /dev/null || { echo 'A C compiler is missing: apt-get install gcc' >&2; exit 1; }
 

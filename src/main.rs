@@ -6,7 +6,7 @@ use std::{io::IsTerminal, process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, Parser};
 use k8s_openapi::api::events::v1::Event;
-use kube::{Api, Client, api::ListParams};
+use kube::{Api, Client, ResourceExt, api::ListParams};
 use live::{live, say};
 use terminal_size::terminal_size;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,6 +20,7 @@ use weightedshare::{
         controller::{ControllerArguments, ElectionArguments},
         explain, history, manifests,
         plan::Plan,
+        planned,
         table::table,
         top,
     },
@@ -63,14 +64,26 @@ async fn main() -> ExitCode {
 }
 
 async fn plan(arguments: PlanArguments) -> Result<ExitCode, String> {
-    let mut plan = Plan::of(&snapshot(&arguments.source).await?.0);
+    let (snapshot, _) = snapshot(&arguments.source).await?;
+    let mut plan = Plan::of(&snapshot);
     if let Some(namespace) = &arguments.namespace {
-        plan.keep(namespace);
+        let elsewhere = plan.keep(namespace);
+        if !elsewhere.is_empty() {
+            let elsewhere = elsewhere.join(", ");
+            eprintln!("no pool is in namespace {namespace}; there are pools in: {elsewhere}");
+        }
     }
     let text = match arguments.output {
         Output::Table => table(&plan),
         Output::Json => serde_json::to_string(&plan).map_err(|error| error.to_string())? + "\n",
         Output::Yaml => serde_yaml_ng::to_string(&plan).map_err(|error| error.to_string())?,
+        Output::Html => {
+            let mut pools = planned::planned(&snapshot, Clock::system().now());
+            if let Some(namespace) = &arguments.namespace {
+                pools.retain(|planned| planned.pool.namespace().as_ref() == Some(namespace));
+            }
+            serve::plan_page(&pools)
+        }
     };
     say(&text)?;
     let changes = arguments.exit_code && plan.changes() > 0;
@@ -90,7 +103,11 @@ async fn top(arguments: TopArguments) -> Result<(), String> {
         let width = terminal_size().map_or(80, |(width, _)| usize::from(width.0));
         let colours = in_terminal && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
         let style = top::Style { width, colours };
-        let snapshot = snapshot(&arguments.source).await?.0;
+        let (mut snapshot, _) = snapshot(&arguments.source).await?;
+        let from_files = !arguments.source.files.is_empty();
+        if from_files && planned::fill_in_statuses(&mut snapshot, Clock::system().now()) {
+            eprintln!("a pool in these files has no status: its shares are those of the plan");
+        }
         Ok(top::top(&snapshot, arguments.namespace.as_deref(), style))
     };
     if arguments.once || !in_terminal || !arguments.source.files.is_empty() {
@@ -116,7 +133,9 @@ async fn history(arguments: HistoryArguments) -> Result<(), String> {
 /// Reads the files, or looks at the cluster where there are none; with the namespace that is meant where none is named.
 async fn snapshot(source: &Source) -> Result<(Snapshot, String), String> {
     if source.files.is_empty() {
-        let client = client().await?;
+        let client = client()
+            .await
+            .map_err(|error| format!("{error}; or name files with -f, and no cluster is needed"))?;
         let mut looked = std::pin::pin!(observe::look(&client));
         let looked = tokio::select! {
             looked = &mut looked => looked,

@@ -75,6 +75,8 @@ fn finish(schema: &mut JSONSchemaProps) {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
 
     #[test]
@@ -85,6 +87,30 @@ mod tests {
             file == crd_yaml().unwrap(),
             "crds/weightedshares.yaml is out of date: run `make crds`"
         );
+    }
+
+    /// `kubectl apply -f crds/` sends each file with one of these extensions to the API server.
+    #[test]
+    fn every_manifest_in_crds_is_a_definition_and_kustomize_lists_it() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
+        let kustomization = std::fs::read_to_string(format!("{folder}/Kustomization")).unwrap();
+        let mut definitions = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let extension = path.extension().and_then(|extension| extension.to_str());
+            if !matches!(extension, Some("yaml" | "yml" | "json")) {
+                continue;
+            }
+            let file = path.file_name().and_then(|name| name.to_str()).unwrap();
+            assert!(kustomization.contains(file), "crds/Kustomization does not list {file}");
+            let text = std::fs::read_to_string(&path).unwrap();
+            for document in serde_yaml_ng::Deserializer::from_str(&text) {
+                let object = serde_json::Value::deserialize(document).unwrap();
+                assert_eq!(object["kind"], "CustomResourceDefinition", "{file}: {object}");
+                definitions += 1;
+            }
+        }
+        assert_eq!(definitions, 2);
     }
 
     #[test]

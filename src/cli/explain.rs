@@ -14,14 +14,14 @@ use crate::{
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ExplainError {
     /// There is no such pod.
-    #[error(
-        "there is no pod {name} in namespace {namespace}: check the name, or name its namespace with -n"
-    )]
+    #[error("there is no pod {name} in namespace {namespace}: {remedy}")]
     NoPod {
         /// The namespace looked in.
         namespace: String,
         /// The name.
         name: String,
+        /// What to name instead.
+        remedy: String,
     },
     /// No pool has it.
     #[error(
@@ -42,7 +42,7 @@ pub enum ExplainError {
 pub fn explain(snapshot: &Snapshot, namespace: &str, name: &str) -> Result<String, ExplainError> {
     let is_it = |pod: &&crate::observe::Pod| pod.namespace == namespace && pod.name == name;
     if !snapshot.pods.iter().any(|pod| is_it(&pod)) {
-        return Err(ExplainError::NoPod { namespace: namespace.into(), name: name.into() });
+        return Err(no_pod(snapshot, namespace, name));
     }
     let weighed = weigh(snapshot);
     let shares = divide(snapshot, &weighed, &mut Divider::default());
@@ -54,6 +54,16 @@ pub fn explain(snapshot: &Snapshot, namespace: &str, name: &str) -> Result<Strin
         }
     }
     Err(ExplainError::NoPool { namespace: namespace.into(), name: name.into() })
+}
+
+/// The error for a pod that is not in the namespace; it names a namespace that has a pod of this name.
+fn no_pod(snapshot: &Snapshot, namespace: &str, name: &str) -> ExplainError {
+    let elsewhere = snapshot.pods.iter().find(|pod| pod.name == name);
+    let remedy = match elsewhere {
+        Some(pod) => format!("there is one in namespace {0}, so add -n {0}", pod.namespace),
+        None => "check the name, or name its namespace with -n".to_owned(),
+    };
+    ExplainError::NoPod { namespace: namespace.into(), name: name.into(), remedy }
 }
 
 /// What is told: one pod of one member.

@@ -6,6 +6,7 @@ pub mod history;
 mod loans;
 pub mod manifests;
 pub mod plan;
+pub mod planned;
 pub mod table;
 #[cfg(test)]
 mod tests;
@@ -17,9 +18,17 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use controller::ControllerArguments;
 
+/// What follows the list of commands.
+const EXAMPLES: &str = "\
+Examples:
+  weightedshare plan                               the pools of the cluster of the current kubeconfig
+  weightedshare plan -f docs/shop.yaml             the pools in a file, without a cluster
+  weightedshare explain search-1 -n shop -f docs/shop.yaml
+  weightedshare plan -f docs/shop.yaml -o html > plan.html";
+
 /// Resource pools for Kubernetes: CPU and memory, shared by weight, resized in place.
 #[derive(Debug, Parser)]
-#[command(name = "weightedshare", version)]
+#[command(name = "weightedshare", version, after_help = EXAMPLES)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -31,17 +40,18 @@ pub struct Arguments {
 pub enum Command {
     /// Run the controller, in a cluster or on the cluster of the current kubeconfig.
     Controller(ControllerArguments),
-    /// Show what the pools would become, and change nothing.
+    /// Show what the pods of each pool would hold. Nothing is changed.
     Plan(PlanArguments),
-    /// Say in words how the share of a pod comes about.
+    /// Explain in words why a pod gets its share.
+    #[command(override_usage = "weightedshare explain <POD> [-n <NAMESPACE>] [-f <FILE>...]")]
     Explain(ExplainArguments),
-    /// Show what the members of each pool use, are granted and own, as bars. In a terminal it goes on until Ctrl-C.
+    /// Show what the members of each pool use, are granted and own, as bars. In a terminal they are drawn again and again until Ctrl-C.
     Top(TopArguments),
-    /// Tell what became of the pools lately, by the events on them.
+    /// Show what happened to the pools lately: the events on them.
     History(HistoryArguments),
-    /// Print the CustomResourceDefinition.
+    /// Print the CustomResourceDefinitions, as kubectl apply takes them.
     Crd,
-    /// Print what a shell needs to complete this command: `source <(weightedshare completion bash)`.
+    /// Print the completions of a shell: `source <(weightedshare completion bash)`.
     Completion {
         /// The shell.
         shell: Shell,
@@ -57,10 +67,10 @@ pub struct TopArguments {
     /// Show only the pools of this namespace.
     #[arg(short, long)]
     pub namespace: Option<String>,
-    /// Show it once, in a terminal too.
+    /// Draw once and end, in a terminal too.
     #[arg(long)]
     pub once: bool,
-    /// How often to look again, in seconds.
+    /// How many seconds pass before the bars are drawn again.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = clap::value_parser!(u16).range(1..))]
     pub interval: u16,
 }
@@ -84,10 +94,10 @@ pub struct PlanArguments {
     /// Show only the pools of this namespace.
     #[arg(short, long)]
     pub namespace: Option<String>,
-    /// How to show it.
+    /// The format.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
-    /// End with 1 if a pod would be resized (with 2 on errors, as always).
+    /// Exit with 1 if a pod would be resized, and with 0 if none would. (Errors always exit with 2.)
     #[arg(long)]
     pub exit_code: bool,
 }
@@ -97,7 +107,7 @@ pub struct PlanArguments {
 pub struct ExplainArguments {
     /// The name of the pod.
     pub pod: String,
-    /// Its namespace. Without it: that of the kubeconfig's context, or default.
+    /// Its namespace. Without it: that of the kubeconfig's context; with files, default.
     #[arg(short, long)]
     pub namespace: Option<String>,
     /// Where to look.
@@ -108,9 +118,10 @@ pub struct ExplainArguments {
 /// Where the objects come from.
 #[derive(Args, Debug)]
 pub struct Source {
-    /// A file with manifests, a directory of such, or - for the standard input; may be given more than once. Pools,
-    /// pods, nodes, workloads, ResourceQuotas, LimitRanges, autoscalers, KubeVirt's VirtualMachines and
-    /// VirtualMachineInstances, PodMetrics and NodeMetrics count, as YAML or JSON. Without it: the cluster of the current kubeconfig.
+    /// Files with manifests, directories of them, or - for the standard input. Without it: the cluster of the current kubeconfig.
+    ///
+    /// Pools, pods, nodes, workloads, ResourceQuotas, LimitRanges, autoscalers, KubeVirt's VirtualMachines and
+    /// VirtualMachineInstances, PodMetrics and NodeMetrics are read, as YAML or JSON. Other kinds are left out.
     #[arg(short, long = "file", value_name = "FILE", num_args = 1..)]
     pub files: Vec<PathBuf>,
 }
@@ -125,4 +136,6 @@ pub enum Output {
     Json,
     /// YAML, in whole millicores and bytes.
     Yaml,
+    /// A page for a browser, in one file: plan -o html > plan.html.
+    Html,
 }

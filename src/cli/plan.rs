@@ -1,5 +1,7 @@
 //! What the controller would make of a snapshot, for people and for programs. Pure.
 
+use std::collections::BTreeSet;
+
 use kube::ResourceExt;
 use serde::Serialize;
 
@@ -139,9 +141,11 @@ impl Plan {
         Self { pools: weighed.iter().zip(&divided).map(|(w, d)| PoolPlan::of(w, d)).collect() }
     }
 
-    /// Keeps only the pools of one namespace.
-    pub fn keep(&mut self, namespace: &str) {
+    /// Keeps only the pools of one namespace. Returns the namespaces of all others where that leaves none.
+    pub fn keep(&mut self, namespace: &str) -> Vec<String> {
+        let all: BTreeSet<String> = self.pools.iter().map(|pool| pool.namespace.clone()).collect();
         self.pools.retain(|pool| pool.namespace == namespace);
+        if self.pools.is_empty() { all.into_iter().collect() } else { Vec::new() }
     }
 
     /// How many pods would be resized.
@@ -225,7 +229,7 @@ fn pods<'p>(weighed: &'p Weighed, shares: &'p Shares) -> impl Iterator<Item = Po
 }
 
 /// What a turn would tell in which every resize was taken.
-fn carried_out(weighed: &Weighed, shares: &Shares) -> Outcome {
+pub(super) fn carried_out(weighed: &Weighed, shares: &Shares) -> Outcome {
     let mut outcome = Outcome::default();
     if weighed.pool.spec.mode == Mode::Observe {
         return outcome;

@@ -184,7 +184,8 @@ impl<'a> Row<'a> {
         let amount = |amount| resource.readable(amount);
         match self.status.state {
             Some(MemberState::Settled | MemberState::Resizing) | None if self.share < self.fair => {
-                format!("lends {}", amount(self.fair - self.share))
+                // Others borrow a part of it, on the nodes where they need it.
+                format!("offers {}", amount(self.fair - self.share))
             }
             Some(MemberState::Settled | MemberState::Resizing) | None if self.share > self.fair => {
                 format!("borrows {}", amount(self.share - self.fair))

@@ -54,6 +54,7 @@ pub use divide::divide;
 pub use error::Error;
 use owed::Owed;
 pub use quotas::{QuotaBound, QuotaRoom};
+pub use report::status;
 use setbacks::Setbacks;
 pub use shares::{Divided, MemberShare, PodShare, Shares};
 pub use standing::{Outcome, Standing, of_member};

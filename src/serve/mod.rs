@@ -28,7 +28,7 @@ pub use leadership::{Leadership, NotLeading};
 pub use lease::{Election, Lost, NAME, Terms, identity};
 pub use listen::{Address, BadAddress, ListenError, listen, listen_guarded};
 pub use metrics::{Metrics, TurnResult};
-pub use page::{Page, Used};
+pub use page::{Page, PlannedPool, Used, plan_page};
 pub use traces::{TraceError, Traces};
 
 /// How long the turn in progress may take when the process is told to end. After that it is abandoned between two

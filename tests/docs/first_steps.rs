@@ -38,7 +38,10 @@ fn documents_within(block: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn the_first_steps_are_a_script_whose_pool_holds_to_the_rules() -> Result {
-    let blocks = blocks(&fs::read_to_string(root().join("docs/getting-started.md"))?);
+    let text = fs::read_to_string(root().join("docs/getting-started.md"))?;
+    let tag = concat!("docker://$IMAGE:", env!("CARGO_PKG_VERSION"));
+    assert!(text.contains(tag), "the image is pushed with another tag than the chart's: {tag}");
+    let blocks = blocks(&text);
     assert!(blocks.len() >= 6, "{} blocks", blocks.len());
     let (mut pools, mut deployments) = (0, 0);
     for block in &blocks {

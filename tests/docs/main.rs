@@ -5,6 +5,7 @@
 
 mod comparison;
 mod fields;
+mod first_look;
 mod first_steps;
 mod links;
 

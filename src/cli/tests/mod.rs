@@ -1,5 +1,6 @@
 //! Plans of manifests, as a user gets them.
 
+mod planned;
 mod watching;
 
 use serde_json::{Value, json};
@@ -52,6 +53,10 @@ fn json_of(snapshot: &Snapshot) -> Value {
 fn the_table_says_who_holds_what_and_lends_to_whom() {
     assert_eq!(table(&Plan::of(&shop())), include_str!("shop.txt"));
     assert_eq!(table(&Plan::of(&Snapshot::default())), "There are no pools.\n");
+    let mut elsewhere = Plan::of(&shop());
+    assert_eq!(elsewhere.keep("shopp"), ["shop"]);
+    assert_eq!(table(&elsewhere), "There are no pools.\n");
+    assert!(Plan::of(&shop()).keep("shop").is_empty());
 }
 
 #[test]
@@ -189,6 +194,8 @@ fn a_share_is_explained_in_words() {
     assert_eq!(told.join("\n"), include_str!("shop-explained.txt"));
     let unknown = explain(&shop(), "shop", "nobody").unwrap_err();
     assert!(matches!(unknown, ExplainError::NoPod { .. }), "{unknown}");
+    let elsewhere = explain(&shop(), "default", "search-1").unwrap_err().to_string();
+    assert!(elsewhere.ends_with("there is one in namespace shop, so add -n shop"), "{elsewhere}");
     let mut alone = shop();
     alone.pools.clear();
     let alone = explain(&alone, "shop", "batch-1").unwrap_err();

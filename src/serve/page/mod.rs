@@ -2,6 +2,7 @@
 //! is whole without a script, and takes nothing from elsewhere.
 
 mod chart;
+mod plan;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{ResourceExt, runtime::reflector::Store};
 use maud::Markup;
 
+pub use plan::{PlannedPool, plan_page};
 use record::Record;
 pub use record::Used;
 

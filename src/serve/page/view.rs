@@ -22,14 +22,24 @@ const SHORTEST: i64 = 600;
 /// How many colours there are: the last one is for all others together.
 const COLOURS: usize = 8;
 
-fn page(title: &str, at: Option<Timestamp>, main: &Markup) -> Markup {
+/// What a page shows.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    /// The state of a running controller, and when that was; a browser asks for it again.
+    Live(Option<Timestamp>),
+    /// A plan, which does not change.
+    Plan,
+}
+
+/// A whole page.
+pub(super) fn page(title: &str, kind: Kind, main: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="refresh" content=(AGAIN);
+                @if let Kind::Live(_) = kind { meta http-equiv="refresh" content=(AGAIN); }
                 title { (title) " · WeightedShare" }
                 style { (PreEscaped(STYLE)) }
             }
@@ -37,7 +47,11 @@ fn page(title: &str, at: Option<Timestamp>, main: &Markup) -> Markup {
                 main { (main) }
                 footer {
                     "weightedshare " (env!("CARGO_PKG_VERSION"))
-                    @if let Some(at) = at { " · as of " (seconds(at)) ", and again every " (AGAIN) " s" }
+                    @match kind {
+                        Kind::Live(None) => {},
+                        Kind::Live(Some(at)) => { " · as of " (seconds(at)) ", and again every " (AGAIN) " s" },
+                        Kind::Plan => " · a plan: nothing was changed",
+                    }
                 }
             }
         }
@@ -57,7 +71,7 @@ fn seconds(at: Timestamp) -> String {
 pub fn stands_by() -> Markup {
     page(
         "Stands by",
-        None,
+        Kind::Live(None),
         &html! {
             h1 { "This replica stands by" }
             p { "Another one leads, and knows the pools: the holder of the Lease weighted-share." }
@@ -69,7 +83,7 @@ pub fn stands_by() -> Markup {
 pub fn no_pool(namespace: &str, name: &str) -> Markup {
     page(
         "No such pool",
-        None,
+        Kind::Live(None),
         &html! {
             header { a href="../../" { "All pools" } }
             h1 { "There is no pool " (namespace) "/" (name) }
@@ -81,7 +95,7 @@ pub fn no_pool(namespace: &str, name: &str) -> Markup {
 pub fn overview(pools: &[WeightedShare], now: Timestamp) -> Markup {
     page(
         "Pools",
-        Some(now),
+        Kind::Live(Some(now)),
         &html! {
             h1 { "Pools" }
             @if pools.is_empty() { p { "There are none yet: kubectl apply one." } }
@@ -115,7 +129,7 @@ pub fn pool(pool: &WeightedShare, record: &Record, now: Timestamp) -> Markup {
     let Some(status) = &pool.status else {
         return page(
             &title,
-            Some(now),
+            Kind::Live(Some(now)),
             &html! {
                 header { a href="../../" { "All pools" } }
                 h1 { (title) }
@@ -129,7 +143,7 @@ pub fn pool(pool: &WeightedShare, record: &Record, now: Timestamp) -> Markup {
     let time = time(&past, now.as_second());
     page(
         &title,
-        Some(now),
+        Kind::Live(Some(now)),
         &html! {
             header { a href="../../" { "All pools" } }
             h1 { (title) }
@@ -141,18 +155,32 @@ pub fn pool(pool: &WeightedShare, record: &Record, now: Timestamp) -> Markup {
                 h2 { "Who had how much " (resource) }
                 (held(status, resource))
                 (together(status, &past, resource, time))
+                (legend(status, resource))
             }
-            h2 { "Members" }
-            p.key {
-                span { i.share {} "granted" }
-                span { i.used {} "used" }
-                span { i.fair {} "owned" }
-            }
-            @for (member, past) in status.members.iter().zip(&past) {
-                (card(pool, status, member, past, time))
-            }
+            (members(pool, status, |i, resource| {
+                of_member(&status.members[i], &past[i], resource, time)
+            }))
         },
     )
+}
+
+/// A card for each member. `draw` draws one resource of the member with this index.
+pub(super) fn members(
+    pool: &WeightedShare,
+    status: &WeightedShareStatus,
+    draw: impl Fn(usize, Resource) -> Markup,
+) -> Markup {
+    html! {
+        h2 { "Members" }
+        p.key {
+            span { i.share {} "granted" }
+            span { i.used {} "used" }
+            span { i.fair {} "owned" }
+        }
+        @for (i, member) in status.members.iter().enumerate() {
+            (card(pool, status, member, |resource| draw(i, resource)))
+        }
+    }
 }
 
 /// As far back as anything is known.
@@ -163,11 +191,11 @@ fn time(past: &[Vec<Point>], to: i64) -> Time {
 }
 
 /// What the capacity names.
-fn divided(status: &WeightedShareStatus) -> impl Iterator<Item = Resource> {
+pub(super) fn divided(status: &WeightedShareStatus) -> impl Iterator<Item = Resource> {
     Resource::ALL.into_iter().filter(|&it| status.capacity.get(it).is_some())
 }
 
-fn of(amounts: &Resources, resource: Resource) -> u64 {
+pub(super) fn of(amounts: &Resources, resource: Resource) -> u64 {
     amounts.get(resource).unwrap_or_default()
 }
 
@@ -200,7 +228,7 @@ fn coloured(status: &WeightedShareStatus) -> impl Iterator<Item = (usize, &Membe
     status.members.iter().enumerate().map(|(i, member)| (i.min(COLOURS - 1), member))
 }
 
-fn bar(status: &WeightedShareStatus, resource: Resource) -> Markup {
+pub(super) fn bar(status: &WeightedShareStatus, resource: Resource) -> Markup {
     let capacity = of(&status.capacity, resource).max(1) as f64;
     let width = |member: &MemberStatus| 100.0 * of(&member.share, resource) as f64 / capacity;
     html! {
@@ -239,6 +267,12 @@ fn together(
             span { "as high as the pool: " (resource.readable(capacity)) }
             span { "now" }
         }
+    }
+}
+
+/// The colour, the name and the share of each member.
+pub(super) fn legend(status: &WeightedShareStatus, resource: Resource) -> Markup {
+    html! {
         p.key {
             @for (i, member) in status.members.iter().take(COLOURS).enumerate() {
                 span {
@@ -257,8 +291,7 @@ fn card(
     pool: &WeightedShare,
     status: &WeightedShareStatus,
     member: &MemberStatus,
-    past: &[Point],
-    time: Time,
+    draw: impl Fn(Resource) -> Markup,
 ) -> Markup {
     let state = member.state.map(|state| format!("{state:?}")).unwrap_or_default();
     let class = match member.state {
@@ -274,7 +307,7 @@ fn card(
                 span class=(class) { (state) @if let Some(reason) = reason { " · " (reason) } }
             }
             p.soft { "weight " (member.effective_weight) " · " (counted(member.pods as usize, "pod")) }
-            @for resource in divided(status) { (of_member(member, past, resource, time)) }
+            @for resource in divided(status) { (draw(resource)) }
             ul { @for sentence in why(pool, member) { li { (sentence) } } }
         }
     }
@@ -291,15 +324,22 @@ fn of_member(member: &MemberStatus, past: &[Point], resource: Resource, time: Ti
     ];
     let most = lines.iter().flat_map(|it| &it.line).map(|(_, amount)| *amount).fold(0.0, f32::max);
     let used = past.last().map(|it| it.used[resource]).filter(|used| !used.is_nan());
-    let amount = |amounts: &Resources| resource.readable(of(amounts, resource));
     let label = format!("{resource} of {}", member.name);
+    html! {
+        // No amount is negative, and none is too large.
+        (amounts(member, used.map(|used| used as u64), resource))
+        div.small { (chart(&lines, most * 1.05, time, &label)) }
+    }
+}
+
+/// What a member is granted, uses and owns.
+pub(super) fn amounts(member: &MemberStatus, used: Option<u64>, resource: Resource) -> Markup {
+    let amount = |amounts: &Resources| resource.readable(of(amounts, resource));
     html! {
         div.amounts {
             span { (resource) ": " strong { (amount(&member.share)) } }
-            // No amount is negative, and none is too large.
-            span { "uses " (used.map_or("?".to_owned(), |used| resource.readable(used as u64))) }
+            span { "uses " (used.map_or("?".to_owned(), |used| resource.readable(used))) }
             span { "owns " (amount(&member.fair)) }
         }
-        div.small { (chart(&lines, most * 1.05, time, &label)) }
     }
 }

@@ -1,0 +1,73 @@
+//! The statuses that a plan gives its pools.
+
+use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
+
+use super::{json_of, shop};
+use crate::{
+    cli::{
+        planned::{fill_in_statuses, planned},
+        top::{Style, top},
+    },
+    serve::plan_page,
+    share::Resource,
+};
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+#[test]
+fn the_planned_status_has_the_amounts_of_the_plan() {
+    let planned = planned(&shop(), NOW);
+    let status = planned[0].pool.status.as_ref().unwrap();
+    let plan = json_of(&shop());
+    let members = plan["pools"][0]["members"].as_array().unwrap();
+    assert_eq!(status.members.len(), members.len());
+    for (of_status, of_plan) in status.members.iter().zip(members) {
+        assert_eq!(of_plan["name"], *of_status.name);
+        assert_eq!(of_plan["reason"], *of_status.reason);
+        assert_eq!(of_plan["effectiveWeight"], of_status.effective_weight);
+        for resource in Resource::ALL {
+            let amount = |amounts: &crate::api::Resources| amounts.get(resource).map(Value::from);
+            let of_plan = &of_plan[resource.name()];
+            let demand = of_plan["demand"].as_u64().map(Value::from);
+            assert_eq!(amount(&of_status.demand), demand, "{}", of_status.name);
+            assert_eq!(amount(&of_status.fair).as_ref(), of_plan.get("fair"));
+            assert_eq!(amount(&of_status.share).as_ref(), of_plan.get("share"));
+        }
+    }
+    let used = planned[0].used.iter().map(|used| used.cpu).collect::<Vec<_>>();
+    assert_eq!(used[..2], [Some(720), Some(590)]);
+}
+
+#[test]
+fn only_a_pool_without_a_status_gets_the_planned_one() {
+    let mut snapshot = shop();
+    assert!(fill_in_statuses(&mut snapshot, NOW));
+    let bars = top(&snapshot, None, Style { width: 80, colours: false });
+    assert!(bars.contains("offers") && bars.contains("borrows"), "{bars}");
+
+    let mut with_one = shop();
+    with_one.pools[0].status = Some(Default::default());
+    assert!(!fill_in_statuses(&mut with_one, NOW));
+    assert_eq!(with_one.pools[0].status, Some(Default::default()));
+}
+
+#[test]
+fn the_page_of_a_plan_has_every_member_and_asks_for_nothing() {
+    let page = plan_page(&planned(&shop(), NOW));
+    for part in [
+        "<h1>shop/shop</h1>",
+        "<h3>checkout</h3>",
+        "<h3>search</h3>",
+        "<h3>batch</h3>",
+        "cpu: pods would hold 1805m of 2",
+        "TargetNotFound: There is no Deployment gone",
+        "a plan: nothing was changed",
+    ] {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+    for part in ["<script", "http-equiv", "href=", "src=", "url("] {
+        assert!(!page.contains(part), "{part} is in\n{page}");
+    }
+    assert!(plan_page(&[]).contains("There are no pools."));
+}
