@@ -65,8 +65,9 @@ pub(super) fn initramfs(files: &[(&str, String)]) -> Result<Vec<u8>> {
 
 /// Each module that is not built in, by the name of its file.
 fn modules() -> Result<Vec<(String, Vec<u8>)>> {
-    let folder =
-        beginning_with(&folder()?.join("lib/modules/")).context("the kernel has no modules")?;
+    let kernel = kernel()?;
+    let name = kernel.file_name().unwrap_or_default().to_string_lossy();
+    let folder = folder()?.join("lib/modules").join(name.trim_start_matches("vmlinuz-"));
     let mut files = Vec::new();
     list(&folder.join("kernel"), &mut files)?;
     let mut found = Vec::new();
