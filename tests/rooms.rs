@@ -5,9 +5,10 @@ use std::{error::Error, fs, path::Path};
 /// The rooms that decide: they hold no client, and know no clock.
 const PURE: [&str; 4] = ["src/api", "src/share", "src/cli", "src/controller/weight"];
 /// The pure stages of the controller's turn.
-const PURE_STAGES: [&str; 10] = [
+const PURE_STAGES: [&str; 11] = [
     "weigh",
     "claim",
+    "coarse_weights",
     "nodes",
     "play",
     "divide",

@@ -16,6 +16,9 @@ pub const OVERCOMMITTED: &str = "Overcommitted";
 /// Pods of different QoS classes share a node: weights compare them within their class only.
 pub const MIXED_CLASSES: &str = "MixedClasses";
 
+/// On some node with cgroup v2, the kernel's split by `cpu.weight` is more than 2 % of the node away from the shares.
+pub const COARSE_WEIGHTS: &str = "CoarseWeights";
+
 /// It is known what the pods use. Where it is not, nothing is moved by demand.
 pub const METRICS_AVAILABLE: &str = "MetricsAvailable";
 

@@ -183,7 +183,7 @@ pub fn conditions(_: &mut SchemaGenerator) -> Schema {
             "required": ["lastTransitionTime", "message", "reason", "status", "type"],
             "properties": {
                 "type": {
-                    "description": "The condition: Ready, Reconciling, Stalled, Overcommitted, MixedClasses or MetricsAvailable.",
+                    "description": "The condition: Ready, Reconciling, Stalled, Overcommitted, MixedClasses, CoarseWeights or MetricsAvailable.",
                     "type": "string",
                     "maxLength": 316,
                 },

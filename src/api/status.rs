@@ -15,8 +15,8 @@ pub struct WeightedShareStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// Ready, Reconciling, Stalled, Overcommitted, MixedClasses and MetricsAvailable, each with a reason and a
-    /// sentence.
+    /// Ready, Reconciling, Stalled, Overcommitted, MixedClasses, CoarseWeights and MetricsAvailable, each with a
+    /// reason and a sentence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,

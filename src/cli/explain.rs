@@ -5,7 +5,7 @@ use kube::ResourceExt;
 use super::loans::Market;
 use crate::{
     api::{Mode, WeightPer},
-    controller::{Divided, MemberShare, PodShare, Shares, Weighed, divide, weigh},
+    controller::{Divided, MemberShare, PodShare, Shares, Weighed, coarse_weights, divide, weigh},
     observe::Snapshot,
     share::{self, Divider, MemberClaim, PodClaim, Resource},
 };
@@ -49,7 +49,7 @@ pub fn explain(snapshot: &Snapshot, namespace: &str, name: &str) -> Result<Strin
     for (pool, shares) in weighed.iter().zip(&shares) {
         for (i, member) in pool.members.iter().enumerate() {
             if let Some(k) = member.pods.iter().position(&is_it) {
-                return Ok(Story { pool, shares, member: i, pod: k }.tell());
+                return Ok(Story { snapshot, pool, shares, member: i, pod: k }.tell());
             }
         }
     }
@@ -68,6 +68,7 @@ fn no_pod(snapshot: &Snapshot, namespace: &str, name: &str) -> ExplainError {
 
 /// What is told: one pod of one member.
 struct Story<'s, 'a> {
+    snapshot: &'s Snapshot,
     pool: &'s Weighed<'a>,
     shares: &'s Shares<'a>,
     member: usize,
@@ -162,6 +163,11 @@ impl Story<'_, '_> {
                 .into_iter()
                 .map(|line| format!("  {line}")),
         );
+        if resource == Resource::Cpu {
+            let coarse = coarse_weights(divided, self.snapshot);
+            let of_pod = coarse.iter().find(|coarse| coarse.pod.name == pod.pod.name);
+            lines.extend(of_pod.map(|coarse| format!("  {coarse}")));
+        }
         lines
     }
 

@@ -10,7 +10,8 @@ use crate::{
     actuate::PodResize,
     api::{MemberState, Mode},
     controller::{
-        Divided, MemberShare, Outcome, PodShare, Shares, Weighed, divide, of_member, weigh,
+        CoarseWeight, Divided, MemberShare, Outcome, PodShare, Shares, Weighed, coarse_weights,
+        divide, of_member, weigh,
     },
     observe::Snapshot,
     share::{Divider, PerResource, Resource},
@@ -39,6 +40,9 @@ pub struct PoolPlan {
     pub members: Vec<MemberPlan>,
     /// All their pods, by member, then by name.
     pub pods: Vec<PodPlan>,
+    /// Where the kernel's split would be far from the shares, in a sentence.
+    #[serde(skip)]
+    pub coarse_weights: Option<String>,
 }
 
 /// A value for each resource that the pool divides.
@@ -138,7 +142,13 @@ impl Plan {
     pub fn of(snapshot: &Snapshot) -> Self {
         let weighed = weigh(snapshot);
         let divided = divide(snapshot, &weighed, &mut Divider::default());
-        Self { pools: weighed.iter().zip(&divided).map(|(w, d)| PoolPlan::of(w, d)).collect() }
+        Self {
+            pools: weighed
+                .iter()
+                .zip(&divided)
+                .map(|(w, d)| PoolPlan::of(snapshot, w, d))
+                .collect(),
+        }
     }
 
     /// Keeps only the pools of one namespace. Returns the namespaces of all others where that leaves none.
@@ -166,7 +176,7 @@ impl PodPlan {
 }
 
 impl PoolPlan {
-    fn of(weighed: &Weighed, shares: &Shares) -> Self {
+    fn of(snapshot: &Snapshot, weighed: &Weighed, shares: &Shares) -> Self {
         let pool = weighed.pool;
         let outcome = carried_out(weighed, shares);
         let markets = PerResource::from_fn(|resource| shares[resource].as_ref().map(Market::of));
@@ -204,6 +214,10 @@ impl PoolPlan {
             resources: Each::of(|resource| shares[resource].as_ref().map(ResourcePlan::of)),
             members: weighed.members.iter().enumerate().map(member).collect(),
             pods: pods(weighed, shares).collect(),
+            coarse_weights: shares
+                .cpu
+                .as_ref()
+                .and_then(|cpu| CoarseWeight::summary(&coarse_weights(cpu, snapshot))),
         }
     }
 }

@@ -42,7 +42,11 @@ fn pool(pool: &PoolPlan) -> String {
         let pods = pool.pods.iter().filter(|pod| pod.member == member.name);
         rows.0.extend(pods.map(|pod| pod_row(pod, &resources)));
     }
-    text + &rows.print()
+    text += &rows.print();
+    if let Some(coarse) = &pool.coarse_weights {
+        let _ = writeln!(text, "\n{coarse}");
+    }
+    text
 }
 
 fn head(resources: &[Resource]) -> Vec<String> {

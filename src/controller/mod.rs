@@ -3,6 +3,7 @@
 mod admission;
 mod calm;
 mod claim;
+mod coarse_weights;
 mod container_limits;
 mod contest;
 mod divide;
@@ -49,6 +50,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, debug_span, field, warn};
 
 use calm::Memory;
+pub use coarse_weights::{CoarseWeight, coarse_weights};
 use contest::Contests;
 pub use divide::divide;
 pub use error::Error;

@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
     claim::TIMELY,
+    coarse_weights::{CoarseWeight, coarse_weights},
     recommend,
     shares::{Divided, MemberShare, PodShare, Shares},
     standing::{self, Outcome, Standing},
@@ -20,7 +21,7 @@ use crate::{
         Qos, Snapshot,
         signals::{Freshness, Signals},
     },
-    share::{PerResource, Resource},
+    share::{CpuShares, CpuWeight, MilliCpu, PerResource, Resource},
 };
 
 /// The status of a pool after one turn. A condition keeps the time of its last transition while its status stays, and
@@ -65,7 +66,7 @@ pub fn status(
         pool.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let conditions = conditions(mode, divided, weighed, &standings)
         .into_iter()
-        .chain([metrics_available(&snapshot.signals)])
+        .chain([coarse(divided, snapshot), metrics_available(&snapshot.signals)])
         .map(|(type_, holds, reason, message)| {
             let status = if holds { "True" } else { "False" };
             let same = before.iter().find(|old| old.type_ == type_ && old.status == status);
@@ -134,6 +135,23 @@ fn metrics_available(signals: &Signals) -> Verdict {
     (condition::METRICS_AVAILABLE, holds, reason, message)
 }
 
+/// Whether the steps of `cpu.weight` move pods away from their shares by more than 2 % of a node. The API does not say which
+/// version of cgroups a node uses.
+fn coarse(divided: &Shares, snapshot: &Snapshot) -> Verdict {
+    let found =
+        divided.cpu.as_ref().and_then(|cpu| CoarseWeight::summary(&coarse_weights(cpu, snapshot)));
+    let (holds, reason, message) = match found {
+        Some(message) => (true, "SmallShares", message),
+        None => (
+            false,
+            "WithinTolerance",
+            "On each node that is known, cpu.weight (cgroup v2) splits the CPU as the shares do, to within 2 % of the node."
+                .to_owned(),
+        ),
+    };
+    (condition::COARSE_WEIGHTS, holds, reason, message)
+}
+
 fn member_status(
     member: &WeighedMember,
     standing: &Standing,
@@ -175,8 +193,8 @@ fn member_status(
             of(resource).map(|member| member.unplaceable).filter(|&amount| amount > 0)
         })
         .into(),
-        cpu_shares: kernel(cpu_shares),
-        cpu_weight: kernel(|milli| cpu_weight(cpu_shares(milli))),
+        cpu_shares: kernel(|milli| CpuShares::of(MilliCpu(milli)).0),
+        cpu_weight: kernel(|milli| CpuWeight::of(MilliCpu(milli)).0),
         recommendations,
         state: Some(standing.state),
         reason: standing.reason.to_owned(),
@@ -187,18 +205,6 @@ fn member_status(
 /// What `of` says of each resource that is divided.
 fn amounts(divided: &Shares, of: impl Fn(&Divided) -> u64) -> Resources {
     PerResource::from_fn(|resource| divided[resource].as_ref().map(&of)).into()
-}
-
-/// The `cpu.shares` that the kubelet gives a pod's cgroup (v1) for its CPU request: `MilliCPUToShares`.
-#[must_use]
-pub fn cpu_shares(milli: u64) -> u64 {
-    (milli * 1024 / 1000).clamp(2, 262_144)
-}
-
-/// The `cpu.weight` (cgroup v2) for `cpu.shares`: the linear formula of the kubelet for pod cgroups.
-#[must_use]
-pub fn cpu_weight(shares: u64) -> u64 {
-    1 + (shares - 2) * 9999 / 262_142
 }
 
 type Verdict = (&'static str, bool, &'static str, String);

@@ -2,6 +2,7 @@
 //! Pure: no client, no clock, no floating point. All amounts are whole millicores or bytes.
 
 mod calm;
+mod cpu_weight;
 mod demand;
 mod division;
 mod fill;
@@ -16,6 +17,7 @@ mod resource;
 mod testing;
 
 pub use calm::{Course, Direction, calm};
+pub use cpu_weight::{BasisPoints, CpuShares, CpuWeight, MicroCpu, Sibling, Split, splits};
 pub use demand::{Demand, Sample};
 pub use division::{
     Divider, Division, Idle, MemberClaim, MemberShare, Newcomer, Node, PodClaim, PodShare, Pool,

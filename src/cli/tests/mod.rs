@@ -280,3 +280,38 @@ fn quotas_and_autoscalers_count_in_files_too() {
         "{text}"
     );
 }
+
+#[test]
+fn plan_and_explain_say_where_the_kernel_would_be_far_from_the_shares() {
+    let spec = json!({
+        "capacity": {"cpu": "1580m"},
+        "sharing": {"nodeReservePercent": 0},
+        "members": [
+            {"name": "big", "weight": 1000, "targetRef": {"apiVersion": "v1", "kind": "Pod", "name": "big"}},
+            {"name": "small", "weight": 580, "selector": {"matchLabels": {"app": "web"}}},
+        ],
+    });
+    let on_node_of = |cores: u64| {
+        let request = |milli: u64| json!({"requests": {"cpu": format!("{milli}m")}});
+        let mut objects: Vec<Value> =
+            (0..20).map(|i| pod(&format!("small-{i}"), &request(29))).collect();
+        objects.push(pod("big", &request(1000)));
+        let allocatable = json!({"cpu": cores.to_string(), "memory": "8Gi", "pods": "110"});
+        objects.push(json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"},
+            "status": {"allocatable": allocatable},
+        }));
+        one_member(&spec, &objects)
+    };
+    // Weights 39 and 20 x 2: the big pod gets 39/79 of 1580m. Those 220m less are 11 % of two cores, 1.83 % of twelve.
+    let small = on_node_of(2);
+    let said = "pod big 11 % of the node less CPU than its share while the node is busy (780m instead of 1)";
+    let (plan, big) = (table(&Plan::of(&small)), explain(&small, "shop", "big").unwrap());
+    assert!(plan.lines().last().unwrap().contains(said), "{plan}");
+    assert!(big.contains(said), "{big}");
+    assert!(!explain(&small, "shop", "small-0").unwrap().contains("cpu.weight"));
+
+    let large = on_node_of(12);
+    assert!(!table(&Plan::of(&large)).contains("cpu.weight"));
+    assert!(!explain(&large, "shop", "big").unwrap().contains("cpu.weight"));
+}

@@ -103,15 +103,6 @@ fn resizes_and_troubles_become_events_once() {
 }
 
 #[test]
-fn the_kernels_weights_are_those_of_the_kubelet() {
-    let weights = |milli| (cpu_shares(milli), cpu_weight(cpu_shares(milli)));
-    assert_eq!(
-        [0, 1, 100, 1000, 1_000_000].map(weights),
-        [(2, 1), (2, 1), (102, 4), (1024, 39), (262_144, 10_000)]
-    );
-}
-
-#[test]
 fn classes_that_share_a_node_are_told_with_what_they_have() {
     let pool = pool("pool", 0, 600, json!([member("a", 100), member("b", 200)]));
     let mut sure = pod("b", "b", 400);
@@ -138,4 +129,105 @@ fn classes_that_share_a_node_are_told_with_what_they_have() {
     );
     sure.node = Some("n2".into());
     assert_eq!(told(&sure).1, "OneClass");
+}
+
+/// Three members of 30m, 60m and 45m, whose pods hold what they own.
+fn small_shares() -> (WeightedShare, Vec<Pod>) {
+    let members = json!([member("a", 30), member("b", 60), member("c", 45)]);
+    let pods = vec![pod("a", "a", 30), pod("b", "b", 60), pod("c", "c", 45)];
+    (pool("pool", 0, 135, members), pods)
+}
+
+/// The condition `CoarseWeights`: its status, reason and message.
+fn coarse(snapshot: &Snapshot) -> (String, String, String) {
+    let status = status(snapshot, &Outcome::default());
+    let coarse = status.conditions.into_iter().find(|it| it.type_ == "CoarseWeights").unwrap();
+    (coarse.status, coarse.reason, coarse.message)
+}
+
+#[test]
+fn weights_that_are_more_than_two_percent_of_the_node_off_are_a_condition() {
+    let (pool, pods) = small_shares();
+    // Weights 2, 3 and 2: pod a gets 2/7 of 135m. Those 8.57m more are 2.14 % of 400m.
+    let on_node_of = |milli: u64| coarse(&snapshot(from_ref(&pool), &pods, milli - 135));
+    assert_eq!(
+        on_node_of(400),
+        (
+            "True".into(),
+            "SmallShares".into(),
+            "If node n1 uses cgroup v2, its kernel would give pod a 2.15 % of the node more CPU than its share while the \
+             node is busy (39m instead of 30m), because cpu.weight moves in steps of 25.6m. Raise the capacity or run \
+             fewer pods on the node, so that each share is larger."
+                .into()
+        )
+    );
+    let (holds, reason, _) = on_node_of(500);
+    assert_eq!((&*holds, &*reason), ("False", "WithinTolerance"));
+    // 2 % of 428m is 8.56m, of 429m 8.58m.
+    assert_eq!([428, 429].map(|milli| on_node_of(milli).0), ["True", "False"]);
+}
+
+#[test]
+fn coarse_weights_name_the_pod_that_is_furthest_off_and_count_the_others() {
+    let (pool, pods) = small_shares();
+    // 8.57m and 6.43m are more than 2 % of 300m, 2.14m are not.
+    let (_, _, message) = coarse(&snapshot(&[pool], &pods, 300 - 135));
+    assert!(message.contains("pod a (and 1 more) 2.86 % of the node more CPU"), "{message}");
+
+    let members = json!([member("big", 1000), member("small", 580)]);
+    let mut pods: Vec<Pod> = (0..20).map(|i| pod(&format!("small-{i:02}"), "small", 29)).collect();
+    pods.push(pod("big", "big", 1000));
+    let (_, _, message) = coarse(&snapshot(&[super::pool("pool", 0, 1580, members)], &pods, 420));
+    let said = "pod big 11 % of the node less CPU than its share while the node is busy (780m instead of 1)";
+    assert!(message.contains(said), "{message}");
+}
+
+#[test]
+fn coarse_weights_compare_only_what_the_kernel_compares() {
+    let (pool, pods) = small_shares();
+    let told = |change: &dyn Fn(&mut Pod)| {
+        let mut pods = pods.clone();
+        pods.iter_mut().for_each(change);
+        coarse(&snapshot(from_ref(&pool), &pods, 400 - 135)).0
+    };
+    assert_eq!(told(&|_| ()), "True");
+    // Each on a node of its own, or on one of which nothing is known.
+    assert_eq!(told(&|pod| pod.node = Some(pod.name.clone())), "False");
+    assert_eq!(told(&|pod| pod.node = None), "False");
+    // A limit at the request leaves nothing to win: Guaranteed pods have that, and so do those under Cap.
+    let limit = |pod: &mut Pod| pod.containers[0].limit.cpu = Some(pod.charge(Resource::Cpu));
+    assert_eq!(told(&limit), "False");
+    assert_eq!(told(&|pod| pod.qos = Qos::Guaranteed), "False");
+    // One Guaranteed pod is no sibling of the Burstable ones: 60m and 45m alone are near enough.
+    assert_eq!(
+        told(&|pod| if pod.name == "a" {
+            pod.qos = Qos::Guaranteed
+        }),
+        "False"
+    );
+    assert_eq!(told(&|pod| pod.obstacle = Some(Obstacle::Windows)), "False");
+}
+
+#[test]
+fn usage_does_not_move_the_condition_of_coarse_weights() {
+    let (pool, pods) = small_shares();
+    let mut snapshot = snapshot(&[pool], &pods, 400 - 135);
+    let before = status(&snapshot, &Outcome::default());
+    assert!(true_conditions(&before).contains(&("CoarseWeights", "SmallShares")));
+    snapshot.pools[0].status = Some(before.clone());
+    let mut grants = calm::Memory::default();
+    for used in [20, 21, 19, 22] {
+        snapshot.signals = measured(&[("a", used), ("b", 50), ("c", 40)]);
+        let (weighed, mut divided) = first(&snapshot);
+        let usage = &snapshot.signals.usage;
+        let decided =
+            calm::decide(&weighed, &mut divided, usage, &mut grants, Timestamp::UNIX_EPOCH);
+        grants.told();
+        let (outcome, now) = (Outcome::default(), Time(Timestamp::UNIX_EPOCH));
+        let after = report::status(&weighed, &divided, &outcome, &snapshot, decided, now);
+        let of = |status: &WeightedShareStatus| {
+            status.conditions.iter().find(|it| it.type_ == "CoarseWeights").cloned()
+        };
+        assert_eq!(of(&after), of(&before));
+    }
 }
