@@ -5,7 +5,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{Api, Client, ResourceExt, api::ListParams};
 use serde_json::{Value, json};
 use tokio::{
@@ -18,7 +18,7 @@ use tokio::{
 use crate::{
     binaries,
     control_plane::option,
-    network, node, packages,
+    kwok, network, packages,
     process::{Process, Processes, http_ok, run},
     run_dir::RunDir,
 };
@@ -28,6 +28,8 @@ pub const NAME: &str = "prometheus";
 /// Where it is, for pods as for tests.
 pub const URL: &str = "http://10.99.0.1:9090";
 
+/// The targets that are kubelets.
+const KUBELETS: &str = "kubelets";
 /// How pods are asked, by their annotation.
 const SCHEMES: [&str; 2] = ["http", "https"];
 const PORT: u16 = 9090;
@@ -51,8 +53,11 @@ pub async fn start(run_dir: &RunDir, processes: &Processes, client: &Client) -> 
     let file = run_dir.path("prometheus.yaml");
     std::fs::write(&file, configuration(run_dir).to_string())?;
     for scheme in SCHEMES {
-        tokio::spawn(discover(client.clone(), scheme, targets_file(run_dir, scheme)));
+        let pods: Api<Pod> = Api::all(client.clone());
+        tokio::spawn(discover(pods, move |pod| target(pod, scheme), targets_file(run_dir, scheme)));
     }
+    let nodes: Api<Node> = Api::all(client.clone());
+    tokio::spawn(discover(nodes, kubelet_target, targets_file(run_dir, KUBELETS)));
     let program = packages::find(NAME).context("there is no prometheus: run `e2e build`")?;
     let mut command = Command::new(program);
     option(&mut command, "config.file", &file);
@@ -106,10 +111,7 @@ fn configuration(run_dir: &RunDir) -> Value {
                 "cert_file": certificate("prometheus.crt"),
                 "key_file": certificate("prometheus.key"),
             },
-            "static_configs": [{
-                "targets": [format!("{}:10250", network::NODE)],
-                "labels": {"node": node::NAME},
-            }],
+            "file_sd_configs": [{"files": [targets_file(run_dir, KUBELETS)]}],
         })
     };
     json!({
@@ -141,13 +143,15 @@ fn token_file(run_dir: &RunDir) -> PathBuf {
     run_dir.path("prometheus-token")
 }
 
-/// Debian's Prometheus knows no Kubernetes: we tell it of the pods, as long as this process lives.
-async fn discover(client: Client, scheme: &str, file: PathBuf) {
-    let pods: Api<Pod> = Api::all(client);
+/// Debian's Prometheus knows no Kubernetes: we tell it of pods and nodes, as long as this process lives.
+async fn discover<K>(objects: Api<K>, target: impl Fn(&K) -> Option<Value>, file: PathBuf)
+where
+    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
     let mut told = Value::Null;
     loop {
-        if let Ok(list) = pods.list(&ListParams::default()).await {
-            let targets: Value = list.items.iter().filter_map(|pod| target(pod, scheme)).collect();
+        if let Ok(list) = objects.list(&ListParams::default()).await {
+            let targets: Value = list.items.iter().filter_map(&target).collect();
             // A file that is half written is not read.
             let writing = file.with_extension("writing");
             if told != targets
@@ -159,6 +163,17 @@ async fn discover(client: Client, scheme: &str, file: PathBuf) {
         }
         sleep(Duration::from_secs(2)).await;
     }
+}
+
+/// Nodes that kwok plays have no kubelet to ask.
+fn kubelet_target(node: &Node) -> Option<Value> {
+    let status = node.status.as_ref()?;
+    let port = status.daemon_endpoints.as_ref()?.kubelet_endpoint.as_ref()?.port;
+    let addresses = status.addresses.as_ref()?;
+    let address = &addresses.iter().find(|address| address.type_ == "InternalIP")?.address;
+    (!node.labels().contains_key(kwok::FAKE.0)).then(
+        || json!({"targets": [format!("{address}:{port}")], "labels": {"node": node.name_any()}}),
+    )
 }
 
 fn target(pod: &Pod, scheme: &str) -> Option<Value> {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use e2e::guest_node::{self, GUESTS, GuestNode, Size};
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
 use serde_json::{Value, json};
 use support::{Bench, MINUTE, actual, bare_pod, eventually, identity, pod_spec, pool, spinning};
 use tokio::time::{Instant, sleep};
@@ -97,6 +96,7 @@ async fn cpu_time_follows_the_weights_of_cgroup_v2() -> Result<()> {
     println!("its kernel and its controllers: {}", kernel.replace('\n', ": "));
 
     let names = ["one", "two", "five"];
+    containers_of_one_pod(&bench, &guest).await?;
     for (name, cpu) in names.into_iter().zip(["100m", "200m", "500m"]) {
         bench.apply(spinner(name, cpu)).await?;
     }
@@ -124,13 +124,61 @@ async fn cpu_time_follows_the_weights_of_cgroup_v2() -> Result<()> {
     ensure!(held == [500, 200, 100], "they hold {held:?}");
     follows(&guest, &after, &held).await?;
     ensure!(identity(&before) == identity(&after), "a pod was restarted");
-    for pod in &after {
-        println!(
-            "{} is on {:?}",
-            pod.name_any(),
-            pod.spec.as_ref().and_then(|spec| spec.node_name.clone())
-        );
-    }
     bench.end_with_all().await?;
     guest.remove().await
+}
+
+/// The weight that newer runtimes give a container: log-quadratic, the same at the ends and at one core.
+fn quadratic(milli: u64) -> u64 {
+    let shares = ((milli * 1024 / 1000).max(2)) as f64;
+    let log = shares.log2();
+    10_f64.powf((log * log + 125.0 * log) / 612.0 - 7.0 / 34.0).ceil() as u64
+}
+
+/// The containers of one pod are weighed by the container runtime, whichever of the two conversions it has.
+async fn containers_of_one_pod(bench: &Bench, guest: &GuestNode) -> Result<()> {
+    let names = ["one", "three"];
+    let containers = names.into_iter().zip(["100m", "300m"]).map(|(name, cpu)| {
+        let mut container = spinning(cpu);
+        container["name"] = json!(name);
+        container
+    });
+    let mut spec = pod_spec(containers.collect());
+    on_guest(&mut spec, &guest.name());
+    bench.apply(bare_pod("pair", "pair", spec)).await?;
+    let pod = eventually(2 * MINUTE, || bench.running("pair", 1)).await?.remove(0);
+    let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    let of_pod = guest_node::cgroup(&pod)?;
+    let mut files = vec![of_pod.file("cpu", "cpu.weight")];
+    for name in names {
+        let id =
+            statuses.clone().find(|it| it.name == name).and_then(|it| it.container_id.as_deref());
+        let id = id.and_then(|id| id.rsplit_once("//")).context("a container without an id")?.1;
+        files.extend(
+            ["cpu.weight", "cpu.stat"].map(|file| of_pod.file("cpu", &format!("{id}/{file}"))),
+        );
+    }
+    let before = guest.read(&files).await?;
+    sleep(WINDOW).await;
+    let after = guest.read(&files).await?;
+    let used = |at: usize| -> Result<u64> {
+        let usage = |told: &[String]| e2e::cgroups::usage(&told[at]).context("no usage_usec");
+        Ok(usage(&after)? - usage(&before)?)
+    };
+    let weights: Vec<u64> =
+        [0, 1, 3].iter().map(|at| before[*at].parse()).collect::<Result<_, _>>()?;
+    let got = percent(&[used(2)?, used(4)?]);
+    let says = percent(&weights[1..]);
+    println!(
+        "a pod of 100m and 300m: cpu.weight {weights:?}, {says:.1?} %, the kernel gave {got:.1?} %"
+    );
+    ensure!(weights[0] == linear(400), "the pod's weight is {}, not {}", weights[0], linear(400));
+    let known = [[linear(100), linear(300)], [quadratic(100), quadratic(300)]];
+    ensure!(
+        known.iter().any(|it| it == &weights[1..]),
+        "the containers' weights are none of {known:?}"
+    );
+    ensure!((says[0] - got[0]).abs() <= PERCENT_OF_NODE, "the weights say {says:.1?} %");
+    bench.pods().delete("pair", &Default::default()).await?;
+    Ok(())
 }

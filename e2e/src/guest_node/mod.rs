@@ -8,16 +8,13 @@ mod boot;
 mod disk;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::{
-    Api, Client, ResourceExt,
-    api::{DeleteParams, ListParams},
-};
+use kube::{Api, Client, ResourceExt, api::DeleteParams};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -66,7 +63,7 @@ impl Default for Size {
 }
 
 /// A guest that runs. It is lost, as by a power cut, when this value goes; its Node object stays until
-/// [`GuestNode::remove`], or [`remove_all`].
+/// [`GuestNode::remove`].
 pub struct GuestNode {
     number: u8,
     client: Client,
@@ -262,18 +259,6 @@ impl Drop for Silence {
     }
 }
 
-/// Removes the Node objects of all guests: of those that a test has left.
-///
-/// # Errors
-/// When the API server refuses.
-pub async fn remove_all(client: &Client) -> Result<()> {
-    let nodes: Api<Node> = Api::all(client.clone());
-    let (key, value) = GUESTS;
-    let guests = ListParams::default().labels(&format!("{key}={value}"));
-    nodes.delete_collection(&DeleteParams::default(), &guests).await?;
-    Ok(())
-}
-
 /// The cgroup of a pod on a guest.
 ///
 /// # Errors
@@ -338,7 +323,7 @@ fn layout() -> Layout {
 }
 
 /// QEMU from our own folder, with the libraries and the loader that came with it.
-fn emulator(disk: &PathBuf, initramfs: &PathBuf, number: u8, size: Size) -> Result<Command> {
+fn emulator(disk: &Path, initramfs: &Path, number: u8, size: Size) -> Result<Command> {
     let root = GUEST.folder().context("what guests are made of is missing: run `e2e build`")?;
     let mut command = Command::new(shared_libraries::loader(&root)?);
     command.arg("--library-path").arg(shared_libraries::search_path(&root)?);

@@ -1,0 +1,120 @@
+//! Several nodes: a pool over the host and a guest, which is silenced, lost, and joins again.
+
+mod support;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use e2e::guest_node::{GUESTS, GuestNode, Size};
+use k8s_openapi::api::core::v1::Node;
+use kube::Api;
+use serde_json::{Value, json};
+use support::{
+    Bench, MINUTE, actual, container, deployment, eventually, identity, member, of, pod_spec, pool,
+};
+
+/// The kubelet's lease must be this old before its node is no longer Ready, and the controllers look now and then.
+const UNTIL_NOT_READY: Duration = Duration::from_secs(120);
+
+/// A Deployment of one pod that waits on this node.
+fn on_node(app: &str, node: &str) -> Value {
+    let (key, value) = GUESTS;
+    let resources = json!({"requests": {"cpu": "100m", "memory": "16Mi"}});
+    let mut spec = pod_spec(json!([container("main", resources)]));
+    spec["nodeSelector"] = json!({"kubernetes.io/hostname": node});
+    // It stays on a node that is silent or lost.
+    spec["tolerations"] = json!([
+        {"key": key, "value": value, "effect": "NoSchedule"},
+        {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute"},
+        {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute"},
+    ]);
+    deployment(app, 1, spec)
+}
+
+async fn ready(nodes: &Api<Node>, name: &str) -> Result<String> {
+    let node = nodes.get(name).await?;
+    let conditions = node.status.and_then(|status| status.conditions).unwrap_or_default();
+    let ready = conditions.into_iter().find(|condition| condition.type_ == "Ready");
+    Ok(ready.context("no condition yet")?.status)
+}
+
+/// What the pods of a member hold, actually, in millicores.
+async fn held(bench: &Bench, app: &str) -> Result<u64> {
+    Ok(bench.running(app, 1).await?.iter().map(|pod| actual(pod, "main")).sum())
+}
+
+fn members(near: u32, also_near: u32, far: u32) -> Value {
+    json!([member("near", near), member("also-near", also_near), member("far", far)])
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn a_pool_outlives_a_node_that_is_silent_lost_and_joins_again() -> Result<()> {
+    let bench = Bench::new("nodes").await?;
+    let nodes: Api<Node> = Api::all(bench.client.clone());
+    let guest = GuestNode::start(&bench.cluster, 3, Size::default()).await?;
+    let name = guest.name();
+    for (app, node) in [("near", e2e::node::NAME), ("also-near", e2e::node::NAME), ("far", &name)] {
+        bench.apply(on_node(app, node)).await?;
+    }
+    eventually(2 * MINUTE, || bench.running("far", 1)).await?;
+    bench.apply(pool("pool", json!({"cpu": "600m"}), members(100, 100, 100))).await?;
+    bench.settled("pool").await?;
+    for app in ["near", "also-near", "far"] {
+        ensure!(held(&bench, app).await? == 200, "{app} does not hold its third");
+    }
+    let before = identity(&bench.running("near", 1).await?);
+
+    println!("{name} is silent");
+    let silence = guest.silence()?;
+    eventually(UNTIL_NOT_READY, || async {
+        let status = ready(&nodes, &name).await?;
+        ensure!(status == "Unknown", "{name} is Ready: {status}");
+        Ok(())
+    })
+    .await?;
+    // What the host's own pods have between them is divided anew, whatever becomes of the guest.
+    bench.apply(pool("pool", json!({"cpu": "600m"}), members(150, 50, 100))).await?;
+    eventually(MINUTE, || async {
+        let (near, also) = (held(&bench, "near").await?, held(&bench, "also-near").await?);
+        ensure!((near, also) == (300, 100), "near and also-near hold {near}m and {also}m");
+        Ok(())
+    })
+    .await?;
+    drop(silence);
+    guest.wait_ready().await?;
+    println!("{name} answers again");
+    bench.settled("pool").await?;
+
+    println!("{name} is lost");
+    guest.lose().await?;
+    eventually(UNTIL_NOT_READY, || async {
+        let status = ready(&nodes, &name).await?;
+        ensure!(status == "Unknown", "{name} is Ready: {status}");
+        Ok(())
+    })
+    .await?;
+    bench.apply(pool("pool", json!({"cpu": "600m"}), members(50, 150, 100))).await?;
+    eventually(MINUTE, || async {
+        let (near, also) = (held(&bench, "near").await?, held(&bench, "also-near").await?);
+        ensure!((near, also) == (100, 300), "near and also-near hold {near}m and {also}m");
+        Ok(())
+    })
+    .await?;
+
+    let guest = GuestNode::start(&bench.cluster, 3, Size::default()).await?;
+    println!("{name} has joined again");
+    // Its pod runs anew, in the share that it has.
+    let status = bench.status("pool", |status| of(status, "far").pods == 1).await?;
+    println!("the status of far: {:?}", of(&status, "far").state);
+    eventually(3 * MINUTE, || async {
+        let held = held(&bench, "far").await?;
+        ensure!(held == 200, "far holds {held}m");
+        bench.settled("pool").await
+    })
+    .await?;
+    let after = identity(&bench.running("near", 1).await?);
+    ensure!(before == after, "a pod on the host was restarted: {before:?} became {after:?}");
+    bench.end_with_all().await?;
+    guest.remove().await
+}
