@@ -8,6 +8,7 @@
 //! away), [`namespace`], [`init`] (the first process in there), [`inside`] (starts everything,
 //! then the command), [`filesystems`], [`network`], [`certificates`], [`control_plane`],
 //! [`node`], [`addons`], [`prometheus`]. [`packages`] and [`binaries`] bring what all of this needs.
+//! [`timed`] runs tests, and tells which were slow.
 //! [`binaries::api_servers`] are those of other Kubernetes versions: with one of them, there is nothing else but etcd.
 
 pub mod addons;
@@ -45,5 +46,6 @@ pub mod run_dir;
 pub mod say;
 pub mod session;
 pub mod signals;
+pub mod timed;
 
 pub use cluster::Cluster;
