@@ -10,15 +10,24 @@ export WEIGHTEDSHARE_BINARY := $(BINARY)
 E2E := target/debug/e2e
 # Cluster tests share one node: one at a time, one file after the other. (Of the whole workspace, as the unit tests are: other
 # features of what both are built from would be another build.)
-CLUSTER_TESTS := --test harness --test guest --test machines --test migration --test newcomer --test schema --test states --test resizes --test examples --test changes --test rollout --test neighbours --test plan --test tenant --test lending --test objective --test prometheus --test page --test footprint --test chart --test division --test admission --test leader --test uninstall --test used_rights
+ON_CLUSTER = cargo test --workspace --locked --offline --no-fail-fast $(addprefix --test ,$(1)) -- --ignored --test-threads=1 --nocapture
+# `make test` shows each promise once: docs/testing.md says which test shows it. used_rights looks at what the others did.
+CLUSTER_TESTS := harness guest machines migration newcomer schema states resizes examples changes neighbours plan tenant \
+  lending prometheus page footprint chart division cgroup_v2 admission leader uninstall used_rights
+# What takes longer than its promise needs. Of a file that is in both lists, TIER chooses the tests.
+NIGHTLY_TESTS := admission lending migration nodes objective resizes rollout
+
+# What the test runs of one `make test` found, for its end.
+TIMES := target/times.jsonl
+TIMED = $(E2E) timed --record $(TIMES) --
 
 # The versions of Kubernetes that are supported: of each, the last patch release is tested.
 VERSIONS := v1.34 v1.35 v1.36 v1.37
 
 # What a test on the cluster says is its error; a hundred lines of frames would hide it.
-e2e versions chaos stats plug: export RUST_BACKTRACE := 0
+e2e longer versions chaos stats plug: export RUST_BACKTRACE := 0
 
-.PHONY: help try demo test nightly lint unit e2e versions cluster binary faults chaos stats plug bench crds manifests docs pictures image clean
+.PHONY: help try demo test nightly fresh lint unit e2e longer versions cluster binary faults chaos stats plug bench crds manifests docs pictures image clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -31,10 +40,12 @@ try: $(if $(TRY),,toolchain) ## a first look without a cluster: a plan in the te
 demo: setup binary harness ## three Deployments share a real node by weight, before your eyes (2 minutes after the build)
 	@$(E2E) demo
 
-test: setup lint unit e2e ## everything: lints, unit and property tests, tests on a real cluster
-	$(if $(filter current,$(CLUSTER)),,$(MAKE) chaos CHAOS_SECONDS=120)
+test: fresh setup lint unit e2e ## shows every promise: lints, unit and property tests, tests on a real cluster
+	$(if $(filter current,$(CLUSTER)),,$(MAKE) chaos TIER=test)
+	@$(E2E) times $(TIMES)
 
-nightly: test ## what takes too long for each change as well: a few hours
+nightly: test ## the rest, which takes too long for each change: a few hours
+	$(MAKE) longer
 	$(MAKE) versions
 	$(MAKE) stats
 	$(MAKE) plug
@@ -43,18 +54,27 @@ nightly: test ## what takes too long for each change as well: a few hours
 	$(MAKE) reproducible
 	$(MAKE) book
 	$(MAKE) faults
+	@$(E2E) times $(TIMES)
+
+fresh:
+	@rm -f $(TIMES)
 
 lint: toolchain deny
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-unit: toolchain ## unit and property tests, without a cluster
-	cargo test --workspace --locked
+unit: harness ## unit and property tests, without a cluster
+	$(TIMED) cargo test --workspace --locked
 
 e2e: setup binary harness ## the tests on a real cluster
+	cargo test --workspace --locked --no-run
+	ALL_TESTS=1 $(TIMED) $(E2E) run -- $(call ON_CLUSTER,$(CLUSTER_TESTS))
+
+longer: export TIER := nightly
+longer: setup binary harness ## the tests on a real cluster that `make test` leaves out: half an hour
 	cargo build -p busy-service --release --locked --target $(TARGET)
 	cargo test --workspace --locked --no-run
-	ALL_TESTS=1 $(E2E) run -- cargo test --workspace --locked --offline --no-fail-fast $(CLUSTER_TESTS) -- --ignored --test-threads=1 --nocapture
+	$(TIMED) $(E2E) run -- $(call ON_CLUSTER,$(NIGHTLY_TESTS))
 
 # All are run, and the test runner's summary of each is said again at the end.
 versions: export WEIGHTEDSHARE_BINARY := $(CURDIR)/target/debug/weightedshare
@@ -72,19 +92,21 @@ versions: setup ## what we ask of an API server, on each Kubernetes version that
 	@cd target/versions; for version in $(VERSIONS); do grep -q '^test result: ok' $$version || exit 1; done
 
 # On a cluster of its own: the others need one that nothing was done to.
+chaos: export TIER ?= nightly
 chaos: setup binary harness ## five minutes of everything going wrong at once, on a real cluster; CHAOS_SEED=n chooses
 	cargo test --workspace --locked --no-run --test chaos
-	CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(E2E) run -- cargo test --workspace --locked --offline --test chaos -- --ignored --test-threads=1 --nocapture
+	$(TIMED) $(E2E) run -- $(call ON_CLUSTER,chaos)
 
 # By default cAdvisor measures, every 10 to 20 s, when it likes.
+stats: export TIER := all
 stats: export WEIGHTEDSHARE_E2E_KUBELET_FLAGS := --feature-gates=PodAndContainerStatsFromCRI=true
 stats: setup binary harness ## what follows measurements, on a kubelet that measures when it is asked: a quarter of an hour
 	cargo test --workspace --locked --no-run --test lending --test prometheus
-	$(E2E) run -- cargo test --workspace --locked --offline --test lending --test prometheus -- --ignored --test-threads=1 --nocapture
+	$(TIMED) $(E2E) run -- $(call ON_CLUSTER,lending prometheus)
 
 plug: setup binary harness ## virtual machines that are short are given more while they run: a quarter of an hour
 	cargo test --workspace --locked --no-run --test plug
-	$(E2E) run -- cargo test --workspace --locked --offline --test plug -- --ignored --test-threads=1 --nocapture
+	$(TIMED) $(E2E) run -- $(call ON_CLUSTER,plug)
 
 cluster: setup binary harness ## a shell on a cluster that is gone when you leave it
 	@$(E2E) shell
@@ -98,8 +120,9 @@ binary: toolchain ## the static binary, for the image
 image: binary harness ## an OCI image of it, as an archive, made without an engine
 	@$(E2E) image --binary $(BINARY) --output target/weightedshare.tar
 
-faults: toolchain ## 100,000 runs of the fault bench (about an hour); SEED=n replays one
-	RUNS=100000 cargo test -p weightedshare --release --locked --test faults no_fault -- --nocapture
+faults: export TIER := nightly
+faults: harness ## 100,000 runs of the fault bench (about an hour); SEED=n replays one
+	$(TIMED) cargo test -p weightedshare --release --locked --test faults -- --nocapture
 
 bench: toolchain ## how long the division takes, against sorting as many keys
 	cargo bench -p weightedshare --locked --bench division

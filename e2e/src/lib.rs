@@ -1,13 +1,14 @@
 //! A real Kubernetes cluster on a bare machine, and what tests on it need.
 //!
 //! For tests: [`cluster`] finds the cluster, [`cgroups`] asks the kernel who got what, [`audit`]
-//! counts who wrote what, [`image`] makes images without an engine, [`kubevirt`] makes machines, [`guest`] one that is a virtual machine, [`kwok`] plays many nodes, [`pause`] makes
+//! counts who wrote what, [`image`] makes images without an engine, [`kubevirt`] makes machines, [`guest`] one that is a virtual machine, [`guest_node`] starts more nodes, with cgroup v2, [`kwok`] plays many nodes, [`pause`] makes
 //! a process stand still, [`outage`] ends one and starts it again, [`requests`] asks a service as its users do, [`browser`] looks at a page.
 //!
 //! The harness, from outside to inside: [`session`] (the [`lock`], the run directory, the clearing
 //! away), [`namespace`], [`init`] (the first process in there), [`inside`] (starts everything,
 //! then the command), [`filesystems`], [`network`], [`certificates`], [`control_plane`],
 //! [`node`], [`addons`], [`prometheus`]. [`packages`] and [`binaries`] bring what all of this needs.
+//! [`timed`] runs tests, and tells which were slow.
 //! [`binaries::api_servers`] are those of other Kubernetes versions: with one of them, there is nothing else but etcd.
 
 pub mod addons;
@@ -48,5 +49,6 @@ pub mod say;
 pub mod session;
 pub(crate) mod shared_libraries;
 pub mod signals;
+pub mod timed;
 
 pub use cluster::Cluster;

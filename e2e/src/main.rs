@@ -11,6 +11,7 @@ use e2e::{
     say::say,
     session::{self, Session},
     signals::Signals,
+    timed,
 };
 
 /// A real Kubernetes cluster on a bare machine, in namespaces of its own.
@@ -59,6 +60,22 @@ enum Task {
         /// The archive to write.
         #[arg(long)]
         output: PathBuf,
+    },
+    /// Runs tests, and prints the ten slowest and the summaries of the test runners at the end.
+    ///
+    /// The output of the command is passed on as it is. The exit status is the command's.
+    Timed {
+        /// A file that the findings are added to, for `times`.
+        #[arg(long, value_name = "FILE")]
+        record: Option<PathBuf>,
+        /// The command, with its arguments.
+        #[arg(required = true, last = true)]
+        command: Vec<OsString>,
+    },
+    /// Prints the ten slowest tests and the summaries of all that `timed` has added to a file.
+    Times {
+        /// The file.
+        record: PathBuf,
     },
     /// The first process in the namespaces.
     #[command(hide = true)]
@@ -116,6 +133,8 @@ async fn perform(task: Task) -> Result<u8> {
             );
             Ok(0)
         }
+        Task::Timed { record, command } => timed::run(&command, record.as_deref()).await,
+        Task::Times { record } => timed::print_total(&record).map(|()| 0),
         Task::Init { arguments } => init::run(arguments).await,
         Task::Inside { run_dir, shell, api_server, command } => {
             inside::run(run_dir, api_server, shell, command).await

@@ -21,6 +21,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "runc", program: "runc", why: "runs the containers" },
     Package { name: "containernetworking-plugins", program: "ptp", why: "the pods' network" },
     Package { name: "busybox-static", program: "busybox", why: "the images of test pods" },
+    Package { name: "e2fsprogs", program: "mke2fs", why: "the disk of nodes that are guests" },
     Package { name: "iproute2", program: "ip", why: "the node's network" },
     Package { name: "nftables", program: "nft", why: "kube-proxy" },
     Package { name: "util-linux", program: "unshare", why: "the cluster's namespaces" },

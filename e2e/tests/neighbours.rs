@@ -2,8 +2,6 @@
 
 mod support;
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use e2e::kubectl;
 use kube::{
@@ -12,7 +10,6 @@ use kube::{
 };
 use serde_json::{Value, json};
 use support::{Bench, MINUTE, container, cpu_share, deployment, eventually, member, of, pod_spec};
-use tokio::time::sleep;
 use weightedshare::{api::MemberState, observe};
 
 fn waits(cpu: &str) -> Value {
@@ -112,9 +109,9 @@ async fn a_vertical_autoscaler_is_noticed_when_its_kind_comes_and_when_it_goes()
         })
     };
     eventually(MINUTE, || bench.apply(scaler("InPlaceOrRecreate"))).await?;
-    // It is looked for every minute.
-    sleep(Duration::from_secs(30)).await;
-    let message = left(&bench, "both", "VerticalPodAutoscaler").await?;
+    // Its kind is looked for every minute.
+    let left_to_it = || left(&bench, "both", "VerticalPodAutoscaler");
+    let message = eventually(MINUTE + MINUTE / 2, left_to_it).await?;
     ensure!(
         message.contains("VerticalPodAutoscaler both (updateMode InPlaceOrRecreate)"),
         "{message}"

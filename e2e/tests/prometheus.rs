@@ -9,7 +9,6 @@ use e2e::{Cluster, kubectl, pause::Paused, prometheus};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use support::{MINUTE, container, eventually, pod_spec, spinning};
-use tokio::time::sleep;
 use weightedshare::observe::signals::{
     MemberKey, Objective, PodReading, Source,
     prometheus::{Objectives, PrometheusOptions, ResourceSignals},
@@ -103,7 +102,14 @@ async fn a_member_sees_the_series_of_its_own_namespace_only() -> Result<()> {
     }
 
     // A subquery takes whole steps, and sees a sample at the next one.
-    sleep(Duration::from_secs(15)).await;
+    eventually(MINUTE, || async {
+        for trick in TRICKS.iter().filter(|trick| trick.contains("_over_time")) {
+            let data = prometheus::ask(trick).await?;
+            ensure!(is_theirs(&data), "not even as it is: {trick}: {data}");
+        }
+        Ok(())
+    })
+    .await?;
 
     let (mut found, mut blind, mut unknown, mut refused) = (0, Vec::new(), Vec::new(), Vec::new());
     for &trick in TRICKS {

@@ -9,7 +9,9 @@ use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use serde_json::{Value, json};
-use support::{Bench, MINUTE, bare_pod, container, deployment, eventually, identity, pod_spec};
+use support::{
+    Bench, MINUTE, bare_pod, container, deployment, eventually, identity, pod_spec, tier::Tier,
+};
 use weightedshare::{
     actuate::{self, PodResize, RefusalKind},
     observe::{self, Resize},
@@ -146,7 +148,50 @@ fn units(resource: Resource, amount: u64) -> u64 {
     }
 }
 
+/// The rows of the tier `test`: each kind of pod and of change once. The others vary the resource and the direction.
+const IN_TEST: [&str; 13] = [
+    "sure-one-cpu-up-memory-down",
+    "sure-restarting-cpu-down-memory-up",
+    "sure-three-cpu-up-memory-same",
+    "burst-cpu-request-up",
+    "burst-memory-limit-up",
+    "burst-cpu-both-down",
+    "burst-memory-both-up",
+    "burst-memory-bare-down",
+    "burst-memory-restarting-up",
+    "burst-all-down",
+    "burst-all-restarting-up",
+    "burst-cpu-limit-added",
+    "burst-memory-three",
+];
+
+#[test]
+fn each_kind_of_row_is_in_the_tier_test() {
+    let rows: Vec<Row> = guaranteed().into_iter().chain(burstable()).collect();
+    assert_eq!(rows.iter().filter(|row| row.is_in_test()).count(), IN_TEST.len());
+    // A kind is a name without its resource and its direction.
+    let kind = |row: &Row| {
+        let kind = row.name.split('-').filter(|word| {
+            !["cpu", "memory"].contains(word) && !WAYS.iter().any(|(way, _)| way == word)
+        });
+        kind.collect::<Vec<_>>().join("-")
+    };
+    let tested: Vec<String> = rows.iter().filter(|row| row.is_in_test()).map(kind).collect();
+    for row in &rows {
+        assert!(tested.contains(&kind(row)), "no row of the kind of {} is in it", row.name);
+    }
+    let policies: Vec<&str> =
+        cases().iter().filter(|case| case.row.is_in_test()).map(|case| case.policy).collect();
+    for policy in ["Cap", "Keep", "Ratio"] {
+        assert!(policies.contains(&policy), "no case of {policy} is in it");
+    }
+}
+
 impl Row {
+    fn is_in_test(&self) -> bool {
+        IN_TEST.contains(&&*self.name)
+    }
+
     fn pod(&self) -> Value {
         let text = |resource: Resource, amount| resource.quantity(units(resource, amount));
         let containers: Vec<Value> = self
@@ -310,7 +355,8 @@ async fn every_shape_is_applied_and_rolled_back_by_the_actuator() -> Result<()> 
         guaranteed.len(),
         burstable.len()
     );
-    let rows: Vec<Row> = guaranteed.into_iter().chain(burstable).collect();
+    let rows = guaranteed.into_iter().chain(burstable).collect();
+    let rows = Tier::part_of(rows, Row::is_in_test);
     // So many that the node has room for all of them at once.
     for some in rows.chunks(13) {
         for row in some {
@@ -361,6 +407,7 @@ async fn what_a_limit_policy_can_say_the_controller_does() -> Result<()> {
     let bench = Bench::new("policies").await?;
     let cases = cases();
     ensure!(cases.len() >= 30, "{}", cases.len());
+    let cases = Tier::part_of(cases, |case| case.row.is_in_test());
     for some in cases.chunks(10) {
         for case in some {
             // With a template, which says what the ratio is.

@@ -10,7 +10,7 @@ fn has_target(makefile: &str, target: &str) -> bool {
 }
 
 /// The cells of a line of a table, the first of which names the row.
-fn cells(line: &str) -> Option<Vec<&str>> {
+pub fn cells(line: &str) -> Option<Vec<&str>> {
     let inner = line.strip_prefix("| ")?.strip_suffix(" |")?;
     Some(inner.split(" | ").collect())
 }

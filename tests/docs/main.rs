@@ -8,6 +8,7 @@ mod fields;
 mod first_look;
 mod first_steps;
 mod links;
+mod testing;
 
 use std::{
     env,
@@ -36,8 +37,9 @@ fn root() -> &'static Path {
 
 /// The documents, with their texts.
 fn documents() -> Result<Vec<(PathBuf, String)>> {
-    let mut paths =
-        ["README.md", "ARCHITECTURE.md", "SECURITY.md"].map(|name| root().join(name)).to_vec();
+    let mut paths = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"]
+        .map(|name| root().join(name))
+        .to_vec();
     for entry in fs::read_dir(root().join("docs"))? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "md") {

@@ -32,8 +32,17 @@ use oracle::Oracle;
 use plant::Bug;
 use rng::Rng;
 
-/// How many runs there are where nobody says otherwise.
-const RUNS: u64 = 3000;
+/// How many runs, or seeds, a test has: in the tier `test`, and in the tier `nightly`.
+type Amounts = [u64; 2];
+const RUNS: Amounts = [1000, 100_000];
+const OF_TWO_LEADERS: Amounts = [50, 1500];
+const OF_OLD_LISTS: Amounts = [35, 1000];
+
+/// The number that a variable names, or that of the tier which `TIER` names.
+fn amount(variable: &str, [test, nightly]: Amounts) -> u64 {
+    let is_nightly = std::env::var("TIER").is_ok_and(|tier| tier == "nightly");
+    number(variable).unwrap_or(if is_nightly { nightly } else { test })
+}
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
@@ -46,7 +55,7 @@ fn no_fault_makes_the_controller_break_a_promise() {
     let tally = match number("SEED") {
         Some(seed) => bench::all(seed, 1, bench::seed),
         None => {
-            let seeds = number("RUNS").unwrap_or(RUNS) / (bench::FAULTY + 1);
+            let seeds = amount("RUNS", RUNS) / (bench::FAULTY + 1);
             bench::all(number("FROM").unwrap_or(1), seeds, bench::seed)
         }
     };
@@ -88,7 +97,7 @@ fn each_oracle_finds_the_bugs_that_it_is_there_for() {
 fn two_that_lead_for_a_while_keep_all_promises_but_the_room() {
     let (runs, broken) = (AtomicU64::new(0), AtomicU64::new(0));
     let from = number("FROM").unwrap_or(1);
-    let tally = bench::all(from, number("SEEDS").unwrap_or(150), |seed, tally| {
+    let tally = bench::all(from, amount("SEEDS", OF_TWO_LEADERS), |seed, tally| {
         let scenario = scenario::Scenario::new(seed);
         let joins = Rng::of(seed, 70).range(3000, scenario.busy().as_millis() as u64 + 10_000);
         let joins = Duration::from_millis(joins);
@@ -133,7 +142,7 @@ fn whatever_is_written_ends_in_a_refusal_or_in_a_condition_with_a_reason() {
 #[test]
 fn old_lists_after_a_restart_break_nothing_but_the_room() {
     let broken = AtomicU64::new(0);
-    let tally = bench::all(1, number("SEEDS").unwrap_or(100), |seed, tally| {
+    let tally = bench::all(1, amount("SEEDS", OF_OLD_LISTS), |seed, tally| {
         let scenario = scenario::Scenario::new(seed);
         let mut rng = Rng::of(seed, 60);
         let mut time = |low, high| Duration::from_millis(rng.range(low, high));

@@ -10,13 +10,16 @@ use tokio::time::Instant;
 
 use super::{
     DRY_RUN, POLICY, admitted, asks, cpu_request, pod,
-    support::{Bench, MINUTE, eventually, member},
+    support::{Bench, MINUTE, eventually, member, tier::Tier},
 };
 
 /// What the policy adds to the creation of a pod where ten pools of 256 members are in its namespace.
 #[tokio::test]
 #[ignore = "needs a cluster"]
 async fn it_adds_little_to_the_creation_of_a_pod() -> Result<()> {
+    if Tier::Nightly.is_left_out() {
+        return Ok(());
+    }
     let bench = Bench::new("many-pools").await?;
     for pool in 0..10 {
         let mut members: Vec<Value> =

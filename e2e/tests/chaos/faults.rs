@@ -18,13 +18,17 @@ use crate::{
     support::{
         Bench, container, eventually, pod_spec,
         replicas::{PROCESS, Replicas},
+        tier::Tier,
     },
 };
 
 /// How long the API server may take to answer again.
 const RECOVERY: Duration = Duration::from_secs(60);
-/// How long the kubelet is away, the node full, the quota exhausted.
-const PHASE: Duration = Duration::from_secs(20);
+/// How long the kubelet is away, the node full, the quota exhausted: longer than the controller takes to look again at a full
+/// node (10 s).
+fn phase() -> Duration {
+    Duration::from_secs(if Tier::Nightly.is_included() { 20 } else { 12 })
+}
 /// What takes the rest of the node.
 const FILLER: &str = "filler";
 const QUOTA: &str = "exhausted";
@@ -73,18 +77,18 @@ async fn make(bench: &Bench, fault: Fault, random: &mut Random) -> Result<String
         Leader => kill_leader(bench).await,
         ApiServer => out(bench, "kube-apiserver", away).await,
         Etcd => out(bench, "etcd", away).await,
-        Kubelet => out(bench, "kubelet", PHASE).await,
+        Kubelet => out(bench, "kubelet", phase()).await,
         FullNode => {
             let milli = eventually(RECOVERY, || fill(bench)).await?;
-            sleep(PHASE).await;
+            sleep(phase()).await;
             eventually(RECOVERY, || empty(bench)).await?;
-            Ok(format!("the node was full, with a pod of {milli}m, for {} s", PHASE.as_secs()))
+            Ok(format!("the node was full, with a pod of {milli}m, for {} s", phase().as_secs()))
         }
         FullQuota => {
             let milli = eventually(RECOVERY, || exhaust(bench)).await?;
-            sleep(PHASE).await;
+            sleep(phase()).await;
             eventually(RECOVERY, || relieve(bench)).await?;
-            Ok(format!("a quota of {milli}m was exhausted for {} s", PHASE.as_secs()))
+            Ok(format!("a quota of {milli}m was exhausted for {} s", phase().as_secs()))
         }
     }
 }

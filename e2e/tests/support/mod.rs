@@ -1,9 +1,10 @@
 //! What the tests of the operator have in common: a namespace with pods of their own, and questions about them.
 #![allow(dead_code, reason = "each test uses its part")]
-#![allow(clippy::expect_used, reason = "a test may panic")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 pub mod ledger;
 pub mod replicas;
+pub mod tier;
 
 use std::{future::Future, time::Duration};
 

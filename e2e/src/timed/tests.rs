@@ -1,0 +1,152 @@
+use std::{ffi::OsString, time::Duration};
+
+use super::recorder::Recorder;
+
+/// What `cargo test` prints of two binaries whose tests run one at a time: the seconds at which a piece came, its stream, and
+/// the piece.
+const ONE_AT_A_TIME: &[(u64, &str, &str)] = &[
+    (0, "err", "    Finished `test` profile [unoptimized + debuginfo] target(s) in 0.52s\n"),
+    (0, "err", "     Running tests/lending.rs (target/debug/deps/lending-28e3f0f05d1ee3a1)\n"),
+    (0, "out", "\nrunning 2 tests\ntest lends ... "),
+    (3, "out", "light holds 800m\ntest of nothing\n"),
+    (40, "out", "no newline at its endok\n"),
+    (40, "out", "test measures ... "),
+    (45, "out", "FAILED\n"),
+    (45, "out", "\nfailures:\n\nfailures:\n    measures\n\n"),
+    (
+        45,
+        "out",
+        "test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 45.00s\n\n",
+    ),
+    (45, "err", "error: test failed, to rerun pass `-p e2e --test lending`\n"),
+    (45, "err", "     Running tests/states.rs (target/debug/deps/states-0c1d)\n"),
+    (46, "out", "\nrunning 1 test\ntest bare::is_warned_of - should panic ... ok\n"),
+    (
+        47,
+        "out",
+        "\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s\n\n",
+    ),
+];
+
+const FINDINGS: &str = "
+The 10 slowest tests:
+    40.0 s  lending lends
+     5.0 s  lending measures, failed
+     1.0 s  states bare::is_warned_of - should panic
+
+The test runners' summaries (0 had no test to run):
+test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 45.00s (lending)
+test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s (states)
+";
+
+fn findings(one_at_a_time: bool, pieces: &[(u64, &str, &str)]) -> String {
+    let mut recorder = Recorder::new(one_at_a_time);
+    for (second, stream, piece) in pieces {
+        match *stream {
+            "err" => recorder.read_errors(piece.as_bytes()),
+            _ => recorder.read_output(piece.as_bytes(), Duration::from_secs(*second)),
+        }
+    }
+    recorder.end().to_string()
+}
+
+#[test]
+fn a_test_lasts_until_the_next_one_begins() {
+    assert_eq!(findings(true, ONE_AT_A_TIME), FINDINGS);
+}
+
+#[test]
+fn pieces_may_be_of_any_length() {
+    let letters: Vec<(u64, &str, &str)> = ONE_AT_A_TIME
+        .iter()
+        .flat_map(|(second, stream, piece)| {
+            piece.split_inclusive(|_| true).map(|letter| (*second, *stream, letter))
+        })
+        .collect();
+    assert_eq!(findings(true, &letters), FINDINGS);
+}
+
+#[test]
+fn cargo_may_be_ahead_of_the_runners() {
+    let (mut errors, output): (Vec<_>, Vec<_>) =
+        ONE_AT_A_TIME.iter().copied().partition(|(_, stream, _)| *stream == "err");
+    errors.extend(output);
+    assert_eq!(findings(true, &errors), FINDINGS);
+}
+
+#[test]
+fn of_tests_side_by_side_the_time_of_the_binary_is_known() {
+    let pieces = [
+        (0, "err", "     Running unittests src/lib.rs (target/debug/deps/weightedshare-ab12)\n"),
+        (0, "out", "\nrunning 2 tests\ntest a ... "),
+        (9, "out", "ok\ntest b has been running for over 60 seconds\ntest b ... ok\n"),
+        (
+            70,
+            "out",
+            "\ntest result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 70.12s\n\n",
+        ),
+        (
+            70,
+            "err",
+            "\x1b[1m\x1b[32m     Running\x1b[0m tests/tenant.rs (target/debug/deps/tenant-1)\n",
+        ),
+        (
+            70,
+            "out",
+            "\nrunning 0 tests\n\ntest result: ok. 0 passed; 0 failed; 4 ignored; 0 measured; 0 filtered out; finished in 0.00s\n",
+        ),
+        (70, "err", "   Doc-tests weightedshare\n"),
+        (
+            71,
+            "out",
+            "\nrunning 1 test\n\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.50s\n",
+        ),
+    ];
+    let expected = "
+The 10 slowest tests:
+    70.1 s  weightedshare, src/lib.rs (all its tests, side by side)
+     0.5 s  weightedshare, examples in comments (all its tests, side by side)
+
+The test runners' summaries (1 had no test to run):
+test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 70.12s (weightedshare, src/lib.rs)
+test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.50s (weightedshare, examples in comments)
+";
+    assert_eq!(findings(false, &pieces), expected);
+}
+
+#[test]
+fn only_the_ten_slowest_are_printed() {
+    let mut recorder = Recorder::new(true);
+    recorder.read_output(b"running 12 tests\n", Duration::ZERO);
+    let mut now = 0;
+    for i in 0..12 {
+        recorder.read_output(format!("test t{i} ... ").as_bytes(), Duration::from_secs(now));
+        now += i;
+        recorder.read_output(b"ok\n", Duration::from_secs(now));
+    }
+    let summary = b"\ntest result: ok. 12 passed; 0 failed; finished in 66.00s\n";
+    recorder.read_output(summary, Duration::from_secs(now));
+    let text = recorder.end().to_string();
+    assert_eq!(text.matches(" s  t").count(), 10, "{text}");
+    assert!(text.contains("    11.0 s  t11\n") && !text.contains("s  t1\n"), "{text}");
+}
+
+#[test]
+fn what_runs_no_test_has_no_findings() {
+    assert_eq!(findings(true, &[(0, "out", "all is well\ntest it ...\n")]), "");
+}
+
+#[tokio::test]
+async fn the_exit_status_is_the_commands() -> anyhow::Result<()> {
+    let record = std::env::temp_dir().join(format!("e2e-timed-{}", std::process::id()));
+    let script = "printf 'running 1 test\\ntest a ... '; echo ok; \
+                  echo 'test result: ok. 1 passed; 0 failed; finished in 0.01s'; exit 3";
+    let command = ["sh", "-c", script, "--test-threads=1"].map(OsString::from);
+    assert_eq!(super::run(&command, Some(&record)).await?, 3);
+    assert_eq!(super::run(&command, Some(&record)).await?, 3);
+    let recorded = std::fs::read_to_string(&record)?;
+    assert_eq!(recorded.lines().count(), 2, "{recorded}");
+    super::print_total(&record)?;
+    std::fs::remove_file(&record)?;
+    Ok(())
+}
