@@ -64,7 +64,7 @@ lint: toolchain deny
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 unit: harness ## unit and property tests, without a cluster
-	$(TIMED) cargo test --workspace --locked
+	$(TIMED) cargo test --workspace --locked --no-fail-fast
 
 e2e: setup binary harness ## the tests on a real cluster
 	cargo test --workspace --locked --no-run
