@@ -77,9 +77,17 @@ pub async fn read(
 /// # Errors
 /// When the pod has no UID or QoS class yet, or this machine has no cgroups.
 pub fn cgroup(pod: &Pod) -> Result<Cgroup> {
+    cgroup_among(&Cgroups::detect()?, pod)
+}
+
+/// The pod's cgroup among those of its node.
+///
+/// # Errors
+/// When the pod has no UID or QoS class yet.
+pub fn cgroup_among(cgroups: &Cgroups, pod: &Pod) -> Result<Cgroup> {
     let class = pod.status.as_ref().and_then(|status| status.qos_class.as_deref());
     let class = QosClass::from_str(class.context("the pod has no QoS class yet")?)?;
-    Ok(Cgroups::detect()?.pod(class, &pod.uid().context("the pod has no UID")?))
+    Ok(cgroups.pod(class, &pod.uid().context("the pod has no UID")?))
 }
 
 fn of_cgroups(pods: &[Pod]) -> Result<HashMap<String, Reading>> {

@@ -31,16 +31,32 @@ fn on_node(app: &str, node: &str) -> Value {
     deployment(app, 1, spec)
 }
 
-async fn ready(nodes: &Api<Node>, name: &str) -> Result<String> {
-    let node = nodes.get(name).await?;
-    let conditions = node.status.and_then(|status| status.conditions).unwrap_or_default();
-    let ready = conditions.into_iter().find(|condition| condition.type_ == "Ready");
-    Ok(ready.context("no condition yet")?.status)
+/// Waits until the cluster knows that the node does not answer.
+async fn not_ready(nodes: &Api<Node>, name: &str) -> Result<()> {
+    eventually(UNTIL_NOT_READY, || async {
+        let node = nodes.get(name).await?;
+        let conditions = node.status.and_then(|status| status.conditions).unwrap_or_default();
+        let ready = conditions.into_iter().find(|condition| condition.type_ == "Ready");
+        let status = ready.context("no condition yet")?.status;
+        ensure!(status == "Unknown", "{name} is Ready: {status}");
+        Ok(())
+    })
+    .await
 }
 
 /// What the pods of a member hold, actually, in millicores.
 async fn held(bench: &Bench, app: &str) -> Result<u64> {
     Ok(bench.running(app, 1).await?.iter().map(|pod| actual(pod, "main")).sum())
+}
+
+/// Waits until the two pods on the host hold so much, actually, in millicores.
+async fn near_hold(bench: &Bench, near: u64, also_near: u64) -> Result<()> {
+    eventually(MINUTE, || async {
+        let now = (held(bench, "near").await?, held(bench, "also-near").await?);
+        ensure!(now == (near, also_near), "near and also-near hold {}m and {}m", now.0, now.1);
+        Ok(())
+    })
+    .await
 }
 
 fn members(near: u32, also_near: u32, far: u32) -> Value {
@@ -67,20 +83,10 @@ async fn a_pool_outlives_a_node_that_is_silent_lost_and_joins_again() -> Result<
 
     println!("{name} is silent");
     let silence = guest.silence()?;
-    eventually(UNTIL_NOT_READY, || async {
-        let status = ready(&nodes, &name).await?;
-        ensure!(status == "Unknown", "{name} is Ready: {status}");
-        Ok(())
-    })
-    .await?;
+    not_ready(&nodes, &name).await?;
     // What the host's own pods have between them is divided anew, whatever becomes of the guest.
     bench.apply(pool("pool", json!({"cpu": "600m"}), members(150, 50, 100))).await?;
-    eventually(MINUTE, || async {
-        let (near, also) = (held(&bench, "near").await?, held(&bench, "also-near").await?);
-        ensure!((near, also) == (300, 100), "near and also-near hold {near}m and {also}m");
-        Ok(())
-    })
-    .await?;
+    near_hold(&bench, 300, 100).await?;
     drop(silence);
     guest.wait_ready().await?;
     println!("{name} answers again");
@@ -88,19 +94,9 @@ async fn a_pool_outlives_a_node_that_is_silent_lost_and_joins_again() -> Result<
 
     println!("{name} is lost");
     guest.lose().await?;
-    eventually(UNTIL_NOT_READY, || async {
-        let status = ready(&nodes, &name).await?;
-        ensure!(status == "Unknown", "{name} is Ready: {status}");
-        Ok(())
-    })
-    .await?;
+    not_ready(&nodes, &name).await?;
     bench.apply(pool("pool", json!({"cpu": "600m"}), members(50, 150, 100))).await?;
-    eventually(MINUTE, || async {
-        let (near, also) = (held(&bench, "near").await?, held(&bench, "also-near").await?);
-        ensure!((near, also) == (100, 300), "near and also-near hold {near}m and {also}m");
-        Ok(())
-    })
-    .await?;
+    near_hold(&bench, 100, 300).await?;
 
     let guest = GuestNode::start(&bench.cluster, 3, Size::default()).await?;
     println!("{name} has joined again");

@@ -18,7 +18,6 @@ use crate::{
 const SCRIPTS: &[(&str, &str)] = &[
     ("containerd", include_str!("scripts/containerd")),
     ("images", include_str!("scripts/images")),
-    ("import", include_str!("scripts/import")),
     ("inittab", include_str!("scripts/inittab")),
     ("kubelet", include_str!("scripts/kubelet")),
     ("setup", include_str!("scripts/setup")),
@@ -107,9 +106,6 @@ struct Parts {
 fn parts() -> Result<Parts> {
     let guest = GUEST.folder().context("what guests are made of is missing: run `e2e build`")?;
     let mut programs = Vec::new();
-    for name in ["containerd", "containerd-shim-runc-v2", "ctr", "kubelet"] {
-        programs.push((format!("usr/bin/{name}"), binaries::program(name)?));
-    }
     for (name, folder) in [("runc", "usr/bin"), ("busybox", "bin")] {
         let found = packages::find(name).with_context(|| format!("there is no {name}"))?;
         programs.push((format!("{folder}/{name}"), found));
@@ -122,6 +118,10 @@ fn parts() -> Result<Parts> {
         if shared_libraries::are_taken_by(&read(program)?) {
             dynamic.push(program.clone());
         }
+    }
+    // What we build is static.
+    for name in ["containerd", "containerd-shim-runc-v2", "ctr", "kubelet"] {
+        programs.push((format!("usr/bin/{name}"), binaries::program(name)?));
     }
     let libraries = shared_libraries::of(&guest, &dynamic)?;
     let libraries =

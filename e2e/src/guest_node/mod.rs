@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::{Api, Client, ResourceExt, api::DeleteParams};
+use kube::{Api, Client, api::DeleteParams};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -25,9 +25,8 @@ use tokio::{
 
 use crate::{
     Cluster, certificates,
-    cgroups::{Cgroup, Cgroups, QosClass},
-    image::Image,
-    network,
+    cgroups::{Cgroup, Cgroups},
+    cpu_time, network,
     node::configuration::Layout,
     packages::GUEST,
     process::{Process, Processes},
@@ -42,10 +41,9 @@ pub const NUMBERS: std::ops::RangeInclusive<u8> = 2..=5;
 
 /// The emulator shares the machine with everything else.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// How long a command in a guest, or an import, may take.
+/// How long a script in a guest may take.
 const ANSWER: Duration = Duration::from_secs(60);
 const SHELL: u16 = 7000;
-const IMPORT: u16 = 7001;
 
 /// How large a guest is.
 #[derive(Clone, Copy, Debug)]
@@ -171,27 +169,10 @@ impl GuestNode {
     pub async fn shell(&self, script: &str) -> Result<String> {
         // The status is in the last line, since a connection has none.
         let script = format!("( {script}\n) 2>&1; echo; echo $?\nexit\n");
-        let told = self.send(SHELL, script.as_bytes()).await?;
+        let told = self.send(script.as_bytes()).await?;
         let (output, status) = told.trim_end().rsplit_once('\n').unwrap_or(("", told.trim_end()));
         ensure!(status == "0", "{}: {script}: {output} (status {status})", self.name());
         Ok(output.to_owned())
-    }
-
-    /// Makes an image known to the node.
-    ///
-    /// # Errors
-    /// When containerd refuses it.
-    pub async fn import(&self, image: &Image) -> Result<()> {
-        self.send(IMPORT, &image.archive()?).await?;
-        let listed =
-            self.shell(&format!("ctr -n k8s.io images ls -q name=={}", image.name())).await?;
-        ensure!(
-            listed.trim() == image.name(),
-            "{}: no {} after its import",
-            self.name(),
-            image.name()
-        );
-        Ok(())
     }
 
     /// What the guest's kernel says in these files of cgroups, in their order.
@@ -230,8 +211,8 @@ impl GuestNode {
             .collect()
     }
 
-    async fn send(&self, port: u16, bytes: &[u8]) -> Result<String> {
-        let address = (network::node_address(self.number), port);
+    async fn send(&self, bytes: &[u8]) -> Result<String> {
+        let address = (network::node_address(self.number), SHELL);
         let exchange = async {
             let mut stream = TcpStream::connect(&address).await?;
             stream.write_all(bytes).await?;
@@ -264,9 +245,7 @@ impl Drop for Silence {
 /// # Errors
 /// When the pod has no UID or QoS class yet.
 pub fn cgroup(pod: &Pod) -> Result<Cgroup> {
-    let class = pod.status.as_ref().and_then(|status| status.qos_class.as_deref());
-    let class: QosClass = class.context("the pod has no QoS class yet")?.parse()?;
-    Ok(Cgroups::unified().pod(class, &pod.uid().context("the pod has no UID")?))
+    cpu_time::cgroup_among(&Cgroups::unified(), pod)
 }
 
 fn device(number: u8) -> String {

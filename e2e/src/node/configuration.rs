@@ -57,7 +57,7 @@ impl Layout {
             "podLogsDir": self.pod_logs,
             "volumePluginDir": self.volume_plugins,
             "resolvConf": self.resolv_conf,
-            // Nobody answers there, at once: without an address each pod gets a warning event.
+            // No DNS server listens there. Without an address, the kubelet writes a warning event for each pod.
             "clusterDNS": [network::NODE],
             "clusterDomain": "cluster.local",
             // A disk that is nearly full is the machine's affair.

@@ -62,7 +62,7 @@ pub fn print_total(record: &Path) -> Result<()> {
 }
 
 fn print(findings: &Findings) {
-    // Where nobody reads it any more, the exit status is still right.
+    // The exit status counts, even if the reader of the output is gone.
     let _ = io::stdout().write_all(findings.to_string().as_bytes());
 }
 
