@@ -371,7 +371,8 @@ pub struct DynamicWeight {
     /// `memory.usage`, `memory.demand` and `memory.share` (bytes),
     /// `hour` (UTC, 0 until just under 24: 8.5 is half past eight) and
     /// `weekday` (UTC, 0 is Sunday, 6 is Saturday). At most 1024 characters.
-    /// Examples: `current * clamp(1.0 / performance, 0.8, 2.0)`;
+    /// Examples:
+    /// `current * clamp(1.25 / performance, 1.0, 2.0) * clamp(2.0 / performance, 0.9, 1.0)`;
     /// `hour >= 8 && hour < 18 ? weight * 2 : weight`.
     #[schemars(length(max = 1024))]
     #[x_kube(validation = rules::expression_written())]

@@ -2,6 +2,8 @@
 
 mod kernel;
 mod node;
+mod objective;
+mod service;
 
 use node::{Load, Sim};
 
@@ -168,51 +170,4 @@ fn without_measurements_nothing_moves() {
     // It wakes again when somebody measures.
     sim.run(300);
     assert!(sim.resizes > resizes && sim.held(0) == 1800, "heavy has {}", sim.held(0));
-}
-
-/// A service beside a batch job that eats all it gets, for an hour and a half: quiet, busy, quiet. Latency in the last
-/// quarter of an hour that is busy, the weights then and at the end, what the batch job had of what the service left while
-/// it was busy, and the resizes.
-fn service(follows: bool, lag: u64) -> (f64, [u32; 2], f64, u64) {
-    let load: Load = Box::new(|second| if (1800..3600).contains(&second) { 1500.0 } else { 300.0 });
-    let members = vec![("service".to_owned(), 100, load), ("batch".to_owned(), 100, all(HUNGRY))];
-    let mut sim = Sim::new(2000, members);
-    sim.lag = lag;
-    if follows {
-        let member = &mut sim.pool.spec.members[0];
-        member.objective = serde_json::from_value(
-            serde_json::json!({"query": "latency", "target": "0.25", "better": "Lower"}),
-        )
-        .unwrap();
-        member.dynamic_weight = serde_json::from_value(
-            serde_json::json!({"expression": "current / performance", "min": 100, "max": 4000}),
-        )
-        .unwrap();
-    }
-    sim.run(1800);
-    let before = [sim.pods[0].got, sim.pods[1].got];
-    let (mut latency, mut looks) = (0.0, 0.0);
-    sim.run(900);
-    sim.run_with(900, |sim| (latency, looks) = (latency + sim.latency, looks + 1.0));
-    let busy = sim.weight;
-    let left = 2000.0 * 1800.0 - (sim.pods[0].got - before[0]);
-    let part = (sim.pods[1].got - before[1]) / left;
-    sim.run(1800);
-    (latency / looks, [busy, sim.weight], part, sim.resizes)
-}
-
-#[test]
-fn a_service_with_an_objective_gets_what_it_takes_and_no_more() {
-    let (latency, weights, ..) = service(false, 0);
-    assert!(latency > 1.0 && weights == [100, 100], "without: {latency} s, {weights:?}");
-    for lag in 0..3 {
-        let (latency, [busy, after], part, resizes) = service(true, lag);
-        println!(
-            "lag {lag}: {latency:.3} s at weight {busy}, then {after}; batch had {part:.2}; {resizes} resizes"
-        );
-        assert!((0.15..=0.28).contains(&latency), "{latency}");
-        assert!(busy > 1000 && after <= 150, "{busy}, {after}");
-        assert!(part >= 0.8, "{part}");
-        assert!(resizes <= 180, "{resizes}");
-    }
 }

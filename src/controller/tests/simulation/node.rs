@@ -6,6 +6,7 @@ use k8s_openapi::jiff::SignedDuration;
 use super::{
     super::{calm::Memory, *},
     kernel::{Task, schedule},
+    service::Service,
 };
 use crate::{
     controller::{
@@ -26,8 +27,9 @@ const REFRESH: u64 = 60;
 pub struct Sim {
     pub pool: WeightedShare,
     pub pods: Vec<SimPod>,
-    /// What the node has, in millicores.
+    /// What the pool has, in millicores; and what its pods can use of the node.
     pub cores: u64,
+    pub node: u64,
     /// Every how many seconds use is measured, and so many times that later it is known.
     pub interval: u64,
     pub lag: u64,
@@ -44,9 +46,8 @@ pub struct Sim {
     pub weights: Weights,
     /// The weight that the first member works out to.
     pub weight: u32,
-    /// How long a request to the first member took in each second, in seconds, since that was last measured.
-    latencies: Vec<f64>,
-    pub latency: f64,
+    /// The first member, where it answers requests: its load is what they take.
+    pub service: Option<Service>,
     /// What the division wanted last, before it was calmed.
     pub wanted: Vec<u64>,
     pub fair: Vec<u64>,
@@ -58,8 +59,8 @@ pub struct SimPod {
     /// CPU time that the kernel gave: in all, and since it was last measured, in millicore seconds.
     pub got: f64,
     since: f64,
-    /// In how many seconds it wanted more than it got, since that was last measured.
-    waited: u64,
+    /// For how many seconds it wanted more than it got, since that was last measured.
+    waited: f64,
     /// Resizes that the kubelet has not carried out yet: when it does.
     resized: Option<u64>,
     pub resizes: u64,
@@ -76,7 +77,7 @@ impl Sim {
             load,
             got: 0.0,
             since: 0.0,
-            waited: 0,
+            waited: 0.0,
             resized: None,
             resizes: 0,
         });
@@ -87,6 +88,7 @@ impl Sim {
             pool: pool("pool", 0, cores, Value::Array(specs)),
             pods: pods.collect(),
             cores,
+            node: cores,
             interval: 15,
             lag: 0,
             waiting: false,
@@ -99,8 +101,7 @@ impl Sim {
             memory: Memory::default(),
             weights: Weights::default(),
             weight: 0,
-            latencies: Vec::new(),
-            latency: 0.0,
+            service: None,
             wanted: Vec::new(),
             fair: Vec::new(),
         }
@@ -145,7 +146,7 @@ impl Sim {
             for pod in &mut self.pods {
                 let cpu = (std::mem::take(&mut pod.since) / self.interval as f64 * 1e6) as u64;
                 node.used.cpu += cpu;
-                let waited = std::mem::take(&mut pod.waited) * 1000 / self.interval;
+                let waited = std::mem::take(&mut pod.waited) * 1000.0 / self.interval as f64;
                 readings.pods.push(PodReading {
                     namespace: "shop".into(),
                     name: pod.pod.name.clone(),
@@ -156,12 +157,15 @@ impl Sim {
                 });
             }
             readings.nodes.push(node);
-            let latencies = std::mem::take(&mut self.latencies);
-            self.latency = latencies.iter().sum::<f64>() / latencies.len() as f64;
-            let name = self.pods[0].pod.name.clone();
-            let member = MemberKey { namespace: "shop".into(), pool: "pool".into(), member: name };
-            let value = Ok(self.latency);
-            readings.objectives.push(ObjectiveReading { member, at, value });
+            if let Some(service) = &self.service {
+                let member = MemberKey {
+                    namespace: "shop".into(),
+                    pool: "pool".into(),
+                    member: self.pods[0].pod.name.clone(),
+                };
+                let value = service.query(self.second).ok_or_else(|| "no number".to_owned());
+                readings.objectives.push(ObjectiveReading { member, at, value });
+            }
             if !self.outage.contains(&self.second) {
                 self.on_the_way.push_back((self.second + self.lag * self.interval, readings));
             }
@@ -199,7 +203,7 @@ impl Sim {
         let pods: Vec<Pod> = self.pods.iter().map(|pod| pod.pod.clone()).collect();
         let charged: u64 = pods.iter().map(|pod| pod.charge(Resource::Cpu)).sum();
         assert!(charged <= self.cores, "{charged}m are charged at {} s", self.second);
-        let mut snapshot = snapshot(std::slice::from_ref(&self.pool), &pods, self.cores - charged);
+        let mut snapshot = snapshot(std::slice::from_ref(&self.pool), &pods, self.node - charged);
         self.measured.note_held(&pods, now);
         snapshot.signals = self.measured.signals(now);
         for (name, used) in self.measured.nodes() {
@@ -230,17 +234,25 @@ impl Sim {
         let task = |pod: &SimPod| Task {
             qos: pod.pod.qos,
             request: pod.pod.containers[0].held.cpu.admitted as f64,
-            wants: (pod.load)(second).min(self.cores as f64),
+            wants: (pod.load)(second).min(self.node as f64),
             limit: pod.pod.containers[0].limit.cpu.map(|limit| limit as f64),
         };
-        let tasks: Vec<Task> = self.pods.iter().map(task).collect();
-        // A queue: the nearer its load comes to what it could get, the longer a request waits.
-        let all: f64 = tasks.iter().map(|task| task.request).sum();
-        let could = self.cores as f64 * tasks[0].request / all;
-        self.latencies.push(0.05 / (1.0 - (tasks[0].wants / could).min(0.98)));
-        let got = schedule(&tasks, self.cores as f64, self.burstable);
+        let mut tasks: Vec<Task> = self.pods.iter().map(task).collect();
+        let node = self.node as f64;
+        if let Some(service) = &mut self.service {
+            tasks[0].wants = node;
+            let could = schedule(&tasks, node, self.burstable)[0];
+            // Each answer runs on one of two cores, beside half of what else runs.
+            let others = tasks[1..].iter().filter(|task| task.wants > 0.0);
+            let others = others.map(|task| task.request).sum::<f64>() / 2.0;
+            let each = node / 2000.0 * tasks[0].request / (tasks[0].request + others);
+            let did = service.run(second, could / 1000.0, each);
+            tasks[0].wants = did.used * 1000.0;
+            self.pods[0].waited += did.waited;
+        }
+        let got = schedule(&tasks, node, self.burstable);
         for ((pod, got), task) in self.pods.iter_mut().zip(got).zip(tasks) {
-            pod.waited += u64::from(got < task.wants);
+            pod.waited += if got < task.wants { 1.0 } else { 0.0 };
             pod.got += got;
             pod.since += got;
         }
