@@ -5,8 +5,8 @@ use std::{path::Path, time::Duration};
 use anyhow::{Result, bail};
 use k8s_openapi::api::core::v1::Node;
 use kube::{
-    Api, Client,
-    api::{DeleteParams, ListParams, PostParams},
+    Api, ResourceExt,
+    api::{ListParams, PostParams},
 };
 use serde_json::json;
 use tokio::process::Command;
@@ -15,6 +15,7 @@ use crate::{
     binaries, certificates,
     cluster::Cluster,
     control_plane::option,
+    node_object::NodeObject,
     process::{Process, Processes},
 };
 
@@ -28,12 +29,12 @@ pub const FAKE: (&str, &str) = ("kwok.x-k8s.io/node", "fake");
 const PATIENCE: Duration = Duration::from_secs(60);
 const STAGES: &str = include_str!("../manifests/kwok-stages.yaml");
 
-/// kwok, and the nodes that it plays: `fake-0` and so on. It ends with this value; its nodes go
-/// with [`FakeNodes::remove`], or with the cluster.
+/// kwok, and the nodes that it plays: `fake-0` and so on. All of it ends with this value, and the pods there too.
 pub struct FakeNodes {
-    client: Client,
     // Ends kwok when it is dropped.
     _processes: Processes,
+    // These go when nobody answers for them any more.
+    _objects: Vec<NodeObject>,
 }
 
 impl FakeNodes {
@@ -49,8 +50,11 @@ impl FakeNodes {
             .add(kwok(&certificates::kubeconfig(run_dir, "kwok"), &stages, &run_dir.logs())?)
             .await;
         let nodes: Api<Node> = Api::all(client.clone());
+        let mut objects = Vec::new();
         for index in 0..count {
-            nodes.create(&PostParams::default(), &node(index, cpu, memory)?).await?;
+            let node = node(index, cpu, memory)?;
+            objects.push(NodeObject::of(&node.name_any()));
+            nodes.create(&PostParams::default(), &node).await?;
         }
         let probe = async || {
             let list = nodes.list(&fake()).await?;
@@ -60,14 +64,7 @@ impl FakeNodes {
             }
         };
         processes.wait_for("kwok", "has its nodes Ready", PATIENCE, probe).await?;
-        Ok(Self { client, _processes: processes })
-    }
-
-    /// Removes the nodes. The pods on them are the caller's to remove, before this.
-    pub async fn remove(self) -> Result<()> {
-        let nodes: Api<Node> = Api::all(self.client.clone());
-        nodes.delete_collection(&DeleteParams::default(), &fake()).await?;
-        Ok(())
+        Ok(Self { _processes: processes, _objects: objects })
     }
 }
 

@@ -37,6 +37,7 @@ pub mod lock;
 pub mod namespace;
 pub mod network;
 pub mod node;
+pub mod node_object;
 pub mod operator;
 pub mod outage;
 pub mod packages;

@@ -133,7 +133,7 @@ async fn machines_keep_their_shares_wherever_they_go() -> Result<()> {
         is_let_go_on_the_way().await.context("a pool that goes during a move")?;
         loses_kubevirt().await.context("KubeVirt is removed, and comes back")?;
     }
-    nodes.remove().await?;
+    drop(nodes);
     bench.end().await?;
     kubevirt::uninstall().await
 }

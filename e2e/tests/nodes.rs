@@ -93,12 +93,13 @@ async fn a_pool_outlives_a_node_that_is_silent_lost_and_joins_again() -> Result<
     bench.settled("pool").await?;
 
     println!("{name} is lost");
-    guest.lose().await?;
+    let lost = guest.lose().await?;
     not_ready(&nodes, &name).await?;
     bench.apply(pool("pool", json!({"cpu": "600m"}), members(50, 150, 100))).await?;
     near_hold(&bench, 100, 300).await?;
 
-    let guest = GuestNode::start(&bench.cluster, 3, Size::default()).await?;
+    let _guest = GuestNode::start(&bench.cluster, 3, Size::default()).await?;
+    lost.keep();
     println!("{name} has joined again");
     // Its pod runs anew, in the share that it has.
     let status = bench.status("pool", |status| of(status, "far").pods == 1).await?;
@@ -111,6 +112,5 @@ async fn a_pool_outlives_a_node_that_is_silent_lost_and_joins_again() -> Result<
     .await?;
     let after = identity(&bench.running("near", 1).await?);
     ensure!(before == after, "a pod on the host was restarted: {before:?} became {after:?}");
-    bench.end_with_all().await?;
-    guest.remove().await
+    bench.end_with_all().await
 }

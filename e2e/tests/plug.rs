@@ -127,7 +127,7 @@ async fn machines_that_are_short_are_given_more_one_at_a_time() -> Result<()> {
         virt.stop(machine).await?;
     }
     bench.end().await?;
-    nodes.remove().await?;
+    drop(nodes);
     kubevirt::uninstall().await
 }
 

@@ -118,7 +118,10 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     let mut outcome = Outcome::default();
     let mut free = snapshot.free();
     if pool.spec.mode == Mode::Auto {
-        let resizes = moves::towards_shares(divided, &free);
+        let resizes = match weighed.stands_still() {
+            true => Vec::new(),
+            false => moves::towards_shares(divided, &free),
+        };
         moves::take(&mut free, &snapshot, &resizes);
         let span = debug_span!("actuate", resizes = resizes.len());
         outcome = actuate(&context, pool, &snapshot, resizes, now).instrument(span).await;
@@ -194,7 +197,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     let pods = weighed.members.iter().flat_map(|member| &member.pods).copied();
     let in_motion = [&divided.cpu, &divided.memory].into_iter().flatten().any(|it| it.frees_room);
     let wait = match context.setbacks().next(pods, now) {
-        _ if outdated => SOON,
+        _ if outdated || weighed.stands_still() => SOON,
         Some(_) if in_motion => WAITING,
         Some(retry) => WAITING.max(until(retry, now)).min(SETTLED),
         None if !ready => WAITING,

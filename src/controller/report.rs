@@ -9,7 +9,7 @@ use super::{
     coarse_weights::{CoarseWeight, coarse_weights},
     recommend,
     shares::{Divided, MemberShare, PodShare, Shares},
-    standing::{self, Outcome, Standing},
+    standing::{self, NOT_FOUND, NOT_SEEN, Outcome, Standing},
     weigh::{Weighed, WeighedMember},
 };
 use crate::{
@@ -235,27 +235,27 @@ fn conditions(
             )
         })
     });
-    let member_with = |states: &[MemberState]| {
-        let found = standings
-            .iter()
-            .zip(&weighed.members)
-            .find(|(standing, _)| states.contains(&standing.state));
+    let first = |is: &dyn Fn(&Standing) -> bool| {
+        let found = standings.iter().zip(&weighed.members).find(|(standing, _)| is(standing));
         found.map(|(standing, member)| {
             (standing.reason, format!("{}: {}", member.spec.name, standing.message))
         })
     };
+    let member_with = |states: &[MemberState]| first(&|it| states.contains(&it.state));
+    let skipped_for = |why: &str| first(&|it| it.reason == why);
     let waiting = member_with(&[MemberState::Infeasible, MemberState::Deferred]);
     let resizing = member_with(&[MemberState::Resizing]);
-    let missing =
-        member_with(&[MemberState::Skipped]).filter(|(reason, _)| *reason == "TargetNotFound");
     let skipped = member_with(&[MemberState::Skipped]);
 
     let moving = if too_small.is_some() { None } else { resizing.or(waiting) };
     let ready = if let Some(message) = &too_small {
         (false, "PoolTooSmall", message.clone())
+    } else if let Some((reason, message)) = skipped_for(NOT_SEEN) {
+        // Nothing moves meanwhile, whatever the members say of it.
+        (false, reason, message)
     } else if let Some((reason, message)) = &moving {
         (false, *reason, message.clone())
-    } else if let Some((reason, message)) = missing {
+    } else if let Some((reason, message)) = skipped_for(NOT_FOUND) {
         (false, reason, message)
     } else if mode == Mode::Observe {
         (

@@ -2,14 +2,19 @@
 
 use super::{
     shares::{PodShare, Shares},
-    weigh::WeighedMember,
+    weigh::{Unseen, WeighedMember},
 };
 use crate::{
     actuate::{PodResize, Refusal, RefusalKind},
     api::{MemberState, Mode},
-    observe::{Barred, MACHINE_SETS, Pod, Resize},
+    observe::{Barred, MACHINE_SETS, Owner, Pod, Resize},
     share::Resource,
 };
+
+/// The workload that the member names is not there.
+pub const NOT_FOUND: &str = "TargetNotFound";
+/// It is not known yet whether some pod is the member's.
+pub const NOT_SEEN: &str = "ControllerNotSeen";
 
 /// A state with its reason and a sentence, as the status shows it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -57,6 +62,14 @@ pub fn of_member(
     divided: &Shares,
     outcome: &Outcome,
 ) -> Standing {
+    if let Some(Unseen { pod, controller: Owner { kind, name, .. } }) = member.unseen.first() {
+        let message = format!(
+            "Pod {} may be of it, but the {kind} {name} that it belongs to has not been seen yet, so the pool stands \
+             still. If that does not pass, check that the controller may list objects of kind {kind}.",
+            pod.name
+        );
+        return Standing::new(MemberState::Skipped, NOT_SEEN, message);
+    }
     if member.target_missing {
         let target = member.spec.target_ref.as_ref();
         let what =
@@ -71,7 +84,7 @@ pub fn of_member(
                 format!("There is no {what} in this namespace: check targetRef, or create it.")
             }
         };
-        return Standing::new(MemberState::Skipped, "TargetNotFound", message);
+        return Standing::new(MemberState::Skipped, NOT_FOUND, message);
     }
     if let Some((pod, pool)) = member.lost.first() {
         return Standing::new(

@@ -40,10 +40,21 @@ pub struct WeighedMember<'a> {
     pub pods: Vec<&'a Pod>,
     /// The workload that it names is not there.
     pub target_missing: bool,
+    /// Pods that may be its own: what controls them has not been seen yet.
+    pub unseen: Vec<Unseen<'a>>,
     /// Pods that it matches and that belong to an older pool, with the name of that pool.
     pub lost: Vec<(&'a Pod, String)>,
     /// Pods of its own that a younger pool matches as well, with the name of that pool.
     pub contested: Vec<(&'a Pod, String)>,
+}
+
+/// A pod with a controller that no watch has shown: nobody knows yet whose it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Unseen<'a> {
+    /// The pod.
+    pub pod: &'a Pod,
+    /// What controls it, or what controls that.
+    pub controller: &'a Owner,
 }
 
 /// Finds the pods of all pools, in the order of the snapshot's pools. A pod belongs to one member of one pool: of the
@@ -55,7 +66,12 @@ pub fn weigh(snapshot: &Snapshot) -> Vec<Weighed<'_>> {
     let claims = Claims::of(snapshot);
     for pod in &snapshot.pods {
         let matching = claims.matching(snapshot, pod);
-        let Some((&(owner, member), others)) = matching.split_first() else { continue };
+        let Some((&(owner, member), others)) = matching.split_first() else {
+            for (pool, member, unseen) in claims.possible(snapshot, pod) {
+                pools[pool].members[member].unseen.push(unseen);
+            }
+            continue;
+        };
         let rivals = others.iter().map(|&(rival, _)| (pod, snapshot.pools[rival].name_any()));
         if pod.terminating {
             pools[owner].leaving.push(pod);
@@ -105,6 +121,12 @@ impl WeighedMember<'_> {
 }
 
 impl<'a> Weighed<'a> {
+    /// Whether it is not known whose some pod is. Until it is, a division could give away what that pod holds.
+    #[must_use]
+    pub fn stands_still(&self) -> bool {
+        self.members.iter().any(|member| !member.unseen.is_empty())
+    }
+
     fn new(snapshot: &Snapshot, pool: &'a WeightedShare) -> Self {
         let member = |spec: &'a Member| {
             let target = spec.target_ref.as_ref().map(|target| owner(target, pool));
@@ -116,6 +138,7 @@ impl<'a> Weighed<'a> {
                 trouble: None,
                 pods: Vec::new(),
                 target_missing: target.is_some_and(|target| !snapshot.has(&target)),
+                unseen: Vec::new(),
                 lost: Vec::new(),
                 contested: Vec::new(),
             }
@@ -175,6 +198,26 @@ impl Claims {
             found.map(|&(member, _)| (*pool, member))
         };
         pools.filter_map(member).collect()
+    }
+
+    /// The members that the pod may turn out to belong to: their pools' places, and their own.
+    fn possible<'a>(
+        &self,
+        snapshot: &'a Snapshot,
+        pod: &'a Pod,
+    ) -> impl Iterator<Item = (usize, usize, Unseen<'a>)> {
+        let unseen = snapshot.unseen_controller(pod).filter(|_| !pod.terminating);
+        let pools = self.0.get(&pod.namespace).into_iter().flatten();
+        let members = pools.flat_map(|(pool, PoolClaim(members))| {
+            members.iter().map(move |(member, source)| (*pool, *member, source))
+        });
+        unseen.into_iter().flat_map(move |controller| {
+            members.clone().filter_map(move |(pool, member, source)| {
+                let Source::Target(target) = source else { return None };
+                let unseen = Unseen { pod, controller };
+                controller.may_belong_to(&target.kind).then_some((pool, member, unseen))
+            })
+        })
     }
 }
 

@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use tokio::time::sleep;
 use tracing::info;
 
-/// How often it is asked whether the cluster has the kind by now.
-pub(super) const POLL: Duration = Duration::from_secs(60);
+/// How often it is asked whether the cluster has the kind by now. Pools whose members may be of it stand still meanwhile.
+pub(super) const POLL: Duration = Duration::from_secs(10);
 
 /// Watches a kind wherever it is served: it is looked for every `poll` while it is not, without a word, and there are no
 /// objects of it then.

@@ -251,6 +251,13 @@ impl Snapshot {
         std::iter::successors(pod.owner.as_ref(), above).take(4)
     }
 
+    /// What controls the pod, or what controls that, where it was not seen: a watch may be late, or the kind may have come
+    /// to the cluster a moment ago.
+    #[must_use]
+    pub fn unseen_controller<'s>(&'s self, pod: &'s Pod) -> Option<&'s Owner> {
+        self.workloads_above(pod).last().filter(|top| !self.workloads.contains_key(*top))
+    }
+
     /// Whether the pod belongs to the workload, directly or (as of a Deployment) through another.
     #[must_use]
     pub fn is_owned_by(&self, pod: &Pod, workload: &Owner) -> bool {

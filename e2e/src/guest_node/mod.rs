@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::{Api, Client, api::DeleteParams};
+use kube::{Api, Client};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -28,6 +28,7 @@ use crate::{
     cgroups::{Cgroup, Cgroups},
     cpu_time, network,
     node::configuration::Layout,
+    node_object::NodeObject,
     packages::GUEST,
     process::{Process, Processes},
     run_dir::RunDir,
@@ -60,13 +61,14 @@ impl Default for Size {
     }
 }
 
-/// A guest that runs. It is lost, as by a power cut, when this value goes; its Node object stays until
-/// [`GuestNode::remove`].
+/// A guest that runs. When this value goes, so do the guest, its Node object and the pods there.
 pub struct GuestNode {
     number: u8,
     client: Client,
     processes: Processes,
     id: u32,
+    // It goes when nobody answers for it any more.
+    object: NodeObject,
 }
 
 /// The name of the node with this number.
@@ -103,7 +105,8 @@ impl GuestNode {
         let id = process.id().context("QEMU has ended")?;
         let processes = Processes::default();
         processes.add(process).await;
-        let guest = Self { number, client, processes, id };
+        let object = NodeObject::of(&name(number));
+        let guest = Self { number, client, processes, id, object };
         guest.wait_ready().await?;
         Ok(guest)
     }
@@ -142,24 +145,13 @@ impl GuestNode {
         Ok(Silence { process })
     }
 
-    /// Ends it at once, as a power cut does. Its Node object stays.
+    /// Ends it at once, as a power cut does. Its Node object stays as long as what is returned.
     ///
     /// # Errors
     /// When it cannot be ended.
-    pub async fn lose(self) -> Result<()> {
-        self.processes.kill(&self.name()).await
-    }
-
-    /// Ends it and removes its Node object.
-    ///
-    /// # Errors
-    /// When it cannot be ended, or the API server refuses.
-    pub async fn remove(self) -> Result<()> {
-        let (name, client) = (self.name(), self.client.clone());
-        self.lose().await?;
-        let nodes: Api<Node> = Api::all(client);
-        nodes.delete(&name, &DeleteParams::default()).await?;
-        Ok(())
+    pub async fn lose(self) -> Result<NodeObject> {
+        self.processes.kill(&self.name()).await?;
+        Ok(self.object)
     }
 
     /// Runs a script in the guest and returns what it says on its output.

@@ -53,6 +53,44 @@ fn a_target_is_found_by_its_owners() {
 }
 
 #[test]
+fn a_pool_stands_still_while_it_is_not_known_whose_a_pod_is() {
+    let target = |kind: &str, group: &str| {
+        let target = json!({"apiVersion": group, "kind": kind, "name": "target"});
+        pool("pool", 0, 1000, json!([{"name": "it", "targetRef": target}, member("db", 100)]))
+    };
+    type Case = (&'static str, &'static str, &'static str, bool);
+    let cases: [Case; 6] = [
+        ("ReplicaSet", "Deployment", "apps/v1", true),
+        ("VirtualMachineInstance", "VirtualMachine", "kubevirt.io/v1", true),
+        ("VirtualMachineInstance", "VirtualMachinePool", "pool.kubevirt.io/v1beta1", true),
+        // These say by their names alone whose their pods are.
+        ("StatefulSet", "StatefulSet", "apps/v1", false),
+        ("VirtualMachineInstance", "Deployment", "apps/v1", false),
+        ("Rollout", "Deployment", "apps/v1", false),
+    ];
+    for (controller, kind, group, still) in cases {
+        let mut other = pod("other", "other", 200);
+        other.owner.as_mut().unwrap().kind = controller.to_owned();
+        let mut unseen =
+            snapshot(&[target(kind, group)], &[other.clone(), pod("db-0", "db", 50)], 1000);
+        let seen = unseen.clone();
+        unseen.workloads.remove(other.owner.as_ref().unwrap());
+
+        assert_eq!(first(&unseen).0.stands_still(), still, "{controller} of a {kind}");
+        let says = status(&unseen, &Outcome::default());
+        let reason = if still { "ControllerNotSeen" } else { "TargetNotFound" };
+        assert_eq!(says.members[0].reason, reason, "{controller} of a {kind}");
+        let ready = says.conditions.iter().find(|it| it.type_ == "Ready").unwrap();
+        assert_eq!(ready.reason == "ControllerNotSeen", still, "{ready:?}");
+
+        // Once it is seen, it is known to be somebody else's; one that goes is waited for by nobody.
+        assert!(!first(&seen).0.stands_still());
+        unseen.pods.iter_mut().for_each(|pod| pod.terminating = true);
+        assert!(!first(&unseen).0.stands_still());
+    }
+}
+
+#[test]
 fn a_pod_that_cannot_be_resized_leaves_with_what_it_holds() {
     let pool = pool("pool", 0, 500, json!([member("a", 900), member("b", 100)]));
     let with = |change: fn(&mut Pod)| {
