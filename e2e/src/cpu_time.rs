@@ -90,7 +90,11 @@ pub fn cgroup_among(cgroups: &Cgroups, pod: &Pod) -> Result<Cgroup> {
     Ok(cgroups.pod(class, &pod.uid().context("the pod has no UID")?))
 }
 
-fn of_cgroups(pods: &[Pod]) -> Result<HashMap<String, Reading>> {
+/// Reads the CPU time of each pod from the cgroups of this machine, by UID. A pod that has none yet is left out.
+///
+/// # Errors
+/// When this machine has no cgroups.
+pub fn of_cgroups(pods: &[Pod]) -> Result<HashMap<String, Reading>> {
     let began = *BEGAN;
     let mut readings = HashMap::new();
     for pod in pods {

@@ -17,7 +17,7 @@ use crate::{
     addons,
     binaries::{self, api_servers::ApiServer},
     certificates,
-    cgroups::Cgroups,
+    cgroups::{Cgroups, Version},
     control_plane, exit, filesystems, network, node, outage,
     process::Processes,
     prometheus,
@@ -89,11 +89,12 @@ async fn start_cluster(run_dir: &RunDir, processes: &Processes) -> Result<()> {
 }
 
 fn greet(run_dir: &RunDir, took: Duration, shell: bool) -> Result<()> {
-    let cgroups = Cgroups::detect()?.version();
+    let judge = match Cgroups::detect()?.version() {
+        Version::V1 => "cgroup v1; tests judge CPU time on a guest with cgroup v2",
+        Version::V2 => "cgroup v2",
+    };
     let (kubernetes, node, seconds) = (binaries::KUBERNETES, node::NAME, took.as_secs_f32());
-    say(format_args!(
-        "Kubernetes {kubernetes}: {node} is Ready after {seconds:.1} s (cgroups {cgroups})"
-    ));
+    say(format_args!("Kubernetes {kubernetes}: {node} is Ready after {seconds:.1} s ({judge})"));
     if !shell {
         return Ok(());
     }

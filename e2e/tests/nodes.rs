@@ -1,16 +1,20 @@
-//! Several nodes: a pool over the host and a guest, which is silenced, lost, and joins again.
+//! Several nodes: a pool over the host and guests, which are silenced, lost, drained, and join again.
 
 mod support;
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use e2e::guest_node::{GUESTS, GuestNode, Size};
-use k8s_openapi::api::core::v1::Node;
+use e2e::{
+    guest_node::{GUESTS, GuestNode, Size},
+    kubectl,
+};
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Api;
 use serde_json::{Value, json};
 use support::{
-    Bench, MINUTE, actual, container, deployment, eventually, identity, member, of, pod_spec, pool,
+    Bench, MINUTE, actual, container, deployment, eventually, identity, ledger::Ledger, member, of,
+    pod_spec, pool,
 };
 
 /// The kubelet's lease must be this old before its node is no longer Ready, and the controllers look now and then.
@@ -113,4 +117,107 @@ async fn a_pool_outlives_a_node_that_is_silent_lost_and_joins_again() -> Result<
     let after = identity(&bench.running("near", 1).await?);
     ensure!(before == after, "a pod on the host was restarted: {before:?} became {after:?}");
     bench.end_with_all().await
+}
+
+/// A Deployment, a StatefulSet and a DaemonSet over three nodes, one of which is drained.
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn a_pool_over_three_nodes_outlives_a_drain() -> Result<()> {
+    let bench = Bench::new("three-nodes").await?;
+    let second = GuestNode::start(&bench.cluster, 3, Size::default()).await?;
+    let _third = GuestNode::start(&bench.cluster, 4, Size::default()).await?;
+    for (kind, name, replicas) in
+        [("StatefulSet", "ordered", Some(2)), ("DaemonSet", "everywhere", None)]
+    {
+        bench.apply(spread(kind, name, replicas)).await?;
+    }
+    bench.apply(on_node("near", e2e::node::NAME)).await?;
+    let everywhere = eventually(3 * MINUTE, || bench.running("everywhere", 3)).await?;
+    eventually(3 * MINUTE, || bench.running("ordered", 2)).await?;
+    let members = json!([member("near", 100), member("ordered", 100), member("everywhere", 300)]);
+    bench.apply(pool("pool", json!({"cpu": "1000m"}), members)).await?;
+    bench.settled("pool").await?;
+    bench.holding("everywhere", &[200; 3]).await?;
+    bench.holding("ordered", &[100; 2]).await?;
+    let ledger = Ledger::of(bench.pods(), "", 1_000);
+    let before = identity(&bench.running("near", 1).await?);
+
+    println!("{} is drained", second.name());
+    let drain =
+        ["drain", &second.name(), "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=60s"];
+    kubectl::run("kubectl", &drain, "").await?;
+    eventually(3 * MINUTE, || async {
+        let pods = bench.running("ordered", 2).await?;
+        let there = |pod: &Pod| pod.spec.as_ref().and_then(|it| it.node_name.clone());
+        ensure!(pods.iter().all(|pod| there(pod) != Some(second.name())), "it is not drained");
+        Ok(())
+    })
+    .await?;
+    eventually(3 * MINUTE, || bench.settled("pool")).await?;
+    bench.holding("ordered", &[100; 2]).await?;
+    // A DaemonSet's pods stay where they are.
+    let after = bench.holding("everywhere", &[200; 3]).await?;
+    ensure!(identity(&everywhere) == identity(&after), "a pod of the DaemonSet was replaced");
+    kubectl::run("kubectl", &["uncordon", &second.name()], "").await?;
+    println!("{} takes pods again", second.name());
+
+    // What the nodes have is edited while they run.
+    bench
+        .apply(pool(
+            "pool",
+            json!({"cpu": "500m"}),
+            json!([member("near", 100), member("ordered", 100), member("everywhere", 300),]),
+        ))
+        .await?;
+    bench.holding("everywhere", &[100; 3]).await?;
+    ensure!(identity(&bench.running("near", 1).await?) == before, "a pod was restarted");
+    ledger.was_kept().await?;
+    bench.end_with_all().await
+}
+
+/// A workload whose pods run on the guests as well.
+fn spread(kind: &str, name: &str, replicas: Option<u32>) -> Value {
+    let resources = json!({"requests": {"cpu": "50m", "memory": "16Mi"}});
+    let mut spec = pod_spec(json!([container("main", resources)]));
+    let (key, value) = GUESTS;
+    spec["tolerations"] = json!([{"key": key, "value": value, "effect": "NoSchedule"}]);
+    if replicas.is_some() {
+        // Those can be drained.
+        spec["nodeSelector"] = json!({key: value});
+    }
+    let mut workload = deployment(name, 1, spec);
+    workload["kind"] = json!(kind);
+    match replicas {
+        Some(replicas) => workload["spec"]["replicas"] = json!(replicas),
+        None => drop(workload["spec"].as_object_mut().map(|spec| spec.remove("replicas"))),
+    }
+    workload
+}
+
+/// The node of a pod goes for good: what it held belongs to the others once it is past its grace period.
+#[tokio::test]
+#[ignore = "law 1: a pod past its grace period on an unreachable node leaves the pool"]
+async fn law_1_what_a_lost_node_held_is_divided_among_the_others() -> Result<()> {
+    let bench = Bench::new("lost-node").await?;
+    let nodes: Api<Node> = Api::all(bench.client.clone());
+    let guest = GuestNode::start(&bench.cluster, 3, Size::default()).await?;
+    let name = guest.name();
+    bench.apply(on_node("near", e2e::node::NAME)).await?;
+    bench.apply(on_node("far", &name)).await?;
+    eventually(2 * MINUTE, || bench.running("far", 1)).await?;
+    let members = json!([member("near", 100), member("far", 100)]);
+    bench.apply(pool("pool", json!({"cpu": "400m"}), members)).await?;
+    bench.settled("pool").await?;
+    let _lost = guest.lose().await?;
+    not_ready(&nodes, &name).await?;
+    // As a Deployment's controller, or a person, gives it up.
+    let delete = ["-n", &bench.namespace, "delete", "deployment", "far", "--wait=false"];
+    kubectl::run("kubectl", &delete, "").await?;
+    eventually(MINUTE, || async {
+        let held = held(&bench, "near").await?;
+        ensure!(held == 400, "near holds {held}m");
+        Ok(())
+    })
+    .await?;
+    bench.end().await
 }

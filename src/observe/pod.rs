@@ -14,7 +14,6 @@ use k8s_openapi::{
 use super::{
     Obstacle, Qos, Waiting,
     amount::{amount, limit},
-    machine::MACHINE_SETS,
 };
 use crate::share::{self, Held, Holding, InitContainer, PerResource, Play, Resource};
 
@@ -275,17 +274,6 @@ impl Owner {
             kind: owner.kind.clone(),
             name: owner.name.clone(),
         })
-    }
-
-    /// Whether one of this kind can be controlled by one of the kind `above`, directly or through another.
-    #[must_use]
-    pub fn may_belong_to(&self, above: &str) -> bool {
-        match self.kind.as_str() {
-            "ReplicaSet" => above == "Deployment",
-            "VirtualMachineInstance" => above == "VirtualMachine" || MACHINE_SETS.contains(&above),
-            "VirtualMachine" => above == "VirtualMachinePool",
-            _ => false,
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::{amount::amount, pod::Owner};
+use super::{amount::amount, machine::MACHINE_SETS, pod::Owner};
 use crate::share::{self, Held, Holding, InitContainer, PerResource, Resource};
 
 /// What is read of a ReplicaSet, StatefulSet, DaemonSet or Job.
@@ -35,6 +35,19 @@ pub struct TemplateContainer {
     pub request: PerResource<u64>,
     /// The limits.
     pub limit: PerResource<Option<u64>>,
+}
+
+impl Owner {
+    /// Whether one of this kind can be controlled by one of the kind `above`, directly or through another.
+    #[must_use]
+    pub fn may_belong_to(&self, above: &str) -> bool {
+        match self.kind.as_str() {
+            "ReplicaSet" => above == "Deployment",
+            "VirtualMachineInstance" => above == "VirtualMachine" || MACHINE_SETS.contains(&above),
+            "VirtualMachine" => above == "VirtualMachinePool",
+            _ => false,
+        }
+    }
 }
 
 impl Workload {

@@ -46,16 +46,21 @@ pub struct Sample {
     pub waiting: Option<u16>,
 }
 
-/// From this part of the time on, in thousandths, a pod that waits for CPU would use more if it could.
+/// From this part of the time on, in thousandths, a pod that waits for CPU would use more if it could: where it gets what it
+/// holds meanwhile, and in any case.
 const WAITS: u16 = 100;
+const WAITS_MOSTLY: u16 = 500;
 
 impl Sample {
     /// The demand that the sample shows, `headroom` percent above the use.
     ///
-    /// A pod that uses 95 % of its limit would use more if it could, and so would one that waits for CPU. Where nobody
-    /// says whether it waits, it is taken to when it uses 90 % of what it holds on a busy node, or when its use rose to
-    /// half of that: a sample is a mean, and who is awake for less than its time never shows more. (Use above the request
-    /// on a node with idle CPU is just use.) Such a pod is given twice its use, and no less than its fair share.
+    /// A pod that uses 95 % of its limit would use more if it could, and so would one that waits for CPU half of the time.
+    /// One that waits a tenth of it may only be late for a moment, again and again, beside one that is always busy: no
+    /// weight would help it. Who is held back by his weight gets what he holds while he wants to run, and so uses, in all,
+    /// that part of it in which he waits (three quarters of that: the node's own work comes first). Where nobody says
+    /// whether it waits, it is taken to when it uses 90 % of what it holds on a busy node, or when its use rose to half of
+    /// that: a sample is a mean, and who is awake for less than its time never shows more. (Use above the request on a node
+    /// with idle CPU is just use.) Such a pod is given twice its use, and no less than its fair share.
     /// Memory is used, not waited for: its demand is always the use and the headroom.
     #[must_use]
     pub fn demand(&self, resource: Resource, headroom: u8) -> Demand {
@@ -74,7 +79,11 @@ impl Sample {
                 self.node_busy
                     && (part(self.used, 90, self.held) || part(self.risen, 50, self.held))
             }
-            Some(waiting) => waiting >= WAITS,
+            Some(waiting) => {
+                let while_waiting = u128::from(self.held) * unit * u128::from(waiting);
+                let gets_what_it_holds = u128::from(self.used) * 4000 >= 3 * while_waiting;
+                waiting >= WAITS_MOSTLY || (waiting >= WAITS && gets_what_it_holds)
+            }
         };
         let limited = waits || self.limit.is_some_and(|limit| part(self.used, 95, limit));
         if resource == Resource::Cpu && limited {
@@ -162,6 +171,22 @@ mod tests {
         assert_eq!(cpu(600, waits(0)), Demand::Known(720));
         let limit = Sample { limit: Some(300), ..waits(1) };
         assert_eq!(cpu(300, limit), Demand::Limited(600));
+    }
+
+    #[test]
+    fn who_sleeps_and_is_late_now_and_then_lacks_nothing() {
+        let late = |used: u64, held, waiting| {
+            let used = used * 1_000_000;
+            let sample = Sample { used, peak: used, held, waiting: Some(waiting), ..IDLE };
+            sample.demand(Resource::Cpu, 20)
+        };
+        // Asleep beside one that is always busy: what it owns can be lent, and stays lent once it holds a quarter of it.
+        assert_eq!([720, 180].map(|held| late(11, held, 150)), [Demand::Known(14); 2]);
+        // It woke in the middle of the sample, or near its end, and has had what it holds since.
+        assert_eq!(late(95, 190, 400), Demand::Limited(190));
+        assert_eq!(late(38, 190, 160), Demand::Limited(76));
+        // It does not get what it holds, whatever keeps it from that.
+        assert_eq!(late(11, 720, 500), Demand::Limited(22));
     }
 
     #[test]

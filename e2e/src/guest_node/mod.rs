@@ -25,8 +25,9 @@ use tokio::{
 
 use crate::{
     Cluster, certificates,
-    cgroups::{Cgroup, Cgroups},
-    cpu_time, network,
+    cgroups::{self, Cgroup, Cgroups},
+    cpu_time::{self, Reading},
+    network,
     node::configuration::Layout,
     node_object::NodeObject,
     packages::GUEST,
@@ -187,20 +188,20 @@ impl GuestNode {
         Ok(contents)
     }
 
-    /// The CPU time that each pod has had, in nanoseconds, all at one moment.
+    /// The CPU time that each pod has had, all at one moment, on the guest's own clock.
     ///
     /// # Errors
     /// When a pod has no cgroup there.
-    pub async fn cpu_times(&self, pods: &[&Pod]) -> Result<Vec<u64>> {
-        let mut files = Vec::new();
+    pub async fn cpu_times(&self, pods: &[&Pod]) -> Result<Vec<Reading>> {
+        let mut files = vec![PathBuf::from("/proc/uptime")];
         for pod in pods {
             files.push(cgroup(pod)?.file("cpu", "cpu.stat"));
         }
         let contents = self.read(&files).await?;
-        contents
-            .iter()
-            .map(|stat| crate::cgroups::usage(stat).context("no usage_usec in cpu.stat"))
-            .collect()
+        let uptime = contents[0].split(' ').next().and_then(|it| it.parse::<f64>().ok());
+        let at = (uptime.with_context(|| format!("an uptime: {}", contents[0]))? * 1e9) as i128;
+        let used = |stat: &String| cgroups::usage(stat).context("no usage_usec in cpu.stat");
+        contents[1..].iter().map(|stat| Ok(Reading { used: used(stat)?, at })).collect()
     }
 
     async fn send(&self, bytes: &[u8]) -> Result<String> {

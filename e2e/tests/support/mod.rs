@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
+pub mod judge;
 pub mod ledger;
 pub mod replicas;
 pub mod tier;

@@ -92,7 +92,8 @@ impl Service {
             let passed = until - now;
             self.requests.iter_mut().for_each(|it| it.1 -= passed * speed);
             all.used += if count > 0.0 { passed * speed * count } else { 0.0 };
-            all.waited += if count > 0.0 { passed } else { 0.0 };
+            // As the kernel counts it: who runs does not wait.
+            all.waited += if count > 0.0 { passed * (1.0 - speed / each) } else { 0.0 };
             now = until;
             self.answer(now);
             if now >= self.next {
