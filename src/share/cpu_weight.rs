@@ -230,8 +230,10 @@ mod tests {
         #[test]
         fn equal_shares_have_no_error(share in 0u64..256_001, n in 0usize..100, node in 1u64..256_001) {
             let (_, errors) = of(&vec![sibling(share); n], node);
-            // Where the node has less than they share, a microcore may be left over.
-            prop_assert!(errors.iter().all(|&error| error <= u64::from(share * n as u64 > node)));
+            // Where the node has less than they share, a microcore may be left over: of a node of 4m, 2.5 hundredths.
+            let microcore = 10_u64.div_ceil(node);
+            let most = if share * n as u64 > node { microcore } else { 0 };
+            prop_assert!(errors.iter().all(|&error| error <= most), "{errors:?}");
         }
 
         /// With a = 1 / 25.6m, a weight is a * share + e, where e is from -0.115 (rounding down to a whole `cpu.shares`, the
