@@ -90,18 +90,20 @@ pub fn cgroup_among(cgroups: &Cgroups, pod: &Pod) -> Result<Cgroup> {
     Ok(cgroups.pod(class, &pod.uid().context("the pod has no UID")?))
 }
 
-/// Reads the CPU time of each pod from the cgroups of this machine, by UID. A pod that has none yet is left out.
+/// The CPU time of a pod of this machine, from its cgroup.
 ///
 /// # Errors
-/// When this machine has no cgroups.
-pub fn of_cgroups(pods: &[Pod]) -> Result<HashMap<String, Reading>> {
+/// When the cgroup is not there: its pod begins or ends.
+pub fn of_cgroup(cgroup: &Cgroup) -> Result<Reading> {
     let began = *BEGAN;
+    Ok(Reading { used: cgroup.cpu_time()?, at: i128::try_from(began.elapsed().as_nanos())? })
+}
+
+fn of_cgroups(pods: &[Pod]) -> Result<HashMap<String, Reading>> {
     let mut readings = HashMap::new();
     for pod in pods {
-        // The cgroup of a pod that begins or ends is not there.
-        let Ok(used) = cgroup(pod)?.cpu_time() else { continue };
-        let at = i128::try_from(began.elapsed().as_nanos())?;
-        readings.insert(pod.uid().unwrap_or_default(), Reading { used, at });
+        let Ok(reading) = of_cgroup(&cgroup(pod)?) else { continue };
+        readings.insert(pod.uid().unwrap_or_default(), reading);
     }
     Ok(readings)
 }

@@ -29,11 +29,11 @@ pub const FAKE: (&str, &str) = ("kwok.x-k8s.io/node", "fake");
 const PATIENCE: Duration = Duration::from_secs(60);
 const STAGES: &str = include_str!("../manifests/kwok-stages.yaml");
 
-/// kwok, and the nodes that it plays: `fake-0` and so on. All of it ends with this value, and the pods there too.
+/// kwok, and the nodes that it plays: `fake-0` and so on. Dropping it ends kwok, and deletes its nodes and their pods.
 pub struct FakeNodes {
     // Ends kwok when it is dropped.
     _processes: Processes,
-    // These go when nobody answers for them any more.
+    // Declared after kwok, so they are deleted once it has ended.
     _objects: Vec<NodeObject>,
 }
 

@@ -1,9 +1,10 @@
-//! What is left of a node once nobody answers for it: its object, and pods that nobody would ever end.
+//! The Node object of a node that the harness runs. It and the node's pods would stay in the cluster after the node has ended,
+//! because no kubelet is left to remove them.
 
 use std::process::Command;
 
-/// The object of a node that ends with this value. Once it is dropped, the object and the pods on the node are gone from
-/// the cluster, even after a test that failed: those after it would wait for them.
+/// Deletes a Node object and the pods on that node when it is dropped, after a failed test too: later tests would wait for
+/// them.
 #[derive(Debug)]
 pub struct NodeObject(String);
 
@@ -14,7 +15,7 @@ impl NodeObject {
         Self(name.to_owned())
     }
 
-    /// Somebody else answers for the node from now on.
+    /// Keeps the object and the pods: the node has joined again.
     pub fn keep(mut self) {
         self.0.clear();
     }

@@ -51,7 +51,10 @@ async fn weights_divide_the_cpu_time_of_a_node() -> Result<()> {
     let edited = Instant::now();
     divide(&bench, [500, 200, 100]).await?;
     hold(&bench, [500, 200, 100]).await?;
-    println!("5:2:1 held {:.1} s after the edit", edited.elapsed().as_secs_f32());
+    let took = edited.elapsed();
+    println!("5:2:1 held {:.1} s after the edit", took.as_secs_f32());
+    let soon = Duration::from_secs(10) + judge.lateness();
+    ensure!(took < soon, "the pods were resized only after {took:?}");
     follows(&judge, &pods, &[500, 200, 100]).await?;
 
     let status = bench.settled("pool").await?;

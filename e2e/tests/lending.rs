@@ -178,9 +178,9 @@ async fn both_busy(namespace: &str, judge: &Judge) -> Result<Bench> {
     set_awake(&bench, true).await?;
     let members = json!([member("heavy", 900), member("light", 100)]);
     let mut pool = support::pool("pool", json!({"cpu": format!("{POOL}m")}), members);
-    pool["spec"]["sharing"] = json!({"nodeReservePercent": 0});
-    bench.apply(pool).await?;
-    // Both are measured while they are busy: over a whole interval that began after they were.
+    bench.apply(pool.clone()).await?;
+    // Both are measured while they are busy: over a whole interval that began after they were. Only then does the pool lend.
+    // Otherwise it lends what heavy left idle before it woke, and what was just taken back is not lent for five minutes.
     let busy_at = Timestamp::now();
     eventually(2 * MINUTE, || async {
         for app in ["heavy", "light"] {
@@ -191,6 +191,8 @@ async fn both_busy(namespace: &str, judge: &Judge) -> Result<Bench> {
         Ok(())
     })
     .await?;
+    pool["spec"]["sharing"] = json!({"nodeReservePercent": 0});
+    bench.apply(pool).await?;
     heavy_has_its_own(&bench).await?;
     Ok(bench)
 }
@@ -270,7 +272,8 @@ async fn lends(namespace: &str, judge: &Judge) -> Result<()> {
     ensure!(asleep.len() == 2, "it is not measured any more");
     // Nobody can act on a measurement before it is to be had. The rest is for a loaded machine.
     let known = asleep[1].second - slept;
-    ensure!(reached - slept <= two.max(known) + INTERVAL.as_secs_f64(), "that is too late");
+    let soon = (INTERVAL + judge.lateness()).as_secs_f64();
+    ensure!(reached - slept <= two.max(known) + soon, "that is too late");
 
     let kept = series.seen.last().context("nothing seen")?.requests[0];
     set_awake(&bench, true).await?;
@@ -285,16 +288,30 @@ async fn lends(namespace: &str, judge: &Judge) -> Result<()> {
     };
     let took = series.watch(&bench, judge, 8 * INTERVAL, fair).await? - Duration::from_secs(5);
     // It looks whether it is to be awake once a second. The second after the one in which it saw that is whole.
-    let mut awake = series.seen[from..].iter().skip_while(|seen| 4 * seen.used[0] < kept);
-    let first = awake.nth(1).context("a second")?.used[0];
-    println!("in its first whole second awake it had {first}m, and it holds {kept}m");
+    let awake = series.seen[from..].iter().skip_while(|seen| 4 * seen.used[0] < kept);
+    let awake: Vec<[u64; 2]> = awake.skip(1).take(5).map(|seen| seen.used).collect();
+    let first = awake.first().context("a second")?[0];
+    let [heavy, light] = [0, 1].map(|i| awake.iter().map(|used| used[i]).sum::<u64>());
+    let percent = 100 * heavy / (heavy + light);
+    println!(
+        "in its first whole second awake it had {first}m, and in the first five {percent} % of what both had; it holds {kept}m"
+    );
     println!("{:.0} s after it woke it had its fair CPU time", took.as_secs_f32());
     series.watch(&bench, judge, Duration::from_secs(20), |_| false).await?;
     let svg = series.draw(&[(slept, "heavy falls asleep"), (woke, "heavy wakes")]);
     std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/lending.svg"), svg)?;
-    ensure!(first >= kept, "{first}m in its first second, of {kept}m that are never lent");
+    match judge {
+        Judge::Host(_) => {
+            ensure!(first >= kept, "{first}m in its first second, of {kept}m that are never lent");
+        }
+        // The node's own processes take a part of a guest's only CPU, and of some seconds a large one.
+        Judge::Guest(_) => ensure!(
+            percent >= (100 * kept / POOL).saturating_sub(6),
+            "{percent} % of what both had in its first seconds, with {kept}m of {POOL}m never lent"
+        ),
+    }
     // On a quiet machine two intervals and 5 s; this one may be shared.
-    ensure!(took <= 4 * INTERVAL, "it took {took:?}");
+    ensure!(took <= 4 * INTERVAL + judge.lateness(), "it took {took:?}");
 
     let after = identities(&bench).await?;
     ensure!(after == before, "{before:?} became {after:?}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    guest_node::{GUESTS, GuestNode, Size},
+    guest_node::{self, GUESTS, GuestNode, Size},
     kubectl,
 };
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -22,13 +22,12 @@ const UNTIL_NOT_READY: Duration = Duration::from_secs(120);
 
 /// A Deployment of one pod that waits on this node.
 fn on_node(app: &str, node: &str) -> Value {
-    let (key, value) = GUESTS;
     let resources = json!({"requests": {"cpu": "100m", "memory": "16Mi"}});
     let mut spec = pod_spec(json!([container("main", resources)]));
     spec["nodeSelector"] = json!({"kubernetes.io/hostname": node});
     // It stays on a node that is silent or lost.
     spec["tolerations"] = json!([
-        {"key": key, "value": value, "effect": "NoSchedule"},
+        guest_node::toleration(),
         {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute"},
         {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute"},
     ]);
@@ -135,7 +134,7 @@ async fn a_pool_over_three_nodes_outlives_a_drain() -> Result<()> {
     let everywhere = eventually(3 * MINUTE, || bench.running("everywhere", 3)).await?;
     eventually(3 * MINUTE, || bench.running("ordered", 2)).await?;
     let members = json!([member("near", 100), member("ordered", 100), member("everywhere", 300)]);
-    bench.apply(pool("pool", json!({"cpu": "1000m"}), members)).await?;
+    bench.apply(pool("pool", json!({"cpu": "1000m"}), members.clone())).await?;
     bench.settled("pool").await?;
     bench.holding("everywhere", &[200; 3]).await?;
     bench.holding("ordered", &[100; 2]).await?;
@@ -161,28 +160,21 @@ async fn a_pool_over_three_nodes_outlives_a_drain() -> Result<()> {
     kubectl::run("kubectl", &["uncordon", &second.name()], "").await?;
     println!("{} takes pods again", second.name());
 
-    // What the nodes have is edited while they run.
-    bench
-        .apply(pool(
-            "pool",
-            json!({"cpu": "500m"}),
-            json!([member("near", 100), member("ordered", 100), member("everywhere", 300),]),
-        ))
-        .await?;
+    bench.apply(pool("pool", json!({"cpu": "500m"}), members)).await?;
     bench.holding("everywhere", &[100; 3]).await?;
     ensure!(identity(&bench.running("near", 1).await?) == before, "a pod was restarted");
     ledger.was_kept().await?;
     bench.end_with_all().await
 }
 
-/// A workload whose pods run on the guests as well.
+/// A workload whose pods may run on guests: one with `replicas` runs only there.
 fn spread(kind: &str, name: &str, replicas: Option<u32>) -> Value {
     let resources = json!({"requests": {"cpu": "50m", "memory": "16Mi"}});
     let mut spec = pod_spec(json!([container("main", resources)]));
-    let (key, value) = GUESTS;
-    spec["tolerations"] = json!([{"key": key, "value": value, "effect": "NoSchedule"}]);
+    spec["tolerations"] = json!([guest_node::toleration()]);
     if replicas.is_some() {
-        // Those can be drained.
+        // A drain moves its pods, and they stay with the guests.
+        let (key, value) = GUESTS;
         spec["nodeSelector"] = json!({key: value});
     }
     let mut workload = deployment(name, 1, spec);
@@ -194,7 +186,7 @@ fn spread(kind: &str, name: &str, replicas: Option<u32>) -> Value {
     workload
 }
 
-/// The node of a pod goes for good: what it held belongs to the others once it is past its grace period.
+/// The node of a pod is lost for good. Once the pod is past its grace period, the other members share what it held.
 #[tokio::test]
 #[ignore = "law 1: a pod past its grace period on an unreachable node leaves the pool"]
 async fn law_1_what_a_lost_node_held_is_divided_among_the_others() -> Result<()> {

@@ -164,7 +164,12 @@ async fn what_pods_use_and_wait_for_is_told() -> Result<()> {
     if Tier::Test.is_left_out() {
         return Ok(());
     }
-    told("metrics-use", &Judge::own()?, |_| Ok(())).await
+    told("metrics-use", &Judge::own()?, |spins, limited| {
+        ensure!(millicores(spins).is_some_and(|cpu| cpu > 400), "{spins:?}");
+        ensure!(millicores(limited).is_some_and(|cpu| (120..=280).contains(&cpu)), "{limited:?}");
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]
@@ -173,19 +178,28 @@ async fn what_pods_wait_for_on_cgroup_v2_is_told() -> Result<()> {
     if Tier::Nightly.is_left_out() {
         return Ok(());
     }
-    // Without a limit, only the kernel's account of pressure (PSI) says that a pod waits.
-    let waits = |spins: &PodReading| {
+    let judge = Judge::start(&Cluster::from_env()).await?;
+    told("pressure", &judge, |spins, limited| {
+        // The node's own processes take their part of a guest's only CPU.
+        ensure!(millicores(spins) > millicores(limited), "{spins:?} {limited:?}");
+        ensure!(millicores(limited).is_some_and(|cpu| (60..=280).contains(&cpu)), "{limited:?}");
+        // For a pod without a limit, only the kernel's pressure stall information (PSI) says that it waits.
         ensure!(spins.waiting.is_some_and(|part| part > 50), "{spins:?}");
         Ok(())
-    };
-    told("pressure", &Judge::start(&Cluster::from_env()).await?, waits).await
+    })
+    .await
 }
 
-/// What Prometheus tells of a pod that spins, of one that runs into its limit, and of one that does nothing.
+/// What a pod uses of the CPU, in millicores.
+fn millicores(pod: &PodReading) -> Option<u64> {
+    pod.used.cpu.map(|cpu| cpu / 1_000_000)
+}
+
+/// What Prometheus says about a pod that spins, one that reaches its limit, and an idle one. `busy` judges the first two.
 async fn told(
     namespace: &str,
     judge: &Judge,
-    waits: impl Fn(&PodReading) -> Result<()>,
+    busy: impl Fn(&PodReading, &PodReading) -> Result<()>,
 ) -> Result<()> {
     let cluster = Cluster::from_env();
     cluster.own()?;
@@ -199,7 +213,6 @@ async fn told(
     }
 
     let source = ResourceSignals::new(&options())?;
-    let millicores = |pod: &PodReading| pod.used.cpu.map(|nanocores| nanocores / 1_000_000);
     eventually(2 * MINUTE, || async {
         let readings = source.read(&[]).await?;
         let pod = |name: &str| {
@@ -208,10 +221,7 @@ async fn told(
             found.with_context(|| format!("{name} is not told of"))
         };
         let (spins, limited, idle) = (pod("spins")?, pod("limited")?, pod("idle")?);
-        // What else the node does takes its part of a guest's only CPU: no more is certain than who gets more.
-        ensure!(millicores(spins) > millicores(limited), "{spins:?} {limited:?}");
-        ensure!(millicores(limited).is_some_and(|cpu| (60..=280).contains(&cpu)), "{limited:?}");
-        waits(spins)?;
+        busy(spins, limited)?;
         ensure!(limited.waiting.is_some_and(|part| part > 300), "{limited:?}");
         ensure!(millicores(idle).is_some_and(|cpu| cpu < 50), "{idle:?}");
         for pod in [spins, limited, idle] {

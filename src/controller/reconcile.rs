@@ -117,11 +117,9 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     }
     let mut outcome = Outcome::default();
     let mut free = snapshot.free();
+    let still = weighed.stands_still();
     if pool.spec.mode == Mode::Auto {
-        let resizes = match weighed.stands_still() {
-            true => Vec::new(),
-            false => moves::towards_shares(divided, &free),
-        };
+        let resizes = if still { Vec::new() } else { moves::towards_shares(divided, &free) };
         moves::take(&mut free, &snapshot, &resizes);
         let span = debug_span!("actuate", resizes = resizes.len());
         outcome = actuate(&context, pool, &snapshot, resizes, now).instrument(span).await;
@@ -164,17 +162,19 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
         events::publish(&context.client, &context.clock, pool, notices).await;
     }
     let before = context.memories().get(&uid).and_then(|memories| memories.new_pods.clone());
-    let new_pods = match &before {
+    let new_pods = match before.clone() {
+        // Until it is known whose all pods are, what was told before stands.
+        before if still => before,
         // It follows from what is owned, which only a decision moves.
-        Some(before) if !decided => before.clone(),
-        _ => admission::new_pods(&snapshot, weighed, before.as_ref(), decided),
+        Some(before) if !decided => Some(before),
+        _ => Some(admission::new_pods(&snapshot, weighed, before.as_ref(), decided)),
     };
-    if before.as_ref() != Some(&new_pods) {
-        tell_new_pods(pool, &context.client, &new_pods).await?;
+    if let Some(new_pods) = new_pods.as_ref().filter(|&now| before.as_ref() != Some(now)) {
+        tell_new_pods(pool, &context.client, new_pods).await?;
     }
     if let Some(memories) = context.memories().get_mut(&uid) {
         memories.grants.told();
-        memories.new_pods = Some(new_pods);
+        memories.new_pods = new_pods;
     }
     if let Some(plug) = recommend::next(&snapshot, weighed, divided, now)
         && context.may_plug()
@@ -197,7 +197,7 @@ pub async fn reconcile(pool: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     let pods = weighed.members.iter().flat_map(|member| &member.pods).copied();
     let in_motion = [&divided.cpu, &divided.memory].into_iter().flatten().any(|it| it.frees_room);
     let wait = match context.setbacks().next(pods, now) {
-        _ if outdated || weighed.stands_still() => SOON,
+        _ if outdated || still => SOON,
         Some(_) if in_motion => WAITING,
         Some(retry) => WAITING.max(until(retry, now)).min(SETTLED),
         None if !ready => WAITING,

@@ -40,7 +40,7 @@ pub struct WeighedMember<'a> {
     pub pods: Vec<&'a Pod>,
     /// The workload that it names is not there.
     pub target_missing: bool,
-    /// Pods that may be its own: what controls them has not been seen yet.
+    /// Pods that may be its own: their controllers are not in the cache yet.
     pub unseen: Vec<Unseen<'a>>,
     /// Pods that it matches and that belong to an older pool, with the name of that pool.
     pub lost: Vec<(&'a Pod, String)>,
@@ -48,12 +48,12 @@ pub struct WeighedMember<'a> {
     pub contested: Vec<(&'a Pod, String)>,
 }
 
-/// A pod with a controller that no watch has shown: nobody knows yet whose it is.
+/// A pod that may belong to a member: its controller is not in the cache yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Unseen<'a> {
     /// The pod.
     pub pod: &'a Pod,
-    /// What controls it, or what controls that.
+    /// The controller that is missing: the pod's own, or one further up.
     pub controller: &'a Owner,
 }
 
@@ -121,7 +121,7 @@ impl WeighedMember<'_> {
 }
 
 impl<'a> Weighed<'a> {
-    /// Whether it is not known whose some pod is. Until it is, a division could give away what that pod holds.
+    /// Whether some pod may or may not belong to the pool. Until that is known, a division could give away what the pod holds.
     #[must_use]
     pub fn stands_still(&self) -> bool {
         self.members.iter().any(|member| !member.unseen.is_empty())

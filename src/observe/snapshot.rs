@@ -251,8 +251,8 @@ impl Snapshot {
         std::iter::successors(pod.owner.as_ref(), above).take(4)
     }
 
-    /// What controls the pod, or what controls that, where it was not seen: a watch may be late, or the kind may have come
-    /// to the cluster a moment ago.
+    /// The controller of the pod, or one further up, that is not in the cache: its watch may be late, or its kind may have
+    /// come to the cluster a moment ago.
     #[must_use]
     pub fn unseen_controller<'s>(&'s self, pod: &'s Pod) -> Option<&'s Owner> {
         self.workloads_above(pod).last().filter(|top| !self.workloads.contains_key(*top))

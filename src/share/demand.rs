@@ -42,25 +42,30 @@ pub struct Sample {
     /// Its node uses nearly all that it can allocate.
     pub node_busy: bool,
     /// The part of the time, in thousandths, in which it waited for CPU. Zero says nothing: where the kernel does not
-    /// count it, it is always zero. None: nobody says.
+    /// count it, it is always zero. None: not measured.
     pub waiting: Option<u16>,
 }
 
-/// From this part of the time on, in thousandths, a pod that waits for CPU would use more if it could: where it gets what it
-/// holds meanwhile, and in any case.
+/// From this part of the time on, in thousandths, waiting for CPU limits a pod that gets what it holds meanwhile.
 const WAITS: u16 = 100;
+/// From this part of the time on, in thousandths, waiting for CPU limits any pod.
 const WAITS_MOSTLY: u16 = 500;
 
 impl Sample {
     /// The demand that the sample shows, `headroom` percent above the use.
     ///
-    /// A pod that uses 95 % of its limit would use more if it could, and so would one that waits for CPU half of the time.
-    /// One that waits a tenth of it may only be late for a moment, again and again, beside one that is always busy: no
-    /// weight would help it. Who is held back by his weight gets what he holds while he wants to run, and so uses, in all,
-    /// that part of it in which he waits (three quarters of that: the node's own work comes first). Where nobody says
-    /// whether it waits, it is taken to when it uses 90 % of what it holds on a busy node, or when its use rose to half of
-    /// that: a sample is a mean, and who is awake for less than its time never shows more. (Use above the request on a node
-    /// with idle CPU is just use.) Such a pod is given twice its use, and no less than its fair share.
+    /// A limited pod would use more CPU if it could. There are three signs of it:
+    ///
+    /// - It uses 95 % of its limit.
+    /// - It waits for CPU half of the time; or a tenth of the time, and it gets what it holds whenever it waits. A pod whose
+    ///   weight holds it back waits only while it runs at its share, so its use is at least `held * waiting` (three quarters
+    ///   of that, because the system's own processes run first). A pod that uses less sleeps, and only has to wait for a
+    ///   moment each time it wakes beside a busy pod. No weight shortens that.
+    /// - Without a measurement of waiting, on a busy node: it uses 90 % of what it holds, or its use rose to half of that.
+    ///   A sample is a mean over its interval, so a pod that was awake for a part of it never shows more. Use above the
+    ///   request on a node with idle CPU is no sign: the pod already gets all it wants.
+    ///
+    /// The demand of a limited pod is twice its use, and at least its fair share.
     /// Memory is used, not waited for: its demand is always the use and the headroom.
     #[must_use]
     pub fn demand(&self, resource: Resource, headroom: u8) -> Demand {
@@ -174,18 +179,18 @@ mod tests {
     }
 
     #[test]
-    fn who_sleeps_and_is_late_now_and_then_lacks_nothing() {
+    fn a_sleeping_pod_that_waits_for_moments_is_not_limited() {
         let late = |used: u64, held, waiting| {
             let used = used * 1_000_000;
             let sample = Sample { used, peak: used, held, waiting: Some(waiting), ..IDLE };
             sample.demand(Resource::Cpu, 20)
         };
-        // Asleep beside one that is always busy: what it owns can be lent, and stays lent once it holds a quarter of it.
+        // A sleeping pod beside a busy one: its CPU can be lent, and stays lent once it holds only a quarter of it.
         assert_eq!([720, 180].map(|held| late(11, held, 150)), [Demand::Known(14); 2]);
-        // It woke in the middle of the sample, or near its end, and has had what it holds since.
+        // It woke in the middle of the interval, or near its end, and has run at its share since.
         assert_eq!(late(95, 190, 400), Demand::Limited(190));
         assert_eq!(late(38, 190, 160), Demand::Limited(76));
-        // It does not get what it holds, whatever keeps it from that.
+        // It waits half of the time, and for some reason gets less than it holds.
         assert_eq!(late(11, 720, 500), Demand::Limited(22));
     }
 

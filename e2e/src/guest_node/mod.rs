@@ -16,6 +16,7 @@ use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{Api, Client};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -36,7 +37,7 @@ use crate::{
     shared_libraries,
 };
 
-/// The label, and the taint, of every guest. Pods that are to run there must tolerate it.
+/// The label, and the taint, of every guest. Pods that are to run there need [`toleration`].
 pub const GUESTS: (&str, &str) = ("e2e.weightedshare.dev/node", "guest");
 /// The numbers that guests can have: certificates are made for these.
 pub const NUMBERS: std::ops::RangeInclusive<u8> = 2..=5;
@@ -62,13 +63,13 @@ impl Default for Size {
     }
 }
 
-/// A guest that runs. When this value goes, so do the guest, its Node object and the pods there.
+/// A guest that runs. Dropping it ends the guest, and deletes its Node object and the pods there.
 pub struct GuestNode {
     number: u8,
     client: Client,
     processes: Processes,
     id: u32,
-    // It goes when nobody answers for it any more.
+    // Declared after the processes, so it is deleted once the guest has ended.
     object: NodeObject,
 }
 
@@ -146,7 +147,7 @@ impl GuestNode {
         Ok(Silence { process })
     }
 
-    /// Ends it at once, as a power cut does. Its Node object stays as long as what is returned.
+    /// Ends it at once, as a power cut does. Returns its Node object, which stays in the cluster until that is dropped.
     ///
     /// # Errors
     /// When it cannot be ended.
@@ -231,6 +232,13 @@ impl Drop for Silence {
     fn drop(&mut self) {
         let _ = kill_process(self.process, Signal::CONT);
     }
+}
+
+/// The toleration of pods that may run on guests.
+#[must_use]
+pub fn toleration() -> Value {
+    let (key, value) = GUESTS;
+    json!({"key": key, "value": value, "effect": "NoSchedule"})
 }
 
 /// The cgroup of a pod on a guest.

@@ -1,5 +1,5 @@
-//! The node whose kernel is the judge of who got what. Where it matters, it has cgroup v2, the only version that kubelets accept
-//! by default: the machine's own node where that has it, else a guest.
+//! The node whose kernel says how much CPU time each pod got. [`Judge::start`] takes one with cgroup v2, the only version that
+//! kubelets accept by default: the machine's own node if it has that version, otherwise a guest.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -8,11 +8,10 @@ use e2e::{
     Cluster,
     cgroups::{Cgroup, Cgroups, Version},
     cpu_time::{self, Reading},
-    guest_node::{GUESTS, GuestNode, Size},
+    guest_node::{self, GuestNode, Size},
     node,
 };
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -25,12 +24,12 @@ pub enum Judge {
 }
 
 impl Judge {
-    /// The machine's own node, whatever version it has.
+    /// The machine's own node, with either version.
     pub fn own() -> Result<Self> {
         Ok(Self::Host(Cgroups::detect()?))
     }
 
-    /// The node with cgroup v2, once pods can run there, and says which it is.
+    /// A node with cgroup v2 that can run pods. Prints which one it is.
     pub async fn start(cluster: &Cluster) -> Result<Self> {
         let cgroups = Cgroups::detect()?;
         if cgroups.version() == Version::V2 {
@@ -56,8 +55,8 @@ impl Judge {
         }
     }
 
-    /// How far the CPU time of a pod may be from what its weight says, in percent of the node: on several CPUs beside others
-    /// the kernel is less exact.
+    /// How far the CPU time of a pod may be from what its weight says, in percent of the node. The kernel is less exact where it
+    /// has several CPUs to balance and other processes run beside the pods.
     pub fn tolerance(&self) -> f64 {
         match self {
             Self::Host(_) => 3.0,
@@ -65,11 +64,19 @@ impl Judge {
         }
     }
 
+    /// How much later than on the machine itself a resize may be carried out and reported. A guest is emulated, and its kubelet
+    /// shares the only CPU with the busy pods.
+    pub fn lateness(&self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Host(_) => 0,
+            Self::Guest(_) => 90,
+        })
+    }
+
     /// Puts the pods of a spec there.
     pub fn put(&self, mut spec: Value) -> Value {
-        let (key, value) = GUESTS;
         spec["nodeSelector"] = json!({"kubernetes.io/hostname": self.node()});
-        spec["tolerations"] = json!([{"key": key, "value": value, "effect": "NoSchedule"}]);
+        spec["tolerations"] = json!([guest_node::toleration()]);
         spec
     }
 
@@ -91,7 +98,7 @@ impl Judge {
     pub fn cgroup(&self, pod: &Pod) -> Result<Cgroup> {
         match self {
             Self::Host(cgroups) => cpu_time::cgroup_among(cgroups, pod),
-            Self::Guest(_) => cpu_time::cgroup_among(&Cgroups::unified(), pod),
+            Self::Guest(_) => guest_node::cgroup(pod),
         }
     }
 
@@ -99,10 +106,7 @@ impl Judge {
     pub async fn cpu_times(&self, pods: &[&Pod]) -> Result<Vec<Reading>> {
         match self {
             Self::Host(_) => {
-                let own: Vec<Pod> = pods.iter().copied().cloned().collect();
-                let readings = cpu_time::of_cgroups(&own)?;
-                let of = |pod: &&Pod| readings.get(&pod.uid().unwrap_or_default()).copied();
-                pods.iter().map(|pod| of(pod).context("a pod without a cgroup")).collect()
+                pods.iter().map(|pod| cpu_time::of_cgroup(&self.cgroup(pod)?)).collect()
             }
             Self::Guest(guest) => guest.cpu_times(pods).await,
         }

@@ -66,7 +66,7 @@ pub fn of_member(
     told
 }
 
-/// The next change of a machine that may be made: one at a time.
+/// The next change of a machine that may be made: one at a time, and none while the pool stands still.
 #[must_use]
 pub fn next(
     snapshot: &Snapshot,
@@ -74,7 +74,7 @@ pub fn next(
     divided: &Shares,
     now: Timestamp,
 ) -> Option<Plug> {
-    if weighed.pool.spec.mode != Mode::Auto {
+    if weighed.pool.spec.mode != Mode::Auto || weighed.stands_still() {
         return None;
     }
     let place = Place { snapshot, memory: divided.memory.as_ref(), now };

@@ -63,7 +63,7 @@ fn a_pool_stands_still_while_it_is_not_known_whose_a_pod_is() {
         ("ReplicaSet", "Deployment", "apps/v1", true),
         ("VirtualMachineInstance", "VirtualMachine", "kubevirt.io/v1", true),
         ("VirtualMachineInstance", "VirtualMachinePool", "pool.kubevirt.io/v1beta1", true),
-        // These say by their names alone whose their pods are.
+        // The name of such a controller says enough: it cannot lead to the target.
         ("StatefulSet", "StatefulSet", "apps/v1", false),
         ("VirtualMachineInstance", "Deployment", "apps/v1", false),
         ("Rollout", "Deployment", "apps/v1", false),
@@ -83,7 +83,8 @@ fn a_pool_stands_still_while_it_is_not_known_whose_a_pod_is() {
         let ready = says.conditions.iter().find(|it| it.type_ == "Ready").unwrap();
         assert_eq!(ready.reason == "ControllerNotSeen", still, "{ready:?}");
 
-        // Once it is seen, it is known to be somebody else's; one that goes is waited for by nobody.
+        // A controller in the cache shows that the pod belongs to another workload. No pool waits for a pod that is being
+        // deleted.
         assert!(!first(&seen).0.stands_still());
         unseen.pods.iter_mut().for_each(|pod| pod.terminating = true);
         assert!(!first(&unseen).0.stands_still());

@@ -72,6 +72,19 @@ fn a_machine_that_uses_all_its_virtual_cpus_is_to_have_a_socket_more() {
 }
 
 #[test]
+fn no_machine_is_changed_while_the_pool_stands_still() {
+    let mut snapshot = grown(3_600);
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "front"});
+    let front = serde_json::from_value(json!({"name": "front", "targetRef": target}));
+    snapshot.pools[0].spec.members.push(front.unwrap());
+    let new = pod("front-0", "front", 500);
+    snapshot.workloads.remove(new.owner.as_ref().unwrap());
+    snapshot.pods.push(new);
+    assert!(first(&snapshot).0.stands_still());
+    assert_eq!(recommended(&snapshot, 600).1, None);
+}
+
+#[test]
 fn one_that_could_make_no_use_of_it_or_cannot_have_it_is_not() {
     let none = |snapshot: &Snapshot| recommended(snapshot, 600) == (Vec::new(), None);
     assert!(none(&grown(3_599)));

@@ -18,7 +18,7 @@ const WINDOW: u64 = 20;
 const QUIET: u64 = 120;
 const RUSH: u64 = 600;
 const AFTER: u64 = 400;
-/// What users send then, in cores that the answers take.
+/// The load then: how many cores it takes to answer the requests.
 const PEACE_LOAD: f64 = 0.1;
 const RUSH_LOAD: f64 = 0.6;
 const SEEDS: u64 = 12;
@@ -31,7 +31,7 @@ struct Run {
     range: u64,
     /// Measurements come so many intervals late.
     lag: u64,
-    /// Whether it is measured, too, how long pods wait: then nothing of a service that waits is lent.
+    /// Whether it is measured, too, how long pods wait for CPU.
     waiting: bool,
     random_part: f64,
     seed: u64,

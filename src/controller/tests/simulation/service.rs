@@ -27,7 +27,7 @@ pub struct Second {
 
 /// The queue of the service. All requests that are under way share what the service gets of the CPU.
 pub struct Service {
-    /// What it is sent, in cores that the answers take, at each second.
+    /// The load at each second: how many cores it takes to answer the requests.
     load: super::Load,
     /// The part of the time between two requests that is random: from 0 (they come evenly) to 1 (as those of many users).
     pub random_part: f64,
