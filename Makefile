@@ -10,8 +10,10 @@ export WEIGHTEDSHARE_BINARY := $(BINARY)
 E2E := target/debug/e2e
 # Cluster tests share one node: one at a time, one file after the other. (Of the whole workspace, as the unit tests are: other
 # features of what both are built from would be another build.)
+# They wait more than they compute, so they are built without the optimising of the unit tests.
 # What the code does not do yet is a test whose name begins with the law that it is about: it is not run.
-ON_CLUSTER = cargo test --workspace --locked --offline --no-fail-fast $(addprefix --test ,$(1)) -- --ignored --skip law_ --test-threads=1 --nocapture
+CLUSTER_TEST := cargo test --workspace --locked --profile dev
+ON_CLUSTER = $(CLUSTER_TEST) --offline --no-fail-fast $(addprefix --test ,$(1)) -- --ignored --skip law_ --test-threads=1 --nocapture
 # `make test` shows each promise once: docs/testing.md says which test shows it. used_rights looks at what the others did.
 CLUSTER_TESTS := harness guest machines migration newcomer schema states resizes examples changes neighbours plan tenant \
   lending prometheus page footprint chart division admission leader uninstall used_rights
@@ -28,7 +30,7 @@ VERSIONS := v1.34 v1.35 v1.36 v1.37
 # What a test on the cluster says is its error; a hundred lines of frames would hide it.
 e2e longer versions chaos stats plug: export RUST_BACKTRACE := 0
 
-.PHONY: help try demo test nightly fresh lint unit e2e longer versions cluster binary faults chaos stats plug bench crds manifests docs pictures image clean
+.PHONY: help try demo test nightly fresh beside lint unit e2e longer versions cluster binary faults chaos stats plug bench crds manifests docs pictures image clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -41,9 +43,15 @@ try: $(if $(TRY),,toolchain) ## a first look without a cluster: a plan in the te
 demo: setup binary harness ## three Deployments share a real node by weight, before your eyes (2 minutes after the build)
 	@$(E2E) demo
 
-test: fresh setup lint unit e2e ## shows every promise: lints, unit and property tests, tests on a real cluster
+test: fresh setup binary ## shows every promise: lints, unit and property tests, tests on a real cluster
+	$(CLUSTER_TEST) --no-run $(addprefix --test ,$(CLUSTER_TESTS) chaos)
+	$(MAKE) --jobs=2 --keep-going e2e beside
 	$(if $(filter current,$(CLUSTER)),,$(MAKE) chaos TIER=test)
 	@$(E2E) times $(TIMES)
+
+# Tests on the cluster mostly wait. What only computes takes the CPU time that they leave idle, and is shown when it has ended.
+beside:
+	@nice -n 19 $(MAKE) lint unit > target/beside.log 2>&1; code=$$?; cat target/beside.log; exit $$code
 
 nightly: test ## the rest, which takes too long for each change: a few hours
 	$(MAKE) longer
@@ -60,31 +68,32 @@ nightly: test ## the rest, which takes too long for each change: a few hours
 fresh:
 	@rm -f $(TIMES)
 
+# In a folder of its own: a build in the same one would wait for it.
 lint: toolchain deny
 	cargo fmt --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --locked --target-dir target/lint -- -D warnings
 
 unit: harness ## unit and property tests, without a cluster
 	$(TIMED) cargo test --workspace --locked --no-fail-fast
 
 e2e: setup binary harness ## the tests on a real cluster
-	cargo test --workspace --locked --no-run
+	$(CLUSTER_TEST) --no-run $(addprefix --test ,$(CLUSTER_TESTS))
 	ALL_TESTS=1 $(TIMED) $(E2E) run -- $(call ON_CLUSTER,$(CLUSTER_TESTS))
 
 longer: export TIER := nightly
 longer: setup binary harness ## the tests on a real cluster that `make test` leaves out: half an hour
 	cargo build -p busy-service --release --locked --target $(TARGET)
-	cargo test --workspace --locked --no-run
+	$(CLUSTER_TEST) --no-run $(addprefix --test ,$(NIGHTLY_TESTS))
 	$(TIMED) $(E2E) run -- $(call ON_CLUSTER,$(NIGHTLY_TESTS))
 
 # All are run, and the test runner's summary of each is said again at the end.
 versions: export WEIGHTEDSHARE_BINARY := $(CURDIR)/target/debug/weightedshare
 versions: setup ## what we ask of an API server, on each Kubernetes version that is supported (2 minutes; their API servers are built first, once)
 	cargo build -p weightedshare --locked
-	cargo test --workspace --locked --no-run --test versions
+	$(CLUSTER_TEST) --no-run --test versions
 	@mkdir -p target/versions && rm -f target/versions/*
 	@for version in $(VERSIONS); do \
-	  $(E2E) run --api-server $$version -- cargo test --workspace --locked --offline --test versions -- --ignored --test-threads=1 --nocapture 2>&1 \
+	  $(E2E) run --api-server $$version -- $(CLUSTER_TEST) --offline --test versions -- --ignored --test-threads=1 --nocapture 2>&1 \
 	    | tee target/versions/$$version; \
 	done
 	@cd target/versions; for version in $(VERSIONS); do \
@@ -95,18 +104,18 @@ versions: setup ## what we ask of an API server, on each Kubernetes version that
 # On a cluster of its own: the others need one that nothing was done to.
 chaos: export TIER ?= nightly
 chaos: setup binary harness ## five minutes of everything going wrong at once, on a real cluster; CHAOS_SEED=n chooses
-	cargo test --workspace --locked --no-run --test chaos
+	$(CLUSTER_TEST) --no-run --test chaos
 	$(TIMED) $(E2E) run -- $(call ON_CLUSTER,chaos)
 
 # By default cAdvisor measures, every 10 to 20 s, when it likes.
 stats: export TIER := all
 stats: export WEIGHTEDSHARE_E2E_KUBELET_FLAGS := --feature-gates=PodAndContainerStatsFromCRI=true
 stats: setup binary harness ## what follows measurements, on a kubelet that measures when it is asked: a quarter of an hour
-	cargo test --workspace --locked --no-run --test lending --test prometheus
+	$(CLUSTER_TEST) --no-run --test lending --test prometheus
 	$(TIMED) $(E2E) run -- $(call ON_CLUSTER,lending prometheus)
 
 plug: setup binary harness ## virtual machines that are short are given more while they run: a quarter of an hour
-	cargo test --workspace --locked --no-run --test plug
+	$(CLUSTER_TEST) --no-run --test plug
 	$(TIMED) $(E2E) run -- $(call ON_CLUSTER,plug)
 
 cluster: setup binary harness ## a shell on a cluster that is gone when you leave it
@@ -132,8 +141,8 @@ crds: toolchain ## crds/, generated from the types
 	cargo run --locked --quiet -- crd > target/crds.yaml && mv target/crds.yaml crds/weightedshares.yaml
 
 manifests: setup binary harness ## deploy/, generated from the chart, for who installs without Helm
-	cargo test --workspace --locked --no-run --test chart
-	WRITE_MANIFESTS=1 $(E2E) run -- cargo test --workspace --locked --offline --test chart kustomize -- --ignored
+	$(CLUSTER_TEST) --no-run --test chart
+	WRITE_MANIFESTS=1 $(E2E) run -- $(CLUSTER_TEST) --offline --test chart kustomize -- --ignored
 
 docs: toolchain pictures ## what the documents show, written anew: outputs and pictures
 	WRITE_DOCS=1 cargo test -p weightedshare --locked --test docs

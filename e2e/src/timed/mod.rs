@@ -9,14 +9,15 @@ use std::{
     fs::File,
     io::{self, Write},
     path::Path,
-    process::{ExitStatus, Stdio},
+    process::ExitStatus,
     time::Duration,
 };
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt},
+    io::AsyncReadExt,
+    net::unix::pipe::{self, Receiver},
     process::{Child, Command},
     time::{Instant, sleep_until},
 };
@@ -34,14 +35,18 @@ const GRACE: Duration = Duration::from_secs(2);
 pub async fn run(command: &[OsString], record: Option<&Path>) -> Result<u8> {
     let (program, arguments) = command.split_first().context("no command")?;
     let mut signals = Signals::new()?;
+    // Both go into one pipe, so that what cargo says of a binary stays before what the binary prints.
+    let (sender, receiver) = pipe::pipe()?;
+    let output = sender.into_blocking_fd()?;
+    let errors = output.try_clone()?;
     let mut child = Command::new(program)
         .args(arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdout(output)
+        .stderr(errors)
         .spawn()
         .with_context(|| format!("run {}", program.to_string_lossy()))?;
     let mut recorder = Recorder::new(arguments.iter().any(|it| it == ONE_AT_A_TIME));
-    let status = pass_on(&mut child, &mut recorder, &mut signals).await?;
+    let status = pass_on(&mut child, receiver, &mut recorder, &mut signals).await?;
     let findings = recorder.end();
     print(&findings);
     if let Some(path) = record {
@@ -78,23 +83,21 @@ fn append(findings: &Findings, path: &Path) -> Result<()> {
 /// Passes on what the command prints until it has ended.
 async fn pass_on(
     child: &mut Child,
+    mut output: Receiver,
     recorder: &mut Recorder,
     signals: &mut Signals,
 ) -> Result<ExitStatus> {
-    let (mut output, mut errors) = (child.stdout.take(), child.stderr.take());
-    let (mut from_output, mut from_errors) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut piece = vec![0; 1 << 16];
     let (began, mut ended) = (Instant::now(), None);
-    while output.is_some() || errors.is_some() {
+    loop {
         tokio::select! {
-            // What cargo says of a binary comes before what the binary prints.
-            biased;
-            length = read(&mut errors, &mut from_errors) => {
-                recorder.read_errors(&from_errors[..length]);
-                write(&mut io::stderr(), &from_errors[..length]);
-            }
-            length = read(&mut output, &mut from_output) => {
-                recorder.read_output(&from_output[..length], began.elapsed());
-                write(&mut io::stdout(), &from_output[..length]);
+            length = output.read(&mut piece) => {
+                let length = length.unwrap_or_default();
+                if length == 0 {
+                    break;
+                }
+                recorder.read(&piece[..length], began.elapsed());
+                write(&mut io::stdout(), &piece[..length]);
             }
             received = signals.next(false) => {
                 // The terminal sends the others to the command as well.
@@ -114,16 +117,6 @@ async fn pass_on(
 
 fn pid(child: &Child) -> Option<Pid> {
     child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))
-}
-
-/// The length of what was read; for ever where there is nothing to read from. At its end the pipe is closed.
-async fn read<P: AsyncRead + Unpin>(pipe: &mut Option<P>, buffer: &mut [u8]) -> usize {
-    let Some(open) = pipe else { return std::future::pending().await };
-    let length = open.read(buffer).await.unwrap_or_default();
-    if length == 0 {
-        *pipe = None;
-    }
-    length
 }
 
 async fn until(limit: Option<Instant>) {

@@ -1,6 +1,6 @@
 //! What the output of test runners says of the tests.
 
-use std::{collections::VecDeque, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,11 +16,9 @@ const SLOWEST: usize = 10;
 #[derive(Debug)]
 pub struct Recorder {
     one_at_a_time: bool,
-    /// The last lines of each stream, which have no end yet.
-    output: Vec<u8>,
-    errors: Vec<u8>,
-    /// The binaries that cargo has named, and of which nothing was read yet.
-    announced: VecDeque<String>,
+    /// The last line, which has no end yet.
+    line: Vec<u8>,
+    /// The binary that cargo named last.
     binary: String,
     test: Option<Running>,
     findings: Findings,
@@ -58,30 +56,21 @@ impl Recorder {
     pub fn new(one_at_a_time: bool) -> Self {
         Self {
             one_at_a_time,
-            output: Vec::new(),
-            errors: Vec::new(),
-            announced: VecDeque::new(),
+            line: Vec::new(),
             binary: String::new(),
             test: None,
             findings: Findings::default(),
         }
     }
 
-    /// Reads a piece of the standard error, where cargo names the binaries.
-    pub fn read_errors(&mut self, piece: &[u8]) {
-        self.errors.extend(piece);
-        let lines = whole_lines(&mut self.errors);
-        self.announced.extend(lines.iter().filter_map(|line| binary(line)));
-    }
-
-    /// Reads a piece of the standard output, that came at this time.
-    pub fn read_output(&mut self, piece: &[u8], now: Duration) {
-        self.output.extend(piece);
-        for line in whole_lines(&mut self.output) {
+    /// Reads a piece of the output and the errors, that came at this time.
+    pub fn read(&mut self, piece: &[u8], now: Duration) {
+        self.line.extend(piece);
+        for line in whole_lines(&mut self.line) {
             self.read_line(&line, now);
         }
         let begun = self.test.as_ref().is_some_and(|test| test.within_line);
-        if let (false, Some(name)) = (begun, header(&String::from_utf8_lossy(&self.output))) {
+        if let (false, Some(name)) = (begun, header(&String::from_utf8_lossy(&self.line))) {
             self.begin(&name, now, true);
         }
     }
@@ -95,8 +84,8 @@ impl Recorder {
         let begun = self.test.as_mut().is_some_and(|test| std::mem::take(&mut test.within_line));
         if begun {
             // This is the end of the line that began the test.
-        } else if is_start(line) && self.test.is_none() {
-            self.binary = self.announced.pop_front().unwrap_or_else(|| self.binary.clone());
+        } else if let (true, Some(binary)) = (self.test.is_none(), binary(line)) {
+            self.binary = binary;
         } else if line == "failures:" {
             self.end_test(now);
         } else if line.starts_with("test result: ") {
@@ -177,15 +166,6 @@ fn whole_lines(text: &mut Vec<u8>) -> Vec<String> {
     let Some(last) = text.iter().rposition(|byte| *byte == b'\n') else { return Vec::new() };
     let whole: Vec<u8> = text.drain(..=last).collect();
     String::from_utf8_lossy(&whole).lines().map(str::to_owned).collect()
-}
-
-/// `running 3 tests`
-fn is_start(line: &str) -> bool {
-    let mut words = line.split(' ');
-    words.next() == Some("running")
-        && words.next().is_some_and(|count| count.parse::<u64>().is_ok())
-        && words.next().is_some_and(|word| word == "test" || word == "tests")
-        && words.next().is_none()
 }
 
 /// The name of a test that begins: of `test NAME ... `, with or without its result.

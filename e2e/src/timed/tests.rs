@@ -2,28 +2,26 @@ use std::{ffi::OsString, time::Duration};
 
 use super::recorder::{Findings, Recorder};
 
-/// What `cargo test` prints of two binaries whose tests run one at a time: the seconds at which a piece came, its stream, and
-/// the piece.
-const ONE_AT_A_TIME: &[(u64, &str, &str)] = &[
-    (0, "err", "    Finished `test` profile [unoptimized + debuginfo] target(s) in 0.52s\n"),
-    (0, "err", "     Running tests/lending.rs (target/debug/deps/lending-28e3f0f05d1ee3a1)\n"),
-    (0, "out", "\nrunning 2 tests\ntest lends ... "),
-    (3, "out", "light holds 800m\ntest of nothing\n"),
-    (40, "out", "no newline at its endok\n"),
-    (40, "out", "test measures ... "),
-    (45, "out", "FAILED\n"),
-    (45, "out", "\nfailures:\n\nfailures:\n    measures\n\n"),
+/// What `cargo test` prints of two binaries whose tests run one at a time: the seconds at which a piece came, and the
+/// piece.
+const ONE_AT_A_TIME: &[(u64, &str)] = &[
+    (0, "    Finished `test` profile [unoptimized + debuginfo] target(s) in 0.52s\n"),
+    (0, "     Running tests/lending.rs (target/debug/deps/lending-28e3f0f05d1ee3a1)\n"),
+    (0, "\nrunning 2 tests\ntest lends ... "),
+    (3, "light holds 800m\ntest of nothing\n"),
+    (40, "no newline at its endok\n"),
+    (40, "test measures ... "),
+    (45, "FAILED\n"),
+    (45, "\nfailures:\n\nfailures:\n    measures\n\n"),
     (
         45,
-        "out",
         "test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 45.00s\n\n",
     ),
-    (45, "err", "error: test failed, to rerun pass `-p e2e --test lending`\n"),
-    (45, "err", "     Running tests/states.rs (target/debug/deps/states-0c1d)\n"),
-    (46, "out", "\nrunning 1 test\ntest bare::is_warned_of - should panic ... ok\n"),
+    (45, "error: test failed, to rerun pass `-p e2e --test lending`\n"),
+    (45, "     Running tests/states.rs (target/debug/deps/states-0c1d)\n"),
+    (46, "\nrunning 1 test\ntest bare::is_warned_of - should panic ... ok\n"),
     (
         47,
-        "out",
         "\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s\n\n",
     ),
 ];
@@ -39,13 +37,10 @@ test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; 
 test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s (states)
 ";
 
-fn findings(one_at_a_time: bool, pieces: &[(u64, &str, &str)]) -> String {
+fn findings(one_at_a_time: bool, pieces: &[(u64, &str)]) -> String {
     let mut recorder = Recorder::new(one_at_a_time);
-    for (second, stream, piece) in pieces {
-        match *stream {
-            "err" => recorder.read_errors(piece.as_bytes()),
-            _ => recorder.read_output(piece.as_bytes(), Duration::from_secs(*second)),
-        }
+    for (second, piece) in pieces {
+        recorder.read(piece.as_bytes(), Duration::from_secs(*second));
     }
     recorder.end().to_string()
 }
@@ -57,48 +52,31 @@ fn a_test_lasts_until_the_next_one_begins() {
 
 #[test]
 fn pieces_may_be_of_any_length() {
-    let letters: Vec<(u64, &str, &str)> = ONE_AT_A_TIME
+    let letters: Vec<(u64, &str)> = ONE_AT_A_TIME
         .iter()
-        .flat_map(|(second, stream, piece)| {
-            piece.split_inclusive(|_| true).map(|letter| (*second, *stream, letter))
-        })
+        .flat_map(|(second, piece)| piece.split_inclusive(|_| true).map(|letter| (*second, letter)))
         .collect();
     assert_eq!(findings(true, &letters), FINDINGS);
 }
 
 #[test]
-fn cargo_may_be_ahead_of_the_runners() {
-    let (mut errors, output): (Vec<_>, Vec<_>) =
-        ONE_AT_A_TIME.iter().copied().partition(|(_, stream, _)| *stream == "err");
-    errors.extend(output);
-    assert_eq!(findings(true, &errors), FINDINGS);
-}
-
-#[test]
 fn of_tests_side_by_side_the_time_of_the_binary_is_known() {
     let pieces = [
-        (0, "err", "     Running unittests src/lib.rs (target/debug/deps/weightedshare-ab12)\n"),
-        (0, "out", "\nrunning 2 tests\ntest a ... "),
-        (9, "out", "ok\ntest b has been running for over 60 seconds\ntest b ... ok\n"),
+        (0, "     Running unittests src/lib.rs (target/debug/deps/weightedshare-ab12)\n"),
+        (0, "\nrunning 2 tests\ntest a ... "),
+        (9, "ok\ntest b has been running for over 60 seconds\ntest b ... ok\n"),
         (
             70,
-            "out",
             "\ntest result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 70.12s\n\n",
         ),
+        (70, "\x1b[1m\x1b[32m     Running\x1b[0m tests/tenant.rs (target/debug/deps/tenant-1)\n"),
         (
             70,
-            "err",
-            "\x1b[1m\x1b[32m     Running\x1b[0m tests/tenant.rs (target/debug/deps/tenant-1)\n",
-        ),
-        (
-            70,
-            "out",
             "\nrunning 0 tests\n\ntest result: ok. 0 passed; 0 failed; 4 ignored; 0 measured; 0 filtered out; finished in 0.00s\n",
         ),
-        (70, "err", "   Doc-tests weightedshare\n"),
+        (70, "   Doc-tests weightedshare\n"),
         (
             71,
-            "out",
             "\nrunning 1 test\n\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.50s\n",
         ),
     ];
@@ -117,15 +95,15 @@ test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
 #[test]
 fn only_the_ten_slowest_are_printed() {
     let mut recorder = Recorder::new(true);
-    recorder.read_output(b"running 12 tests\n", Duration::ZERO);
+    recorder.read(b"running 12 tests\n", Duration::ZERO);
     let mut now = 0;
     for i in 0..12 {
-        recorder.read_output(format!("test t{i} ... ").as_bytes(), Duration::from_secs(now));
+        recorder.read(format!("test t{i} ... ").as_bytes(), Duration::from_secs(now));
         now += i;
-        recorder.read_output(b"ok\n", Duration::from_secs(now));
+        recorder.read(b"ok\n", Duration::from_secs(now));
     }
     let summary = b"\ntest result: ok. 12 passed; 0 failed; finished in 66.00s\n";
-    recorder.read_output(summary, Duration::from_secs(now));
+    recorder.read(summary, Duration::from_secs(now));
     let text = recorder.end().to_string();
     assert_eq!(text.matches(" s  t").count(), 10, "{text}");
     assert!(text.contains("    11.0 s  t11\n") && !text.contains("s  t1\n"), "{text}");
@@ -133,14 +111,14 @@ fn only_the_ten_slowest_are_printed() {
 
 #[test]
 fn what_runs_no_test_has_no_findings() {
-    assert_eq!(findings(true, &[(0, "out", "all is well\ntest it ...\n")]), "");
+    assert_eq!(findings(true, &[(0, "all is well\ntest it ...\n")]), "");
 }
 
 #[test]
 fn findings_can_be_recorded_and_added() -> anyhow::Result<()> {
     let mut recorder = Recorder::new(true);
-    recorder.read_output(b"running 1 test\ntest a ... ", Duration::ZERO);
-    recorder.read_output(b"ok\ntest result: ok. 1 passed; 0 failed\n", Duration::from_secs(2));
+    recorder.read(b"running 1 test\ntest a ... ", Duration::ZERO);
+    recorder.read(b"ok\ntest result: ok. 1 passed; 0 failed\n", Duration::from_secs(2));
     let recorded = serde_json::to_string(&recorder.end())?;
     let mut total = Findings::default();
     for _ in 0..2 {
