@@ -65,7 +65,7 @@ fn variable(makefile: &str, name: &str) -> Result<BTreeSet<String>> {
 
 /// The targets that the recipe of a target makes.
 fn made_by(makefile: &str, target: &str) -> BTreeSet<String> {
-    let lines = makefile.lines().skip_while(|line| !line.starts_with(&format!("{target}: ")));
+    let lines = makefile.lines().skip_while(|line| !line.starts_with(&format!("{target}:")));
     let recipe = lines.skip(1).take_while(|line| line.starts_with('\t'));
     let made = recipe.filter_map(|line| line.split_once("$(MAKE) "));
     made.filter_map(|(_, rest)| rest.split([' ', ')']).next().map(str::to_owned)).collect()
@@ -74,8 +74,11 @@ fn made_by(makefile: &str, target: &str) -> BTreeSet<String> {
 /// The files on the cluster that a tier runs: those of its list, and those that are a target of the Makefile.
 fn files_of(tier: &str) -> Result<BTreeSet<String>> {
     let makefile = read("Makefile")?;
-    let list = if tier == "test" { "CLUSTER_TESTS" } else { "NIGHTLY_TESTS" };
-    Ok(&variable(&makefile, list)? | &made_by(&makefile, tier))
+    let (list, target) = match tier {
+        "test" => ("CLUSTER_TESTS", "test"),
+        _ => ("NIGHTLY_TESTS", "nightly-cluster"),
+    };
+    Ok(&variable(&makefile, list)? | &made_by(&makefile, target))
 }
 
 /// A test with its attributes and its body, if the source has it.
