@@ -43,6 +43,7 @@ try: $(if $(TRY),,toolchain) ## a first look without a cluster: a plan in the te
 demo: setup binary harness ## three Deployments share a real node by weight, before your eyes (2 minutes after the build)
 	@$(E2E) demo
 
+# All that the cluster's tests need is built before: beside them, it would wait for what else is built.
 test: fresh setup binary ## shows every promise: lints, unit and property tests, tests on a real cluster
 	$(CLUSTER_TEST) --no-run $(addprefix --test ,$(CLUSTER_TESTS) chaos)
 	$(MAKE) --jobs=2 --keep-going e2e beside

@@ -93,6 +93,18 @@ test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
 }
 
 #[test]
+fn a_test_that_prints_what_runners_print_shifts_no_name() {
+    let result = "test result: ok. 1 passed; 0 failed; finished in 0.00s\n";
+    let printed = format!(
+        "     Running tests/a.rs (target/debug/deps/a-1)\nrunning 1 test\nrunning 2 tests\n{result}\
+              Running tests/b.rs (target/debug/deps/b-1)\nrunning 1 test\n{result}"
+    );
+    let text = findings(false, &[(0, &printed)]);
+    let named = |name| text.contains(&format!("{} ({name})\n", result.trim_end()));
+    assert!(named("a") && named("b"), "{text}");
+}
+
+#[test]
 fn only_the_ten_slowest_are_printed() {
     let mut recorder = Recorder::new(true);
     recorder.read(b"running 12 tests\n", Duration::ZERO);
