@@ -30,7 +30,7 @@ VERSIONS := v1.34 v1.35 v1.36 v1.37
 # What a test on the cluster says is its error; a hundred lines of frames would hide it.
 e2e longer versions chaos stats plug: export RUST_BACKTRACE := 0
 
-.PHONY: help try demo test nightly nightly-cluster fresh beside lint unit e2e longer versions cluster binary faults chaos stats plug bench crds manifests docs pictures image clean
+.PHONY: help try demo test test-cluster nightly nightly-cluster fresh beside lint unit e2e longer versions cluster binary faults chaos stats plug bench crds manifests docs pictures image clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -46,8 +46,7 @@ demo: setup binary harness ## three Deployments share a real node by weight, bef
 # All that the cluster's tests need is built before: beside them, it would wait for what else is built.
 test: fresh setup binary ## shows every promise: lints, unit and property tests, tests on a real cluster
 	$(CLUSTER_TEST) --no-run $(addprefix --test ,$(CLUSTER_TESTS) chaos)
-	$(MAKE) --jobs=2 --keep-going e2e beside
-	$(if $(filter current,$(CLUSTER)),,$(MAKE) chaos TIER=test)
+	$(MAKE) --jobs=2 --keep-going test-cluster beside
 	@$(E2E) times $(TIMES)
 
 # Tests on the cluster mostly wait. What only computes takes the CPU time that they leave idle, and is shown when it has ended.
@@ -59,6 +58,10 @@ beside:
 	@setsid sh -c '[ ! -w /proc/self/autogroup ] || echo 19 > /proc/self/autogroup; exec nice -n 19 $(MAKE) --jobs=1 $(BESIDE)' \
 	  > target/beside.log 2>&1 & lane=$$!; trap 'kill -- -$$lane' INT TERM; \
 	wait $$lane; code=$$?; cat target/beside.log; exit $$code
+
+# Chaos kills the cluster's own programs: not on a cluster that is yours.
+test-cluster:
+	$(MAKE) --jobs=1 --keep-going e2e $(if $(filter current,$(CLUSTER)),,chaos) TIER=test
 
 nightly: test ## the rest, which takes too long for each change: a few hours
 	$(MAKE) --jobs=2 --keep-going nightly-cluster beside BESIDE='faults release reproducible book'

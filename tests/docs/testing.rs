@@ -68,7 +68,7 @@ fn made_by(makefile: &str, target: &str) -> BTreeSet<String> {
     let lines = makefile.lines().skip_while(|line| !line.starts_with(&format!("{target}:")));
     let recipe = lines.skip(1).take_while(|line| line.starts_with('\t'));
     let made = recipe.filter_map(|line| line.split_once("$(MAKE) "));
-    let words = made.flat_map(|(_, rest)| rest.split([' ', ')']));
+    let words = made.flat_map(|(_, rest)| rest.split([' ', ')', ',']));
     words.filter(|word| !word.is_empty() && !word.contains(['-', '='])).map(str::to_owned).collect()
 }
 
@@ -76,7 +76,7 @@ fn made_by(makefile: &str, target: &str) -> BTreeSet<String> {
 fn files_of(tier: &str) -> Result<BTreeSet<String>> {
     let makefile = read("Makefile")?;
     let (list, target) = match tier {
-        "test" => ("CLUSTER_TESTS", "test"),
+        "test" => ("CLUSTER_TESTS", "test-cluster"),
         _ => ("NIGHTLY_TESTS", "nightly-cluster"),
     };
     Ok(&variable(&makefile, list)? | &made_by(&makefile, target))
