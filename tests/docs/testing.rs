@@ -68,8 +68,8 @@ fn made_by(makefile: &str, target: &str) -> BTreeSet<String> {
     let lines = makefile.lines().skip_while(|line| !line.starts_with(&format!("{target}:")));
     let recipe = lines.skip(1).take_while(|line| line.starts_with('\t'));
     let made = recipe.filter_map(|line| line.split_once("$(MAKE) "));
-    let words = made.flat_map(|(_, rest)| rest.split([' ', ')', ',']));
-    words.filter(|word| !word.is_empty() && !word.contains(['-', '='])).map(str::to_owned).collect()
+    let words = made.flat_map(|(_, rest)| rest.split_whitespace());
+    words.filter(|word| !word.contains(['-', '='])).map(str::to_owned).collect()
 }
 
 /// The files on the cluster that a tier runs: those of its list, and those that are a target of the Makefile.

@@ -11,7 +11,7 @@ use std::{future::Future, time::Duration};
 
 use anyhow::{Result, ensure};
 use e2e::{Cluster, cpu_time, image, kubectl, operator};
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::{Api, Client, ResourceExt, api::ListParams};
 use serde_json::{Value, json};
 use tokio::{
@@ -134,13 +134,20 @@ impl Bench {
         .await
     }
 
-    /// The CPU that the first node has beside the pods of other namespaces, in millicores, once none of them is ending.
+    /// The CPU that the first node has beside the pods of other namespaces, in millicores, once none of them is ending and no
+    /// namespace is: the pods of one that is may not have been told yet.
     pub async fn room(&self) -> Result<u64> {
         let nodes: Api<Node> = Api::all(self.client.clone());
         let node = nodes.list(&ListParams::default()).await?.items.remove(0);
         let allocatable = observe::Node::read(&node).allocatable[Resource::Cpu];
         let all: Api<Pod> = Api::all(self.client.clone());
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let others = eventually(MINUTE, || async {
+            let ending = |namespace: &Namespace| namespace.metadata.deletion_timestamp.is_some();
+            ensure!(
+                !namespaces.list(&ListParams::default()).await?.iter().any(ending),
+                "namespaces are ending"
+            );
             let pods = all.list(&ListParams::default()).await?.items;
             let read: Vec<observe::Pod> = pods.iter().map(observe::Pod::read).collect();
             let other = |pod: &&observe::Pod| pod.namespace != self.namespace && !pod.finished;
