@@ -1,11 +1,12 @@
 //! Resource pools for Kubernetes: CPU and memory, shared by weight, resized in place.
 //!
-//! The way through the code is the way of the data: observe, weigh, divide, actuate, report.
+//! The way through the code is the way of the data: cluster and metrics, engine, actuate.
 
 pub mod actuate;
 pub mod api;
 pub mod cli;
-pub mod controller;
-pub mod observe;
-pub mod serve;
+pub mod cluster;
+pub mod engine;
+pub mod metrics;
+pub mod runtime;
 pub mod share;

@@ -15,18 +15,17 @@ use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::Subs
 use weightedshare::{
     api,
     cli::{
-        Arguments, Command, ExplainArguments, HistoryArguments, Output, PlanArguments, Source,
-        TopArguments,
-        controller::{ControllerArguments, ElectionArguments},
+        Arguments, Command, ExplainArguments, HistoryArguments, Looked, Output, PlanArguments,
+        Source, TopArguments,
+        controller::{ControllerArguments, ElectionArguments, LogFormat},
         explain, history, manifests,
         plan::Plan,
         planned,
         table::table,
         top,
     },
-    controller,
-    observe::{self, Clock, Snapshot, signals},
-    serve::{self, Election, Leadership, NAME, Serving, Terms, Traces},
+    metrics,
+    runtime::{self, Candidacy, Clock, Election, Leadership, NAME, Run, Serving, Terms, Traces},
 };
 
 /// What the program ends with on an error; 1 is the answer of `plan --exit-code`.
@@ -64,8 +63,8 @@ async fn main() -> ExitCode {
 }
 
 async fn plan(arguments: PlanArguments) -> Result<ExitCode, String> {
-    let (snapshot, _) = snapshot(&arguments.source).await?;
-    let mut plan = Plan::of(&snapshot);
+    let (looked, _) = look(&arguments.source).await?;
+    let mut plan = Plan::of(&looked);
     if let Some(namespace) = &arguments.namespace {
         let elsewhere = plan.keep(namespace);
         if !elsewhere.is_empty() {
@@ -78,11 +77,11 @@ async fn plan(arguments: PlanArguments) -> Result<ExitCode, String> {
         Output::Json => serde_json::to_string(&plan).map_err(|error| error.to_string())? + "\n",
         Output::Yaml => serde_yaml_ng::to_string(&plan).map_err(|error| error.to_string())?,
         Output::Html => {
-            let mut pools = planned::planned(&snapshot, Clock::system().now());
+            let mut pools = planned::planned(&looked, Clock::system().now());
             if let Some(namespace) = &arguments.namespace {
                 pools.retain(|planned| planned.pool.namespace().as_ref() == Some(namespace));
             }
-            serve::plan_page(&pools)
+            runtime::plan_page(&pools)
         }
     };
     say(&text)?;
@@ -91,9 +90,9 @@ async fn plan(arguments: PlanArguments) -> Result<ExitCode, String> {
 }
 
 async fn explain(arguments: ExplainArguments) -> Result<(), String> {
-    let (snapshot, namespace) = snapshot(&arguments.source).await?;
+    let (looked, namespace) = look(&arguments.source).await?;
     let namespace = arguments.namespace.unwrap_or(namespace);
-    let text = explain::explain(&snapshot, &namespace, &arguments.pod);
+    let text = explain::explain(&looked, &namespace, &arguments.pod);
     say(&text.map_err(|error| error.to_string())?)
 }
 
@@ -103,12 +102,13 @@ async fn top(arguments: TopArguments) -> Result<(), String> {
         let width = terminal_size().map_or(80, |(width, _)| usize::from(width.0));
         let colours = in_terminal && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
         let style = top::Style { width, colours };
-        let (mut snapshot, _) = snapshot(&arguments.source).await?;
+        let (mut looked, _) = look(&arguments.source).await?;
         let from_files = !arguments.source.files.is_empty();
-        if from_files && planned::fill_in_statuses(&mut snapshot, Clock::system().now()) {
+        let now = Clock::system().now();
+        if from_files && planned::fill_in_statuses(&mut looked, now) {
             eprintln!("a pool in these files has no status: its shares are those of the plan");
         }
-        Ok(top::top(&snapshot, arguments.namespace.as_deref(), style))
+        Ok(top::top(&looked, arguments.namespace.as_deref(), style))
     };
     if arguments.once || !in_terminal || !arguments.source.files.is_empty() {
         return say(&draw().await?);
@@ -131,12 +131,12 @@ async fn history(arguments: HistoryArguments) -> Result<(), String> {
 }
 
 /// Reads the files, or looks at the cluster where there are none; with the namespace that is meant where none is named.
-async fn snapshot(source: &Source) -> Result<(Snapshot, String), String> {
+async fn look(source: &Source) -> Result<(Looked, String), String> {
     if source.files.is_empty() {
         let client = client()
             .await
             .map_err(|error| format!("{error}; or name files with -f, and no cluster is needed"))?;
-        let mut looked = std::pin::pin!(observe::look(&client));
+        let mut looked = std::pin::pin!(runtime::list_once(&client));
         let looked = tokio::select! {
             looked = &mut looked => looked,
             () = tokio::time::sleep(SLOW) => {
@@ -144,11 +144,11 @@ async fn snapshot(source: &Source) -> Result<(Snapshot, String), String> {
                 looked.await
             }
         };
-        let (objects, trouble) = looked.map_err(|error| error.to_string())?;
+        let (cluster, metrics, trouble) = looked.map_err(|error| error.to_string())?;
         if let Some(trouble) = trouble {
             eprintln!("every member is taken to need what it owns: {trouble}");
         }
-        return Ok((objects.into(), client.default_namespace().to_owned()));
+        return Ok((Looked { cluster, metrics }, client.default_namespace().to_owned()));
     }
     let manifests = manifests::read(&source.files, std::io::stdin());
     let manifests =
@@ -157,56 +157,75 @@ async fn snapshot(source: &Source) -> Result<(Snapshot, String), String> {
         let others = manifests.others.iter().map(|(kind, count)| format!("{count} {kind}"));
         eprintln!("left out: {}", others.collect::<Vec<_>>().join(", "));
     }
-    Ok((manifests.objects.into(), "default".to_owned()))
+    Ok((manifests.looked(), "default".to_owned()))
 }
 
 async fn client() -> Result<Client, String> {
-    serve::client().await.map_err(|error| error.to_string())
+    runtime::client().await.map_err(|error| error.to_string())
 }
 
 async fn run_controller(arguments: ControllerArguments) -> Result<(), String> {
     let filter = EnvFilter::try_from_env("LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let traces = Traces::from_env().map_err(|error| error.to_string())?;
-    let log = fmt::layer().with_ansi(false).with_filter(filter);
-    tracing_subscriber::registry().with(log).with(traces.layer()).init();
-    let stop = serve::stop(shutdown()?);
+    let log = match arguments.log_format {
+        LogFormat::Text => fmt::layer().with_ansi(false).boxed(),
+        LogFormat::Json => fmt::layer().json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry().with(log.with_filter(filter)).with(traces.layer()).init();
+    let stop = runtime::stop(shutdown()?);
     let client = client().await?;
-    let (election, serving) = election(&client, &arguments.election);
+    let (candidacy, serving) = candidacy(&client, &arguments.election)?;
     let clock = Clock::system();
-    let Serving { leadership, health, metrics, page } = serving.clone();
+    let Serving { leadership, health, telemetry, dashboard, .. } = serving.clone();
     let health = health.routes(leadership);
-    let looked_at = metrics.routes().merge(page.routes(clock.clone()));
-    serve::listen(&arguments.health_address, "probes", health)
+    let looked_at = telemetry.routes().merge(dashboard.routes(clock.clone()));
+    runtime::listen(&arguments.health_address, "probes", health)
         .await
         .map_err(|error| error.to_string())?;
-    serve::listen_guarded(&arguments.metrics_address, "metrics and the page", looked_at, &client)
+    runtime::listen_guarded(&arguments.metrics_address, "metrics and the page", looked_at, &client)
         .await
         .map_err(|error| error.to_string())?;
     let version = client.apiserver_version().await.map_err(|error| {
         format!("the API server does not answer: {error}: check the kubeconfig and the network")
     })?;
     info!(server = %version.git_version, "weightedshare {} is here", env!("CARGO_PKG_VERSION"));
-    let sources = signals::sources(&client, arguments.prometheus.options().as_ref());
+    let sources = metrics::sources(&client, arguments.prometheus.options().as_ref());
     let sources = sources.map_err(|error| error.to_string())?;
-    let work = |stop| controller::run(client, sources, clock, serving.clone(), stop);
-    serve::lead(election, &serving, stop, work).await.map_err(|error| error.to_string())?;
+    let run = Run {
+        client,
+        sources,
+        clock,
+        serving: serving.clone(),
+        bounds: arguments.bounds.into(),
+        check: None,
+    };
+    let work = |stop| runtime::run(run, stop);
+    runtime::lead(candidacy, &serving, stop, work).await.map_err(|error| error.to_string())?;
     info!("ended");
     Ok(())
 }
 
 /// The election that says whether this process writes; none where it is turned off.
-fn election(client: &Client, arguments: &ElectionArguments) -> (Option<Election>, Serving) {
+fn candidacy(
+    client: &Client,
+    arguments: &ElectionArguments,
+) -> Result<(Option<Candidacy>, Serving), String> {
     if !arguments.leader_elect {
-        return (None, Serving::default());
+        return Ok((None, Serving::default()));
     }
     let terms = Terms::of_seconds(arguments.lease_duration);
     let leadership = Leadership::by(terms);
     let serving = Serving { leadership: leadership.clone(), ..Serving::default() };
     let given = arguments.lease_namespace.as_deref().filter(|namespace| !namespace.is_empty());
-    let namespace = given.unwrap_or_else(|| client.default_namespace());
-    let identity = serve::identity(&arguments.pod_name);
-    let election = Election::new(client.clone(), (namespace, NAME), identity, terms, leadership);
-    (Some(election), serving)
+    let namespace = given.unwrap_or_else(|| client.default_namespace()).to_owned();
+    let identity = runtime::identity(&arguments.pod_name);
+    let election = async move || {
+        let client = runtime::client().await?;
+        Ok(Election::new(client, (&namespace, NAME), identity, terms, leadership))
+    };
+    let candidacy = Candidacy::on_a_thread(election);
+    let candidacy = candidacy.map_err(|error| format!("no thread for the lease: {error}"))?;
+    Ok((Some(candidacy), serving))
 }
 
 /// Ends on SIGTERM, as a pod is stopped, and on Ctrl-C.

@@ -2,21 +2,20 @@
 
 use std::{error::Error, fs, path::Path};
 
-/// The rooms that decide: they hold no client, and know no clock.
-const PURE: [&str; 4] = ["src/api", "src/share", "src/cli", "src/controller/weight"];
-/// The pure stages of the controller's turn.
-const PURE_STAGES: [&str; 11] = [
-    "weigh",
-    "claim",
-    "coarse_weights",
-    "nodes",
-    "play",
-    "divide",
-    "shares",
-    "moves",
-    "standing",
-    "report",
-    "admission",
+/// The rooms that decide, and the modules that do so in others: they hold no client, wait for nothing, know no clock, and
+/// share nothing with other threads.
+const PURE: [&str; 6] =
+    ["src/api", "src/share", "src/cluster", "src/engine", "src/cli", "src/metrics/model.rs"];
+/// What none of them says.
+const IMPURE: [&str; 8] = [
+    "Client",
+    "async ",
+    "tokio",
+    "Instant",
+    "SystemTime",
+    "Timestamp::now",
+    "Mutex",
+    "std::thread",
 ];
 
 fn sources(folder: &Path) -> Result<Vec<(String, String)>, Box<dyn Error>> {
@@ -35,23 +34,43 @@ fn sources(folder: &Path) -> Result<Vec<(String, String)>, Box<dyn Error>> {
 }
 
 #[test]
-fn only_the_two_ends_hold_a_client() -> Result<(), Box<dyn Error>> {
+fn what_decides_is_pure() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pure = Vec::new();
     for room in PURE {
-        pure.extend(sources(&root.join(room))?);
+        let path = root.join(room);
+        match path.is_dir() {
+            true => pure.extend(sources(&path)?),
+            false => pure.push((room.to_owned(), fs::read_to_string(path)?)),
+        }
     }
-    for stage in PURE_STAGES {
-        let path = root.join(format!("src/controller/{stage}.rs"));
-        pure.push((path.display().to_string(), fs::read_to_string(&path)?));
-    }
-    assert!(pure.len() > 15, "{} files", pure.len());
+    assert!(pure.len() > 80, "{} files", pure.len());
     for (path, source) in pure {
-        for word in ["Client", "async ", "Instant", "SystemTime", "Timestamp::now"] {
+        for word in IMPURE {
             assert!(
                 !source.contains(word),
-                "{path} has {word:?}: clients and clocks stay at the ends"
+                "{path} has {word:?}: clients and clocks stay at the edges"
             );
+        }
+    }
+    Ok(())
+}
+
+/// A room knows those before it, and none after it.
+#[test]
+fn data_goes_one_way() -> Result<(), Box<dyn Error>> {
+    let rooms = ["share", "api", "cluster", "metrics", "engine", "actuate", "runtime", "cli"];
+    // What is sent is counted, and an event has a time.
+    let known = [("actuate", "runtime")];
+    for (place, room) in rooms.iter().enumerate() {
+        let later = rooms[place + 1..].iter().filter(|later| !known.contains(&(*room, **later)));
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(room);
+        for (file, source) in sources(&path)? {
+            for later in later.clone() {
+                let names = source.contains(&format!("crate::{later}::"))
+                    || source.lines().any(|line| line.starts_with(&format!("    {later}::")));
+                assert!(!names, "{file} knows {later}");
+            }
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::{fmt::Write, fs, io, path::PathBuf};
 
 use weightedshare::share::{
-    Claim, Demand, Division, Idle, MemberClaim, Node, PodClaim, PodShare, Pool, divide, fill,
+    Claim, Demand, Division, Idle, MemberClaim, Node, PodClaim, PodDivision, Pool, divide, fill,
 };
 
 /// Colours that can be told apart on light and on dark ground.
@@ -181,7 +181,7 @@ fn stages() -> String {
         picture.text("soft", 20.0, y, &format!("node n{}: R_n = {owned}m", node + 1));
         y += 12.0;
         for i in (0..4).filter(here) {
-            let PodShare { fair, share, .. } = shares[i];
+            let PodDivision { fair, share, .. } = shares[i];
             let width = |amount: u64| amount as f64 * wide;
             let (kept, end) = (fair.min(share), left + width(fair.max(share)) + 10.0);
             picture.text("end", left - 10.0, y + 19.0, names[i]);
@@ -213,7 +213,7 @@ fn stages() -> String {
 /// What each of three members holds while the demand of the first falls from all that it owns to nothing.
 fn falling() -> String {
     const MIN: u64 = 200;
-    let shares = |demand: u64| -> Vec<PodShare> {
+    let shares = |demand: u64| -> Vec<PodDivision> {
         let busy = pod(0, Demand::Known(2000));
         let pods = vec![pod(0, Demand::Known(demand)), busy, busy];
         divided(1200, vec![member(500, MIN, 1), member(200, 0, 1), member(100, 0, 1)], pods).pods
@@ -264,7 +264,7 @@ fn words() -> String {
     let (left, wide) = (80.0, 0.7);
     let at = |amount: u64| left + amount as f64 * wide;
     for (i, name) in names.into_iter().enumerate() {
-        let PodShare { fair, share, .. } = shares[i];
+        let PodDivision { fair, share, .. } = shares[i];
         let (y, kept) = (72.0 + 92.0 * i as f64, fair.min(share));
         picture.text("end", left - 10.0, y + 19.0, name);
         picture.area("own", [left, y], [at(kept) - left, 28.0]);

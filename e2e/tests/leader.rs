@@ -131,7 +131,8 @@ async fn one_leads_and_another_follows() -> Result<()> {
         writes.len()
     );
     ensure!(writers.len() <= 4, "{writers:?}");
-    ensure!(resizes > usize::try_from(rounds)?, "{resizes} resizes in {rounds} rounds");
+    // After a leader that did not give the lease back, nobody grows for half a minute.
+    ensure!(resizes * 2 > usize::try_from(rounds)?, "{resizes} resizes in {rounds} rounds");
 
     // Both are whole, and tell of it.
     for pod in operator.whole(MINUTE).await? {

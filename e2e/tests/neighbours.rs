@@ -10,7 +10,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 use support::{Bench, MINUTE, container, cpu_share, deployment, eventually, member, of, pod_spec};
-use weightedshare::{api::MemberState, observe};
+use weightedshare::{api::MemberState, cluster};
 
 fn waits(cpu: &str) -> Value {
     let requests = json!({"requests": {"cpu": cpu, "memory": "16Mi"}});
@@ -136,7 +136,7 @@ async fn a_vertical_autoscaler_is_noticed_when_its_kind_comes_and_when_it_goes()
 async fn asking(bench: &Bench, app: &str, milli: u64) -> Result<String> {
     eventually(MINUTE, || async {
         let pod = bench.running(app, 1).await?.remove(0);
-        let asks = observe::Pod::read(&pod).containers[0].held.cpu.requested;
+        let asks = cluster::Pod::read(&pod).containers[0].held.cpu.requested;
         ensure!(asks == milli, "{app} asks for {asks}m");
         Ok(pod.name_any())
     })

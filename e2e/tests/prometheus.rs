@@ -9,7 +9,7 @@ use e2e::{Cluster, kubectl, pause::Paused, prometheus};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use support::{MINUTE, container, eventually, judge::Judge, pod_spec, spinning, tier::Tier};
-use weightedshare::observe::signals::{
+use weightedshare::metrics::{
     MemberKey, Objective, PodReading, Source,
     prometheus::{Objectives, PrometheusOptions, ResourceSignals},
     scope::scoped,

@@ -13,8 +13,9 @@ use support::{
     Bench, MINUTE, bare_pod, container, deployment, eventually, identity, pod_spec, tier::Tier,
 };
 use weightedshare::{
-    actuate::{self, PodResize, RefusalKind},
-    observe::{self, Resize},
+    actuate,
+    cluster::{self, Resize},
+    engine::{PodResize, RefusalKind},
     share::{PerResource, Resource},
 };
 
@@ -248,7 +249,7 @@ impl Row {
     async fn resize(&self, bench: &Bench, to: &[Shape]) -> Result<()> {
         for resource in Resource::ALL {
             eventually(MINUTE, || async {
-                let pod = observe::Pod::read(&bench.pods().get(&self.name).await?);
+                let pod = cluster::Pod::read(&bench.pods().get(&self.name).await?);
                 ensure!(pod.resize == Resize::Done, "{}: {:?}", self.name, pod.resize);
                 let requests: Vec<u64> =
                     to.iter().map(|shape| units(resource, shape[resource].0)).collect();
@@ -271,7 +272,7 @@ impl Row {
     async fn carried_out(&self, bench: &Bench, pod: &str, to: &[Shape]) -> Result<Pod> {
         eventually(2 * MINUTE, || async {
             let pod = bench.pods().get(pod).await?;
-            let read = observe::Pod::read(&pod);
+            let read = cluster::Pod::read(&pod);
             ensure!(read.resize == Resize::Done, "{}: {:?}", self.name, read.resize);
             for resource in Resource::ALL {
                 for (container, shape) in read.containers.iter().zip(to) {

@@ -1,9 +1,17 @@
-//! A decision becomes a resize of a running pod (`pods/resize`), or one more socket of a virtual machine; nothing else.
+//! A plan becomes writes: resizes of running pods, what is written to pools, events, more for virtual machines.
 
-mod plug;
+mod events;
+mod hotplug;
+mod pool_writes;
+mod queue;
+mod report_pace;
 mod resize;
 #[cfg(test)]
 mod tests;
+mod window;
+mod write;
+mod writer;
 
-pub use plug::{Plug, Plugged, plug};
-pub use resize::{ContainerResize, PodResize, Refusal, RefusalKind, send};
+pub use resize::send;
+pub use write::Answer;
+pub use writer::{Writer, set_in_flight};

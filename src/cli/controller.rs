@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, value_parser};
+use clap::{ArgAction, Args, ValueEnum, value_parser};
 
-use crate::{observe::signals::prometheus::PrometheusOptions, serve::Address};
+use crate::{cluster::Bounds, metrics::prometheus::PrometheusOptions, runtime::Address};
 
 /// How the controller runs.
 #[derive(Args, Clone, Debug)]
@@ -15,6 +15,12 @@ pub struct ControllerArguments {
     /// Who writes.
     #[command(flatten)]
     pub election: ElectionArguments,
+    /// How much one namespace may have.
+    #[command(flatten)]
+    pub bounds: BoundsArguments,
+    /// How the log is written: as lines to read, or as JSON, an object for each line.
+    #[arg(long, value_name = "FORMAT", env = "LOG_FORMAT", default_value = "text", value_enum)]
+    pub log_format: LogFormat,
     /// Where /healthz and /readyz are answered: ADDRESS:PORT, :PORT for all addresses, or 0 for nowhere.
     #[arg(long, value_name = "ADDRESS", default_value = ":8081")]
     pub health_address: Address,
@@ -22,6 +28,36 @@ pub struct ControllerArguments {
     /// HTTPS, to who sends a bearer token that the API server knows and allows to get the path.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub metrics_address: Address,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines to read.
+    Text,
+    /// An object for each line.
+    Json,
+}
+
+/// How much one namespace may have, its oldest pools first: what is over takes no part, and its status says so.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct BoundsArguments {
+    /// How many pools one namespace may have.
+    #[arg(long, value_name = "NUMBER", default_value_t = Bounds::default().pools)]
+    pub max_pools: usize,
+    /// How many members all pools of one namespace may have together.
+    #[arg(long, value_name = "NUMBER", default_value_t = Bounds::default().members)]
+    pub max_members: usize,
+    /// How many characters all expressions of one namespace may have together.
+    #[arg(long, value_name = "NUMBER", default_value_t = Bounds::default().expressions)]
+    pub max_expressions: usize,
+}
+
+impl From<BoundsArguments> for Bounds {
+    fn from(arguments: BoundsArguments) -> Self {
+        let BoundsArguments { max_pools, max_members, max_expressions } = arguments;
+        Self { pools: max_pools, members: max_members, expressions: max_expressions }
+    }
 }
 
 /// Of several controllers on one cluster, one writes, and the others stand by.

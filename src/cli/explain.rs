@@ -1,13 +1,13 @@
 //! How the share of one pod came about, in words. Pure.
 
-use kube::ResourceExt;
+use k8s_openapi::jiff::Timestamp;
 
-use super::loans::Market;
+use super::{Looked, loans::Market};
 use crate::{
     api::{Mode, WeightPer},
-    controller::{Divided, MemberShare, PodShare, Shares, Weighed, coarse_weights, divide, weigh},
-    observe::Snapshot,
-    share::{self, Divider, MemberClaim, PodClaim, Resource},
+    cluster::{Cluster, Pod},
+    engine::{Divided, MemberShare, PodShare, PoolMembers, Preview, Shares, View, coarse_weights},
+    share::{self, MemberClaim, PodClaim, Resource},
 };
 
 /// Why the share of a pod cannot be explained.
@@ -39,17 +39,22 @@ pub enum ExplainError {
 ///
 /// # Errors
 /// When there is no such pod, or no pool has it.
-pub fn explain(snapshot: &Snapshot, namespace: &str, name: &str) -> Result<String, ExplainError> {
-    let is_it = |pod: &&crate::observe::Pod| pod.namespace == namespace && pod.name == name;
-    if !snapshot.pods.iter().any(|pod| is_it(&pod)) {
-        return Err(no_pod(snapshot, namespace, name));
+pub fn explain(
+    Looked { cluster, metrics }: &Looked,
+    namespace: &str,
+    name: &str,
+) -> Result<String, ExplainError> {
+    if cluster.pod(namespace, name).is_none() {
+        return Err(no_pod(cluster, namespace, name));
     }
-    let weighed = weigh(snapshot);
-    let shares = divide(snapshot, &weighed, &mut Divider::default());
-    for (pool, shares) in weighed.iter().zip(&shares) {
+    let is_it = |pod: &&Pod| pod.namespace == namespace && pod.name == name;
+    let preview = Preview::of(cluster);
+    let view = preview.view(cluster, metrics, Timestamp::UNIX_EPOCH);
+    for (pool, shares) in preview.divide(&view) {
         for (i, member) in pool.members.iter().enumerate() {
             if let Some(k) = member.pods.iter().position(&is_it) {
-                return Ok(Story { snapshot, pool, shares, member: i, pod: k }.tell());
+                let story = Story { view: &view, pool: &pool, shares: &shares, member: i, pod: k };
+                return Ok(story.tell());
             }
         }
     }
@@ -57,10 +62,12 @@ pub fn explain(snapshot: &Snapshot, namespace: &str, name: &str) -> Result<Strin
 }
 
 /// The error for a pod that is not in the namespace; it names a namespace that has a pod of this name.
-fn no_pod(snapshot: &Snapshot, namespace: &str, name: &str) -> ExplainError {
-    let elsewhere = snapshot.pods.iter().find(|pod| pod.name == name);
+fn no_pod(cluster: &Cluster, namespace: &str, name: &str) -> ExplainError {
+    let elsewhere = cluster.namespaces().find(|(_, it)| it.pod(name).is_some());
     let remedy = match elsewhere {
-        Some(pod) => format!("there is one in namespace {0}, so add -n {0}", pod.namespace),
+        Some((namespace, _)) => {
+            format!("there is one in namespace {namespace}, so add -n {namespace}")
+        }
         None => "check the name, or name its namespace with -n".to_owned(),
     };
     ExplainError::NoPod { namespace: namespace.into(), name: name.into(), remedy }
@@ -68,8 +75,8 @@ fn no_pod(snapshot: &Snapshot, namespace: &str, name: &str) -> ExplainError {
 
 /// What is told: one pod of one member.
 struct Story<'s, 'a> {
-    snapshot: &'s Snapshot,
-    pool: &'s Weighed<'a>,
+    view: &'s View<'a>,
+    pool: &'s PoolMembers<'a>,
     shares: &'s Shares<'a>,
     member: usize,
     pod: usize,
@@ -77,14 +84,11 @@ struct Story<'s, 'a> {
 
 impl Story<'_, '_> {
     fn tell(&self) -> String {
-        let (pool, member) = (self.pool.pool, &self.pool.members[self.member]);
+        let (pool, member) = (self.pool.object, &self.pool.members[self.member]);
         let pod = member.pods[self.pod];
         let mut lines = vec![format!(
             "Pod {}/{} belongs to member {} of pool {}.",
-            pod.namespace,
-            pod.name,
-            member.spec.name,
-            pool.name_any(),
+            pod.namespace, pod.name, member.spec.name, self.pool.id.name,
         )];
         if let Some(obstacle) = pod.obstacle.filter(|_| self.is_left_alone()) {
             lines.push(format!("It is left alone: {}.", obstacle.remedy()));
@@ -164,7 +168,7 @@ impl Story<'_, '_> {
                 .map(|line| format!("  {line}")),
         );
         if resource == Resource::Cpu {
-            let coarse = coarse_weights(divided, self.snapshot);
+            let coarse = coarse_weights(divided, self.view);
             let of_pod = coarse.iter().find(|coarse| coarse.pod.name == pod.pod.name);
             lines.extend(of_pod.map(|coarse| format!("  {coarse}")));
         }
@@ -235,7 +239,7 @@ impl Story<'_, '_> {
         resource: Resource,
         member: &MemberShare,
         claim: &PodClaim,
-        share::PodShare { fair, by_weight, .. }: share::PodShare,
+        share::PodDivision { fair, by_weight, .. }: share::PodDivision,
     ) -> String {
         let fair_text = resource.readable(fair);
         let pods = member.claim.pods;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use k8s_openapi::{api::events::v1::Event, jiff::Timestamp};
 
-use crate::observe::FIELD_MANAGER;
+use crate::cluster::FIELD_MANAGER;
 
 /// The events of all pools, or of one, oldest first. The API server keeps them for an hour, if it is not told otherwise.
 #[must_use]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::controller::{Divided, PodShare};
+use crate::engine::{Divided, PodShare};
 
 /// What the pods of a pool lend and borrow, node by node: one resource.
 ///

@@ -18,6 +18,17 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use controller::ControllerArguments;
 
+use crate::{cluster::Cluster, metrics::Metrics};
+
+/// What a command looks at: a cluster, or what is written in files.
+#[derive(Clone, Debug, Default)]
+pub struct Looked {
+    /// The objects.
+    pub cluster: Cluster,
+    /// What pods and nodes use.
+    pub metrics: Metrics,
+}
+
 /// What follows the list of commands.
 const EXAMPLES: &str = "\
 Examples:

@@ -1,20 +1,21 @@
 //! What the controller would make of a snapshot, for people and for programs. Pure.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, rc::Rc};
 
-use kube::ResourceExt;
+use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
-use super::loans::{Loan, Market};
+use super::{
+    Looked,
+    loans::{Loan, Market},
+};
 use crate::{
-    actuate::PodResize,
     api::{MemberState, Mode},
-    controller::{
-        CoarseWeight, Divided, MemberShare, Outcome, PodShare, Shares, Weighed, coarse_weights,
-        divide, of_member, weigh,
+    engine::{
+        CoarseWeight, Divided, MemberPods, MemberShare, Outcome, PodResize, PodShare, PoolMembers,
+        Preview, Shares, View, coarse_weights, of_member,
     },
-    observe::Snapshot,
-    share::{Divider, PerResource, Resource},
+    share::{PerResource, Resource},
 };
 
 /// What the pools would become. All amounts are whole millicores or bytes.
@@ -137,18 +138,15 @@ pub struct Step {
 }
 
 impl Plan {
-    /// What the controller would make of `snapshot`: the shares, without regard to the order in which it gets there.
+    /// What the controller would make of a cluster: the shares, without regard to the order in which it gets there.
     #[must_use]
-    pub fn of(snapshot: &Snapshot) -> Self {
-        let weighed = weigh(snapshot);
-        let divided = divide(snapshot, &weighed, &mut Divider::default());
-        Self {
-            pools: weighed
-                .iter()
-                .zip(&divided)
-                .map(|(w, d)| PoolPlan::of(snapshot, w, d))
-                .collect(),
-        }
+    pub fn of(Looked { cluster, metrics }: &Looked) -> Self {
+        let preview = Preview::of(cluster);
+        let view = preview.view(cluster, metrics, Timestamp::UNIX_EPOCH);
+        let pools = preview.divide(&view);
+        let plan =
+            |(members, shares): &(Rc<PoolMembers>, Shares)| PoolPlan::of(&view, members, shares);
+        Self { pools: pools.iter().map(plan).collect() }
     }
 
     /// Keeps only the pools of one namespace. Returns the namespaces of all others where that leaves none.
@@ -176,9 +174,9 @@ impl PodPlan {
 }
 
 impl PoolPlan {
-    fn of(snapshot: &Snapshot, weighed: &Weighed, shares: &Shares) -> Self {
-        let pool = weighed.pool;
-        let outcome = carried_out(weighed, shares);
+    fn of(view: &View, pool: &PoolMembers, shares: &Shares) -> Self {
+        let object = pool.object;
+        let outcome = carried_out(pool, shares);
         let markets = PerResource::from_fn(|resource| shares[resource].as_ref().map(Market::of));
         let loan = |i: usize, of: fn(&Market, &[PodShare]) -> Loan| {
             Each::of(|resource| {
@@ -186,8 +184,8 @@ impl PoolPlan {
                 Some(of(markets[resource].as_ref()?, pods)).filter(|loan| loan.amount > 0)
             })
         };
-        let member = |(i, member): (usize, &crate::controller::WeighedMember)| {
-            let standing = of_member(pool.spec.mode, member, i, shares, &outcome);
+        let member = |(i, member): (usize, &MemberPods)| {
+            let report = of_member(view, object.spec.mode, member, i, shares, &outcome);
             MemberPlan {
                 name: member.spec.name.clone(),
                 weight: member.spec.weight,
@@ -196,9 +194,9 @@ impl PoolPlan {
                 amounts: Each::of(|resource| {
                     Some(MemberAmounts::of(&shares[resource].as_ref()?.members[i]))
                 }),
-                state: standing.state,
-                reason: standing.reason,
-                message: standing.message,
+                state: report.state,
+                reason: report.reason,
+                message: report.message,
                 unplaceable: Each::of(|resource| {
                     let member = &shares[resource].as_ref()?.members[i];
                     Some((member.unplaceable, member.full_node?.to_owned()))
@@ -208,16 +206,16 @@ impl PoolPlan {
             }
         };
         Self {
-            namespace: pool.namespace().unwrap_or_default(),
-            name: pool.name_any(),
-            mode: pool.spec.mode,
+            namespace: pool.id.namespace.clone(),
+            name: pool.id.name.clone(),
+            mode: object.spec.mode,
             resources: Each::of(|resource| shares[resource].as_ref().map(ResourcePlan::of)),
-            members: weighed.members.iter().enumerate().map(member).collect(),
-            pods: pods(weighed, shares).collect(),
+            members: pool.members.iter().enumerate().map(member).collect(),
+            pods: pods(pool, shares).collect(),
             coarse_weights: shares
                 .cpu
                 .as_ref()
-                .and_then(|cpu| CoarseWeight::summary(&coarse_weights(cpu, snapshot))),
+                .and_then(|cpu| CoarseWeight::summary(&coarse_weights(cpu, view))),
         }
     }
 }
@@ -228,8 +226,8 @@ fn effective_weight(shares: &Shares, member: usize) -> u64 {
     divided.map_or(0, |divided| divided.members[member].claim.weight)
 }
 
-fn pods<'p>(weighed: &'p Weighed, shares: &'p Shares) -> impl Iterator<Item = PodPlan> + use<'p> {
-    weighed.members.iter().enumerate().flat_map(move |(i, member)| {
+fn pods<'p>(pool: &'p PoolMembers, shares: &'p Shares) -> impl Iterator<Item = PodPlan> + use<'p> {
+    pool.members.iter().enumerate().flat_map(move |(i, member)| {
         member.pods.iter().enumerate().map(move |(k, pod)| PodPlan {
             namespace: pod.namespace.clone(),
             name: pod.name.clone(),
@@ -243,9 +241,9 @@ fn pods<'p>(weighed: &'p Weighed, shares: &'p Shares) -> impl Iterator<Item = Po
 }
 
 /// What a turn would tell in which every resize was taken.
-pub(super) fn carried_out(weighed: &Weighed, shares: &Shares) -> Outcome {
+pub(super) fn carried_out(pool: &PoolMembers, shares: &Shares) -> Outcome {
     let mut outcome = Outcome::default();
-    if weighed.pool.spec.mode == Mode::Observe {
+    if pool.object.spec.mode == Mode::Observe {
         return outcome;
     }
     for resource in Resource::ALL {

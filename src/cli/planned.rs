@@ -1,43 +1,42 @@
 //! Pools with the status that the controller would give them, for what draws a status: `top` and the page. Pure.
 
-use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+use k8s_openapi::jiff::Timestamp;
 
-use super::plan::carried_out;
+use super::{Looked, plan::carried_out};
 use crate::{
     api::WeightedShareStatus,
-    controller::{divide, status, weigh},
-    observe::Snapshot,
-    serve::PlannedPool,
-    share::Divider,
+    cluster::{Event, Kept, Pool},
+    engine::{Preview, status},
+    runtime::PlannedPool,
 };
 
-/// The pools of a snapshot, each with the status that the controller would write once it has sent all resizes of the
+/// The pools of a cluster, each with the status that the controller would write once it has sent all resizes of the
 /// plan.
 #[must_use]
-pub fn planned(snapshot: &Snapshot, now: Timestamp) -> Vec<PlannedPool> {
-    let pools = weigh(snapshot);
-    let shares = divide(snapshot, &pools, &mut Divider::default());
-    let planned = pools.iter().zip(&shares).map(|(weighed, shares)| {
-        let outcome = carried_out(weighed, shares);
-        let status: WeightedShareStatus =
-            status(weighed, shares, &outcome, snapshot, true, Time(now));
-        let mut pool = weighed.pool.clone();
+pub fn planned(Looked { cluster, metrics }: &Looked, now: Timestamp) -> Vec<PlannedPool> {
+    let preview = Preview::of(cluster);
+    let view = preview.view(cluster, metrics, now);
+    let planned = preview.divide(&view).into_iter().map(|(members, shares)| {
+        let outcome = carried_out(&members, &shares);
+        let status: WeightedShareStatus = status(&view, &members, &shares, &outcome, true);
+        let mut pool = members.object.clone();
         pool.status = Some(status);
-        let used = weighed.members.iter().map(|member| member.used(snapshot)).collect();
+        let used = members.members.iter().map(|member| member.used(&view)).collect();
         PlannedPool { pool, used }
     });
     planned.collect()
 }
 
 /// Gives the planned status to each pool that has none. Returns whether there was one.
-pub fn fill_in_statuses(snapshot: &mut Snapshot, now: Timestamp) -> bool {
-    if snapshot.pools.iter().all(|pool| pool.status.is_some()) {
+pub fn fill_in_statuses(looked: &mut Looked, now: Timestamp) -> bool {
+    let lacks = |pool: &Pool| pool.is_live() && pool.object.status.is_none();
+    if !looked.cluster.pools().any(|(_, pool)| lacks(pool)) {
         return false;
     }
-    let planned = planned(snapshot, now);
-    for (pool, PlannedPool { pool: planned, .. }) in snapshot.pools.iter_mut().zip(planned) {
-        if pool.status.is_none() {
-            pool.status = planned.status;
+    for PlannedPool { pool, .. } in planned(looked, now) {
+        let known = looked.cluster.pools().find(|(_, it)| it.object.metadata == pool.metadata);
+        if known.is_some_and(|(_, known)| lacks(known)) {
+            looked.cluster.apply(Event::Applied(pool.key(), pool.read()));
         }
     }
     true

@@ -2,13 +2,12 @@
 
 use std::fmt::Write;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::ResourceExt;
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 
+use super::Looked;
 use crate::{
     api::{MemberState, MemberStatus, WeightedShareStatus, condition},
-    controller::{Weighed, WeighedMember, weigh},
-    observe::Snapshot,
+    engine::{MemberPods, PoolMembers, Preview, View},
     share::Resource,
 };
 
@@ -34,22 +33,27 @@ const LEGEND: &str = "█ used  ░ granted and idle  ▓ used beyond what is gr
 
 /// Draws all pools, or those of one namespace, as their status says, with what their pods use now.
 #[must_use]
-pub fn top(snapshot: &Snapshot, namespace: Option<&str>, style: Style) -> String {
-    let weighed = weigh(snapshot);
-    let wanted =
-        |pool: &&Weighed| namespace.is_none_or(|it| pool.pool.namespace().as_deref() == Some(it));
-    let pools: Vec<String> =
-        weighed.iter().filter(wanted).map(|pool| draw(snapshot, pool, style)).collect();
+pub fn top(Looked { cluster, metrics }: &Looked, namespace: Option<&str>, style: Style) -> String {
+    let preview = Preview::of(cluster);
+    let view = preview.view(cluster, metrics, Timestamp::UNIX_EPOCH);
+    let live = cluster.pools().filter(|(_, pool)| pool.is_live());
+    let wanted = live.filter(|(id, _)| namespace.is_none_or(|it| id.namespace == it));
+    let mut wanted: Vec<_> = wanted.collect();
+    wanted.sort_by_key(|(id, _)| *id);
+    let pools: Vec<String> = wanted
+        .into_iter()
+        .map(|(id, pool)| PoolMembers::of(&view, &preview.membership, id, &pool.object))
+        .map(|pool| draw(&view, &pool, style))
+        .collect();
     match pools.is_empty() {
         true => "There are no pools.\n".to_owned(),
         false => pools.join("\n") + "\n" + &style.paint(DIM, LEGEND.trim_end()) + "\n",
     }
 }
 
-fn draw(snapshot: &Snapshot, weighed: &Weighed, style: Style) -> String {
-    let pool = weighed.pool;
-    let name = format!("{}/{}", pool.namespace().unwrap_or_default(), pool.name_any());
-    let Some(status) = &pool.status else {
+fn draw(view: &View, pool: &PoolMembers, style: Style) -> String {
+    let name = format!("{}/{}", pool.id.namespace, pool.id.name);
+    let Some(status) = &pool.object.status else {
         return format!(
             "{}  nobody has divided it yet: does the controller run?\n",
             style.paint(BOLD, &name)
@@ -68,26 +72,26 @@ fn draw(snapshot: &Snapshot, weighed: &Weighed, style: Style) -> String {
     text.push('\n');
     for resource in Resource::ALL {
         if let Some(capacity) = status.capacity.get(resource) {
-            text += &draw_one(snapshot, weighed, status, (resource, capacity), style);
+            text += &draw_one(view, pool, status, (resource, capacity), style);
         }
     }
     text
 }
 
 fn draw_one(
-    snapshot: &Snapshot,
-    weighed: &Weighed,
+    view: &View,
+    pool: &PoolMembers,
     status: &WeightedShareStatus,
     (resource, capacity): (Resource, u64),
     style: Style,
 ) -> String {
     let amount = |amounts: &crate::api::Resources| amounts.get(resource).unwrap_or_default();
-    let rows: Vec<Row> = weighed
+    let rows: Vec<Row> = pool
         .members
         .iter()
         .filter_map(|member| {
             let known = status.members.iter().find(|it| it.name == member.spec.name)?;
-            Some(Row::of(snapshot, member, known, resource))
+            Some(Row::of(view, member, known, resource))
         })
         .collect();
     let longest = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
@@ -132,8 +136,8 @@ struct Row<'a> {
 
 impl<'a> Row<'a> {
     fn of(
-        snapshot: &Snapshot,
-        member: &WeighedMember<'a>,
+        view: &View,
+        member: &MemberPods<'a>,
         status: &'a MemberStatus,
         resource: Resource,
     ) -> Self {
@@ -142,7 +146,7 @@ impl<'a> Row<'a> {
             min: member.spec.min.get(resource).unwrap_or_default(),
             fair: status.fair.get(resource).unwrap_or_default(),
             share: status.share.get(resource).unwrap_or_default(),
-            used: member.used(snapshot)[resource],
+            used: member.used(view)[resource],
             status,
         }
     }

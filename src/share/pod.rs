@@ -1,6 +1,6 @@
 //! What a pod is charged, and how its share goes to its containers: one resource of one pod.
 
-use super::{Claim, Play, fill};
+use super::{AdjustableRange, Claim, fill};
 
 /// One resource of one pod, in units of it (millicores or bytes).
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -19,7 +19,7 @@ pub struct Container {
     /// What it holds.
     pub held: Held,
     /// How its request may move. None: it is left alone.
-    pub play: Option<Play>,
+    pub range: Option<AdjustableRange>,
 }
 
 /// One resource of one init container.
@@ -75,18 +75,19 @@ impl Holding {
     /// The part of the charge that no resize of ours can lower.
     pub fn fixed(&self) -> u64 {
         self.total(
-            |container| container.play.map_or(container.held.charged(), |play| play.least),
+            |container| container.range.map_or(container.held.charged(), |range| range.least),
             Held::charged,
         )
     }
 
     /// The most that the pod can be charged through resizes of ours. None: without bound.
     pub fn most(&self) -> Option<u64> {
-        let bounded = |container: &Container| container.play.is_none_or(|play| play.most.is_some());
+        let bounded =
+            |container: &Container| container.range.is_none_or(|range| range.most.is_some());
         self.containers.iter().all(bounded).then(|| {
             self.total(
-                |container| match container.play {
-                    Some(play) => play.most.unwrap_or(0).max(play.least),
+                |container| match container.range {
+                    Some(range) => range.most.unwrap_or(0).max(range.least),
                     None => container.held.charged(),
                 },
                 Held::charged,
@@ -95,7 +96,7 @@ impl Holding {
     }
 
     /// The requests of the regular containers, in order, that make the pod's charge `share`
-    /// (at least `fixed`, at most `most`): what is not fixed goes to the containers in play,
+    /// (at least `fixed`, at most `most`): what is not fixed goes to the containers in range,
     /// in proportion to their templates' requests, in equal parts where those are all zero.
     pub fn split(&self, share: u64) -> Vec<u64> {
         let aside: u64 = self.overhead
@@ -103,19 +104,19 @@ impl Holding {
             + self
                 .containers
                 .iter()
-                .filter(|container| container.play.is_none())
+                .filter(|container| container.range.is_none())
                 .map(|container| container.held.charged())
                 .sum::<u64>();
         let budget = share.saturating_sub(aside);
         let claims = |counts: fn(u64) -> u64| -> Vec<Claim> {
-            let claim = |play: Play| Claim {
-                weight: counts(play.weight),
-                lo: play.least,
-                hi: play.most.unwrap_or(u64::MAX).max(play.least),
+            let claim = |range: AdjustableRange| Claim {
+                weight: counts(range.weight),
+                lo: range.least,
+                hi: range.most.unwrap_or(u64::MAX).max(range.least),
             };
             self.containers
                 .iter()
-                .map(|container| container.play.map_or(Claim { weight: 0, lo: 0, hi: 0 }, claim))
+                .map(|container| container.range.map_or(Claim { weight: 0, lo: 0, hi: 0 }, claim))
                 .collect()
         };
         let mut parts = fill(&claims(|weight| weight), budget);
@@ -133,7 +134,7 @@ impl Holding {
             .zip(parts)
             .map(
                 |(container, part)| {
-                    if container.play.is_some() { part } else { container.held.requested }
+                    if container.range.is_some() { part } else { container.held.requested }
                 },
             )
             .collect()
@@ -141,7 +142,7 @@ impl Holding {
 
     /// The limits that go with the requests of the regular containers, in order. None: the limit stays as it is.
     pub fn limits(&self, requests: &[u64]) -> Vec<Option<u64>> {
-        let of = |(container, &request): (&Container, &u64)| container.play?.limit.with(request);
+        let of = |(container, &request): (&Container, &u64)| container.range?.limit.with(request);
         self.containers.iter().zip(requests).map(of).collect()
     }
 
@@ -175,12 +176,12 @@ mod tests {
         Held { requested: amount, admitted: amount }
     }
 
-    fn container(amount: u64, play: Option<Play>) -> Container {
-        Container { held: held(amount), play }
+    fn container(amount: u64, range: Option<AdjustableRange>) -> Container {
+        Container { held: held(amount), range }
     }
 
-    fn free(weight: u64) -> Option<Play> {
-        Some(Play { weight, ..Play::default() })
+    fn free(weight: u64) -> Option<AdjustableRange> {
+        Some(AdjustableRange { weight, ..AdjustableRange::default() })
     }
 
     #[test]
@@ -215,7 +216,8 @@ mod tests {
     fn equal_parts_where_templates_ask_for_nothing_or_are_full() {
         let none = Holding { containers: vec![container(0, free(0)); 2], ..Holding::default() };
         assert_eq!(none.split(101), [51, 50]);
-        let full = Some(Play { weight: 9, most: Some(30), ..Play::default() });
+        let full =
+            Some(AdjustableRange { weight: 9, most: Some(30), ..AdjustableRange::default() });
         let pod = Holding {
             containers: vec![container(0, full), container(0, free(0)), container(0, free(0))],
             ..Holding::default()
@@ -232,8 +234,8 @@ mod tests {
         let shrinking = Held { requested: 100, admitted: 250 };
         let pod = Holding {
             containers: vec![
-                Container { held: growing, play: free(1) },
-                Container { held: shrinking, play: free(1) },
+                Container { held: growing, range: free(1) },
+                Container { held: shrinking, range: free(1) },
             ],
             ..Holding::default()
         };
@@ -252,8 +254,8 @@ mod tests {
                 containers: containers
                     .into_iter()
                     .map(|(amount, bounds)| {
-                        let play = |(weight, least, most)| Play { weight, least, most, ..Play::default() };
-                        container(amount, bounds.map(play))
+                        let range = |(weight, least, most)| AdjustableRange { weight, least, most, ..AdjustableRange::default() };
+                        container(amount, bounds.map(range))
                     })
                     .collect(),
                 init: init
@@ -272,7 +274,7 @@ mod tests {
         fn what_is_split_is_what_is_charged(pod in holdings(), more in 0..5000u64) {
             let most = pod.most().unwrap_or(u64::MAX);
             let share = (pod.fixed() + more).min(most);
-            if pod.containers.iter().all(|container| container.play.is_none()) {
+            if pod.containers.iter().all(|container| container.range.is_none()) {
                 return Ok(());
             }
             let requests = pod.split(share);

@@ -26,7 +26,6 @@ use weightedshare::{
         manifests::{self, Manifests},
         plan::Plan,
     },
-    observe::Snapshot,
 };
 
 type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -202,8 +201,8 @@ fn the_sum_of_the_idea_is_that_of_its_example() -> Result {
     retold(&folder(Path::new("sum.md"))?, &text)?;
     let manifests =
         fs::read_to_string(Path::new(env!("CARGO_TARGET_TMPDIR")).join("sum/idea.yaml"))?;
-    let objects = Manifests::sort(manifests::parse("idea.yaml", &manifests)?)?.objects;
-    let plan = Plan::of(&Snapshot::from(objects));
+    let manifests = Manifests::sort(manifests::parse("idea.yaml", &manifests)?)?;
+    let plan = Plan::of(&manifests.looked());
     let pool = &plan.pools[0];
     let members = pool.members.iter().filter_map(|member| member.amounts.cpu);
     let (mut products, mut sum) = (Vec::new(), 0);
@@ -218,7 +217,7 @@ fn the_sum_of_the_idea_is_that_of_its_example() -> Result {
 }
 
 /// What stands in quotes in CamelCase and is no reason: kinds, values and words of the API.
-const NO_REASONS: [&str; 22] = [
+const NO_REASONS: [&str; 24] = [
     "Always",
     "Error",
     "Failed",
@@ -230,6 +229,7 @@ const NO_REASONS: [&str; 22] = [
     "Off",
     "Outdated",
     "Pending",
+    "Pod",
     "PodResizeInProgress",
     "PodResizePending",
     "Reconcile",
@@ -237,6 +237,7 @@ const NO_REASONS: [&str; 22] = [
     "RestartContainer",
     "Running",
     "Succeeded",
+    "Throttled",
     "True",
     "VirtualMachine",
     "Warning",
@@ -248,9 +249,9 @@ fn every_reason_that_a_user_can_see_is_explained() -> Result {
     let pages = ["docs/troubleshooting.md", "docs/neighbours.md"];
     let explained: String =
         pages.iter().map(|page| fs::read_to_string(root().join(page))).collect::<Result<_, _>>()?;
-    let files = ["actuate/resize.rs", "observe/obstacle.rs", "observe/pod.rs"];
+    let files = ["actuate/resize.rs", "cluster/bounds.rs", "cluster/obstacle.rs", "cluster/pod.rs"];
     let mut files: Vec<_> = files.iter().map(|file| root().join("src").join(file)).collect();
-    for folder in ["src/controller", "src/controller/weight"] {
+    for folder in ["src/engine", "src/engine/dynamic_weights", "src/engine/hotplug"] {
         for entry in fs::read_dir(root().join(folder))? {
             files.extend(Some(entry?.path()).filter(|path| path.is_file()));
         }

@@ -39,6 +39,11 @@ pub fn faults(seed: u64, k: u64, learned: &Outcome, scenario: &Scenario) -> Vec<
     let count = if rng.percent(25) { 2 } else { 1 };
     let any = |_| Fault::any(&mut rng, learned.writes.len(), scenario.busy());
     let mut faults: Vec<Fault> = (0..count).map(any).collect();
+    // What came later to this has a source of its own, so that seeds keep their meaning.
+    let mut more = Rng::of(seed, 200 + k);
+    if more.percent(8) {
+        faults.push(Fault::slow_answers(&mut more, scenario.busy()));
+    }
     let unknown = |it: &Fault| matches!(it, Fault::Lost { .. } | Fault::Unanswered { .. });
     if faults.iter().any(unknown) && rng.percent(30) {
         // What became of the write, the watch tells late.

@@ -85,6 +85,8 @@ pub struct Cluster {
     pub crash: Arc<Notify>,
     /// How long the controller is down after the crash.
     pub down: Duration,
+    /// When an instance crashed last.
+    pub crashed: Option<Instant>,
     /// A planted bug did what it does only once.
     planted: bool,
     numbered: usize,
@@ -121,6 +123,7 @@ impl Cluster {
             changed: watch::Sender::new(0),
             crash: Arc::default(),
             down: Duration::ZERO,
+            crashed: None,
             planted: false,
             numbered: 0,
             asked: 0,

@@ -26,6 +26,14 @@ pub enum Fault {
     Lost { write: usize },
     /// A write is never answered; it was made or not.
     Unanswered { write: usize, made: bool },
+    /// The connection breaks, and the API server carries the write out so much later: an admission webhook held it.
+    Held { write: usize, by: Duration },
+    /// An admission webhook takes so long for each resize, for a while.
+    SlowWebhook { at: Duration, lasts: Duration, by: Duration },
+    /// An admission webhook refuses each resize, for a while.
+    Refusing { at: Duration, lasts: Duration },
+    /// Writes are made at once, and answered so much later, for a while.
+    SlowAnswers { at: Duration, lasts: Duration, by: Duration },
     /// Nothing is answered for a while.
     Outage { at: Duration, lasts: Duration },
     /// Watches are late for a while: those of one kind, or all.
@@ -61,7 +69,10 @@ impl Fault {
             },
             30..42 => Self::Refuse { write, code: *rng.of_list(&[409, 429, 500, 503]) },
             42..50 => Self::Lost { write },
-            50..58 => Self::Unanswered { write, made: rng.percent(50) },
+            50..54 => Self::Unanswered { write, made: rng.percent(50) },
+            54..56 => Self::Held { write, by: seconds(rng, 1, 34) },
+            56..57 => Self::SlowWebhook { at, lasts: seconds(rng, 5, 60), by: seconds(rng, 1, 15) },
+            57..58 => Self::Refusing { at, lasts: seconds(rng, 5, 60) },
             58..62 => Self::Outage { at, lasts: seconds(rng, 1, 90) },
             62..70 => Self::Late {
                 kind: *rng.of_list(&[None, Some("pods"), Some("weightedshares"), Some("nodes")]),
@@ -82,6 +93,15 @@ impl Fault {
                 back: rng.percent(50).then(|| seconds(rng, 5, 60)),
             },
             _ => Self::DeadKubelet { at, lasts: seconds(rng, 5, 120) },
+        }
+    }
+
+    /// Writes that are answered after others have seen what they did.
+    pub fn slow_answers(rng: &mut Rng, busy: Duration) -> Self {
+        Self::SlowAnswers {
+            at: seconds(rng, 0, busy.as_secs() + 10),
+            lasts: seconds(rng, 5, 60),
+            by: Duration::from_millis(rng.range(100, 4000)),
         }
     }
 

@@ -6,6 +6,7 @@ mod bench;
 mod cluster;
 mod fault;
 mod finish;
+mod from_nothing;
 mod kubelet;
 mod odd;
 mod oracle;
@@ -31,6 +32,7 @@ use fault::Fault;
 use oracle::Oracle;
 use plant::Bug;
 use rng::Rng;
+use serde_json::{Value, json};
 
 /// How many runs, or seeds, a test has: in the tier `test`, and in the tier `nightly`.
 type Amounts = [u64; 2];
@@ -88,6 +90,21 @@ fn each_oracle_finds_the_bugs_that_it_is_there_for() {
         println!("{bug:?}: found by {oracles:?} with seed {found:?}");
         assert!(found.is_some(), "{bug:?} is not found by {oracles:?}");
     }
+}
+
+#[test]
+fn a_pool_may_have_as_many_members_as_it_can() {
+    let mut scenario = scenario::Scenario::new(1);
+    for pool in &mut scenario.pools {
+        let members = pool["spec"]["members"].as_array_mut().into_iter().flatten();
+        let mut members: Vec<Value> = members.map(std::mem::take).collect();
+        let nobody = |i| json!({"name": format!("nobody-{i}"), "selector": {"matchLabels": {"app": format!("nobody-{i}")}}});
+        members.extend((members.len()..256).map(nobody));
+        pool["spec"]["members"] = members.into();
+    }
+    let outcome = run::run(&scenario, &[], None, None, None);
+    assert!(outcome.violations.is_empty(), "{:?}", outcome.violations);
+    assert!(outcome.writes.iter().any(cluster::Write::is_resize));
 }
 
 /// Each instance decides for itself, and both see only what the API server shows them. What one of them decides on can be

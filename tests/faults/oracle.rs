@@ -35,6 +35,8 @@ pub enum Oracle {
     Told,
     /// The controller runs until it is stopped.
     Alive,
+    /// A decision that looks at what changed is that of an engine which looks at everything.
+    FromNothing,
 }
 
 #[derive(Clone, Debug)]

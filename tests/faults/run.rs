@@ -12,12 +12,9 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 use weightedshare::{
-    controller,
-    observe::{
-        Clock,
-        signals::{Asked, MetricsApi},
-    },
-    serve::Serving,
+    cluster::Bounds,
+    metrics::{Asked, MetricsApi},
+    runtime::{self, Clock, Run, Serving},
 };
 
 use super::{
@@ -25,7 +22,7 @@ use super::{
     cluster::{Cluster, Cut, Instance, Shared, Write, with},
     fault::Fault,
     finish::{self, End},
-    kubelet,
+    from_nothing, kubelet,
     oracle::{Oracle, Violation},
     plant::Bug,
     scenario::{NAMESPACE, Scenario, Step, cores, mebibytes},
@@ -89,7 +86,7 @@ async fn drive(
         tokio::select! {
             biased;
             () = crash.notified() => {
-                running[0].abort();
+                abort(&shared, &running[0]);
                 sleep(with(&shared, |cluster| cluster.down)).await;
                 running[0] = start(&shared, bug, None);
             }
@@ -112,7 +109,7 @@ async fn drive(
                         }
                         Event::Cut(cut) => with(&shared, |cluster| cluster.cut(cut)),
                         Event::Restart(age, late) => {
-                            running[0].abort();
+                            abort(&shared, &running[0]);
                             running[0] = start(&shared, bug, Some((age, late)));
                         }
                     }
@@ -135,6 +132,12 @@ async fn drive(
             settled: finish::is_settled(cluster),
         }
     })
+}
+
+/// An instance crashes.
+fn abort(shared: &Shared, running: &JoinHandle<()>) {
+    running.abort();
+    with(shared, |cluster| cluster.crashed = Some(Instant::now()));
 }
 
 /// Something that a fault does at a time of its own.
@@ -183,13 +186,20 @@ pub fn start(
     };
     let clock = shared.clone();
     let clock = Clock::new(move || with(&clock, Cluster::shown));
-    tokio::spawn(controller::run(
+    let serving = Serving::default();
+    // As a lease would tell it.
+    if let Some(before) = with(shared, |cluster| cluster.crashed) {
+        serving.leadership.succeeds(before);
+    }
+    let run = Run {
         client,
-        vec![metrics],
+        sources: vec![metrics],
         clock,
-        Serving::default(),
-        std::future::pending(),
-    ))
+        serving,
+        bounds: Bounds::default(),
+        check: Some(from_nothing::check(shared)),
+    };
+    tokio::spawn(runtime::run(run, std::future::pending()))
 }
 
 pub fn populate(cluster: &mut Cluster, scenario: &Scenario) {

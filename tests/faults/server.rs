@@ -133,25 +133,46 @@ pub async fn serve(shared: &Shared, instance: usize, call: Call) -> Result<Answe
         }
     }
     let Some(number) = number else { return Ok(read(shared, instance, &call)) };
-    let write = || with(shared, |cluster| write(cluster, instance, number, &call));
+    let made = || with(shared, |cluster| write(cluster, instance, number, &call));
+    let is_resize = call.path.ends_with("/resize");
     for fault in &faults {
         match fault {
+            Fault::Refusing { at, lasts } if is_resize && within(now, *at, *lasts) => {
+                return Ok(refused(403, "admission webhook \"no\" denied the request"));
+            }
+            Fault::SlowWebhook { at, lasts, by } if is_resize && within(now, *at, *lasts) => {
+                let (shared, by, call) = (shared.clone(), *by, call.clone());
+                // It goes on whether or not somebody waits for the answer.
+                let held = tokio::spawn(async move {
+                    sleep(by).await;
+                    with(&shared, |cluster| write(cluster, instance, number, &call))
+                });
+                return held.await.map_err(io::Error::other);
+            }
+            Fault::Held { write: which, by } if *which == number => {
+                let (shared, by, call) = (shared.clone(), *by, call.clone());
+                tokio::spawn(async move {
+                    sleep(by).await;
+                    with(&shared, |cluster| write(cluster, instance, number, &call));
+                });
+                return Err(broken("the connection broke"));
+            }
             Fault::Refuse { write, code } if *write == number => {
                 return Ok(refused(*code, "this write is refused"));
             }
             Fault::Lost { write: which } if *which == number => {
-                write();
+                made();
                 return Err(broken("the connection broke"));
             }
-            Fault::Unanswered { write: which, made } if *which == number => {
-                if *made {
-                    write();
+            Fault::Unanswered { write: which, made: is_made } if *which == number => {
+                if *is_made {
+                    made();
                 }
                 return std::future::pending().await;
             }
             fault => {
                 let Some((moment, down)) = fault.crash(number) else { continue };
-                let answer = (moment != Moment::Before).then(write);
+                let answer = (moment != Moment::Before).then(made);
                 let crash = with(shared, |cluster| cluster.crash(down));
                 match answer {
                     Some(answer) if moment == Moment::After => {
@@ -169,7 +190,15 @@ pub async fn serve(shared: &Shared, instance: usize, call: Call) -> Result<Answe
             }
         }
     }
-    Ok(write())
+    let answer = made();
+    for fault in &faults {
+        if let Fault::SlowAnswers { at, lasts, by } = fault
+            && within(now, *at, *lasts)
+        {
+            sleep(*by).await;
+        }
+    }
+    Ok(answer)
 }
 
 fn read(shared: &Shared, instance: usize, call: &Call) -> Answer {

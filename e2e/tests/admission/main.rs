@@ -22,7 +22,7 @@ use support::{
 use tokio::time::Instant;
 use weightedshare::{
     api::NewPods,
-    observe,
+    cluster,
     share::{MilliCpu, Resource},
 };
 
@@ -77,7 +77,7 @@ fn resources(pod: &Pod) -> String {
 }
 
 fn cpu_request(pod: &Pod) -> u64 {
-    observe::Pod::read(pod).charge(Resource::Cpu)
+    cluster::Pod::read(pod).charge(Resource::Cpu)
 }
 
 impl Bench {

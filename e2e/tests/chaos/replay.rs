@@ -13,7 +13,7 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 use weightedshare::{
     api::{Member, WeightedShare},
-    observe::FIELD_MANAGER,
+    cluster::FIELD_MANAGER,
 };
 
 use crate::{

@@ -10,7 +10,7 @@ use kube::{
     runtime::{watcher, watcher::Event},
 };
 use tokio::task::JoinHandle;
-use weightedshare::{observe, share::Resource};
+use weightedshare::{cluster, share::Resource};
 
 /// Watches what pods are charged together until it is asked.
 pub struct Ledger(JoinHandle<Result<()>>);
@@ -41,7 +41,7 @@ async fn no_grow_beyond(pool: u64, pods: Api<Pod>, watched: watcher::Config) -> 
     while let Some(event) = changes.try_next().await? {
         match event {
             Event::Apply(pod) | Event::InitApply(pod) => {
-                let read = observe::Pod::read(&pod);
+                let read = cluster::Pod::read(&pod);
                 let charge = if read.finished { 0 } else { read.charge(Resource::Cpu) };
                 let before = known.insert(pod.uid().unwrap_or_default(), charge);
                 let all: u64 = known.values().sum();

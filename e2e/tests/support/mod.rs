@@ -20,7 +20,7 @@ use tokio::{
 };
 use weightedshare::{
     api::{MemberStatus, WeightedShare, WeightedShareStatus},
-    observe,
+    cluster,
     share::Resource,
 };
 
@@ -139,7 +139,7 @@ impl Bench {
     pub async fn room(&self) -> Result<u64> {
         let nodes: Api<Node> = Api::all(self.client.clone());
         let node = nodes.list(&ListParams::default()).await?.items.remove(0);
-        let allocatable = observe::Node::read(&node).allocatable[Resource::Cpu];
+        let allocatable = cluster::Node::read(&node).allocatable[Resource::Cpu];
         let all: Api<Pod> = Api::all(self.client.clone());
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let others = eventually(MINUTE, || async {
@@ -149,8 +149,8 @@ impl Bench {
                 "namespaces are ending"
             );
             let pods = all.list(&ListParams::default()).await?.items;
-            let read: Vec<observe::Pod> = pods.iter().map(observe::Pod::read).collect();
-            let other = |pod: &&observe::Pod| pod.namespace != self.namespace && !pod.finished;
+            let read: Vec<cluster::Pod> = pods.iter().map(cluster::Pod::read).collect();
+            let other = |pod: &&cluster::Pod| pod.namespace != self.namespace && !pod.finished;
             ensure!(!read.iter().filter(other).any(|pod| pod.terminating), "other pods are ending");
             Ok(read.iter().filter(other).map(|pod| pod.charge(Resource::Cpu)).sum::<u64>())
         })

@@ -5,7 +5,7 @@ use e2e::{kubectl, operator};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::PostParams;
 use serde_json::{Value, json};
-use weightedshare::{observe, share::Resource};
+use weightedshare::{cluster, share::Resource};
 
 use crate::{
     CRDS, Here, documents,
@@ -118,7 +118,7 @@ async fn new_pods_start_inside_the_pool_where_the_policy_is_served() -> Result<(
     };
     let dry = PostParams { dry_run: true, ..PostParams::default() };
     let asked = async |app: &str| -> Result<[u64; 2]> {
-        let pod = observe::Pod::read(&here.pods().create(&dry, &pod(app)?).await?);
+        let pod = cluster::Pod::read(&here.pods().create(&dry, &pod(app)?).await?);
         Ok([pod.charge(Resource::Cpu), pod.charge(Resource::Memory)])
     };
     // It takes a moment until the API server sees its own policies.

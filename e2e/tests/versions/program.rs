@@ -7,7 +7,7 @@ use e2e::{kubectl, operator};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use tokio::process::Command;
-use weightedshare::{api::NewPods, observe, share::Resource};
+use weightedshare::{api::NewPods, cluster, share::Resource};
 
 use crate::{
     CRDS, Here, play_node,
@@ -63,7 +63,7 @@ async fn the_controller_divides_and_lets_go() -> Result<()> {
     let pool = eventually(MINUTE, || async {
         let mut held = Vec::new();
         for name in ["a", "b"] {
-            let pod = observe::Pod::read(&here.carry_out(name).await?);
+            let pod = cluster::Pod::read(&here.carry_out(name).await?);
             held.push(pod.charge(Resource::Cpu));
         }
         ensure!(held == [250, 750], "they hold {held:?}");

@@ -7,9 +7,10 @@ use kube::{
 };
 use serde_json::json;
 use weightedshare::{
-    actuate::{PodResize, RefusalKind, send},
+    actuate::send,
     api::WeightedShareStatus,
-    observe::{self, FIELD_MANAGER},
+    cluster::{self, FIELD_MANAGER},
+    engine::{PodResize, RefusalKind},
     share::Resource,
 };
 
@@ -89,7 +90,7 @@ async fn pods_are_resized() -> Result<()> {
         for (resource, amount) in
             [(Resource::Cpu, 800), (Resource::Memory, 256 << 20), (Resource::Cpu, 100)]
         {
-            let seen = observe::Pod::read(&pod);
+            let seen = cluster::Pod::read(&pod);
             let resize = PodResize::to(&seen, resource, &[amount], |_| None).context("it moves")?;
             // Tried out first, and as where nothing can come in between.
             for first_try in [Some(&seen), None] {
@@ -100,7 +101,7 @@ async fn pods_are_resized() -> Result<()> {
                 };
                 pod = send(here.client(), &resize, first_try).await?;
             }
-            let asked = observe::Pod::read(&pod).containers[0].held[resource].requested;
+            let asked = cluster::Pod::read(&pod).containers[0].held[resource].requested;
             ensure!(asked == amount, "{name}: {asked} of {resource} is asked for, not {amount}");
             let outdated = send(here.client(), &resize, None).await;
             let Err(refusal) = outdated else { bail!("{name}: an outdated resize is taken") };
@@ -113,17 +114,17 @@ async fn pods_are_resized() -> Result<()> {
     let sure = json!({"cpu": "300m", "memory": "128Mi"});
     let sure = json!({"requests": sure, "limits": sure});
     let pod = here.pod("guaranteed", &sure, true).await?;
-    let seen = observe::Pod::read(&pod);
+    let seen = cluster::Pod::read(&pod);
     let alone = PodResize::to(&seen, Resource::Cpu, &[500], |_| None).context("it moves")?;
     let refusal = send(here.client(), &alone, None).await.err().context("without its limit")?;
     println!("Guaranteed, a request without its limit: {:?}: {}", refusal.kind, refusal.message);
     let both = PodResize::to(&seen, Resource::Cpu, &[500], |_| Some(500)).context("it moves")?;
-    let pod = observe::Pod::read(&send(here.client(), &both, None).await?);
+    let pod = cluster::Pod::read(&send(here.client(), &both, None).await?);
     ensure!(pod.containers[0].limit[Resource::Cpu] == Some(500), "{:?}", pod.containers);
 
     for runs in [false, true] {
         let name = format!("nothing-asked-{runs}");
-        let seen = observe::Pod::read(&here.pod(&name, &json!({}), runs).await?);
+        let seen = cluster::Pod::read(&here.pod(&name, &json!({}), runs).await?);
         let resize = PodResize::to(&seen, Resource::Cpu, &[100], |_| None).context("it moves")?;
         let refused = send(here.client(), &resize, None).await;
         let refusal = refused.err().context("a BestEffort pod is resized")?;

@@ -26,13 +26,19 @@ use object::Found;
 pub use object::{Located, Object};
 pub use source::read;
 
-use crate::observe::Objects;
+use super::Looked;
+use crate::{
+    cluster::{Cluster, Event, Kept},
+    metrics::{Metrics, NodeMetrics, PodMetrics},
+};
 
 /// All objects of some manifests, each with a namespace where its kind has one, and each once.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Manifests {
     /// The objects. The pools hold to their schema and to all its rules.
-    pub objects: Objects,
+    pub cluster: Cluster,
+    pod_metrics: Vec<PodMetrics>,
+    node_metrics: Vec<NodeMetrics>,
     /// How many objects of other kinds were left out.
     pub others: BTreeMap<String, usize>,
 }
@@ -85,27 +91,37 @@ impl Manifests {
         if errors.is_empty() { Ok(manifests) } else { Err(ManifestErrors(errors)) }
     }
 
+    /// The objects, with what pods and nodes use.
+    #[must_use]
+    pub fn looked(self) -> Looked {
+        let metrics = Metrics::written_down(&self.pod_metrics, &self.node_metrics);
+        Looked { cluster: self.cluster, metrics }
+    }
+
     fn add(&mut self, object: Object) {
-        let objects = &mut self.objects;
         match object {
-            Object::Pool(pool) => objects.pools.push(*pool),
-            Object::Pod(pod) => objects.pods.push(*pod),
-            Object::Node(node) => objects.nodes.push(*node),
-            Object::Deployment(deployment) => objects.deployments.push(*deployment),
-            Object::ReplicaSet(set) => objects.replica_sets.push(*set),
-            Object::StatefulSet(set) => objects.stateful_sets.push(*set),
-            Object::DaemonSet(set) => objects.daemon_sets.push(*set),
-            Object::Job(job) => objects.jobs.push(*job),
-            Object::Quota(quota) => objects.quotas.push(*quota),
-            Object::Horizontal(scaler) => objects.horizontal.push(*scaler),
-            Object::Vertical(scaler) => objects.vertical.push(*scaler),
-            Object::LimitRange(range) => objects.limit_ranges.push(*range),
-            Object::Vm(vm) => objects.vms.push(*vm),
-            Object::Vmi(vmi) => objects.vmis.push(*vmi),
-            Object::KubeVirt(kubevirt) => objects.kubevirts.push(*kubevirt),
-            Object::PodMetrics(metrics) => objects.pod_metrics.push(*metrics),
-            Object::NodeMetrics(metrics) => objects.node_metrics.push(*metrics),
+            Object::Pool(pool) => self.put(*pool),
+            Object::Pod(pod) => self.put(*pod),
+            Object::Node(node) => self.put(*node),
+            Object::Deployment(deployment) => self.put(*deployment),
+            Object::ReplicaSet(set) => self.put(*set),
+            Object::StatefulSet(set) => self.put(*set),
+            Object::DaemonSet(set) => self.put(*set),
+            Object::Job(job) => self.put(*job),
+            Object::Quota(quota) => self.put(*quota),
+            Object::Horizontal(scaler) => self.put(*scaler),
+            Object::Vertical(scaler) => self.put(*scaler),
+            Object::LimitRange(range) => self.put(*range),
+            Object::Vm(vm) => self.put(*vm),
+            Object::Vmi(vmi) => self.put(*vmi),
+            Object::KubeVirt(kubevirt) => self.put(*kubevirt),
+            Object::PodMetrics(metrics) => self.pod_metrics.push(*metrics),
+            Object::NodeMetrics(metrics) => self.node_metrics.push(*metrics),
             Object::Other(kind) => *self.others.entry(kind).or_default() += 1,
         }
+    }
+
+    fn put(&mut self, object: impl Kept) {
+        self.cluster.apply(Event::Applied(object.key(), object.read()));
     }
 }

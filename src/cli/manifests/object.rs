@@ -12,10 +12,8 @@ use super::{
 };
 use crate::{
     api::WeightedShare,
-    observe::{
-        KubeVirt, NodeMetrics, PodMetrics, VerticalPodAutoscaler, VirtualMachine,
-        VirtualMachineInstance,
-    },
+    cluster::{KubeVirt, VerticalPodAutoscaler, VirtualMachine, VirtualMachineInstance},
+    metrics::{NodeMetrics, PodMetrics},
 };
 
 /// An object, and where it stands.

@@ -3,6 +3,8 @@
 mod planned;
 mod watching;
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -11,20 +13,23 @@ use super::{
     plan::Plan,
     table::table,
 };
-use crate::observe::{Qos, Snapshot};
+use crate::{
+    cli::Looked,
+    cluster::{Event, Kind, Qos},
+};
 
 /// What the manifests of a text show.
-fn snapshot(text: &str) -> Snapshot {
+fn looked(text: &str) -> Looked {
     let objects = manifests::parse("shop.yaml", text).unwrap_or_else(|errors| panic!("{errors}"));
-    Manifests::sort(objects).unwrap().objects.into()
+    Manifests::sort(objects).unwrap().looked()
 }
 
-fn shop() -> Snapshot {
-    snapshot(include_str!("shop.yaml"))
+fn shop() -> Looked {
+    looked(include_str!("shop.yaml"))
 }
 
 /// A pool of one member, and pods of its own.
-fn one_member(spec: &Value, pods: &[Value]) -> Snapshot {
+fn one_member(spec: &Value, pods: &[Value]) -> Looked {
     let pool = json!({
         "apiVersion": "weightedshare.dev/v1alpha1",
         "kind": "WeightedShare",
@@ -33,7 +38,7 @@ fn one_member(spec: &Value, pods: &[Value]) -> Snapshot {
     });
     let items = [&[pool][..], pods].concat();
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
-    snapshot(&list.to_string())
+    looked(&list.to_string())
 }
 
 fn pod(name: &str, resources: &Value) -> Value {
@@ -45,14 +50,14 @@ fn pod(name: &str, resources: &Value) -> Value {
     })
 }
 
-fn json_of(snapshot: &Snapshot) -> Value {
-    serde_json::to_value(Plan::of(snapshot)).unwrap()
+fn json_of(looked: &Looked) -> Value {
+    serde_json::to_value(Plan::of(looked)).unwrap()
 }
 
 #[test]
 fn the_table_says_who_holds_what_and_lends_to_whom() {
     assert_eq!(table(&Plan::of(&shop())), include_str!("shop.txt"));
-    assert_eq!(table(&Plan::of(&Snapshot::default())), "There are no pools.\n");
+    assert_eq!(table(&Plan::of(&Looked::default())), "There are no pools.\n");
     let mut elsewhere = Plan::of(&shop());
     assert_eq!(elsewhere.keep("shopp"), ["shop"]);
     assert_eq!(table(&elsewhere), "There are no pools.\n");
@@ -197,7 +202,7 @@ fn a_share_is_explained_in_words() {
     let elsewhere = explain(&shop(), "default", "search-1").unwrap_err().to_string();
     assert!(elsewhere.ends_with("there is one in namespace shop, so add -n shop"), "{elsewhere}");
     let mut alone = shop();
-    alone.pools.clear();
+    alone.cluster.apply(Event::Listed(Kind::WeightedShare, BTreeSet::new()));
     let alone = explain(&alone, "shop", "batch-1").unwrap_err();
     assert!(matches!(alone, ExplainError::NoPool { .. }), "{alone}");
 }
@@ -230,7 +235,9 @@ fn a_pod_that_a_busy_node_holds_back_wants_more() {
 #[test]
 fn the_class_of_a_pod_that_no_api_server_has_seen_is_worked_out() {
     let spec = json!({"capacity": {"cpu": "1"}, "members": [{"name": "web", "selector": {}}]});
-    let qos = |resources: Value| one_member(&spec, &[pod("a", &resources)]).pods[0].qos;
+    let qos = |resources: Value| {
+        one_member(&spec, &[pod("a", &resources)]).cluster.pod("shop", "a").unwrap().qos
+    };
     let both = json!({"cpu": "1", "memory": "1Gi"});
     assert_eq!(qos(json!({"limits": both})), Qos::Guaranteed);
     assert_eq!(qos(json!({"limits": both, "requests": {"cpu": "1"}})), Qos::Guaranteed);

@@ -9,7 +9,8 @@ use crate::{
         planned::{fill_in_statuses, planned},
         top::{Style, top},
     },
-    serve::plan_page,
+    cluster::{Event, Kept},
+    runtime::plan_page,
     share::Resource,
 };
 
@@ -41,15 +42,18 @@ fn the_planned_status_has_the_amounts_of_the_plan() {
 
 #[test]
 fn only_a_pool_without_a_status_gets_the_planned_one() {
-    let mut snapshot = shop();
-    assert!(fill_in_statuses(&mut snapshot, NOW));
-    let bars = top(&snapshot, None, Style { width: 80, colours: false });
+    let mut looked = shop();
+    assert!(fill_in_statuses(&mut looked, NOW));
+    let bars = top(&looked, None, Style { width: 80, colours: false });
     assert!(bars.contains("offers") && bars.contains("borrows"), "{bars}");
 
     let mut with_one = shop();
-    with_one.pools[0].status = Some(Default::default());
+    let (id, pool) = with_one.cluster.pools().next().unwrap();
+    let (id, mut pool) = (id.clone(), pool.object.clone());
+    pool.status = Some(Default::default());
+    with_one.cluster.apply(Event::Applied(pool.key(), pool.read()));
     assert!(!fill_in_statuses(&mut with_one, NOW));
-    assert_eq!(with_one.pools[0].status, Some(Default::default()));
+    assert_eq!(with_one.cluster.pool(&id).unwrap().object.status, Some(Default::default()));
 }
 
 #[test]

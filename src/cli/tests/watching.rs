@@ -1,22 +1,23 @@
 //! What the pools look like while they live: bars, and what became of them.
 
-use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::api::events::v1::Event as Told;
 use serde_json::json;
 
 use super::shop;
 use crate::{
     cli::{
+        Looked,
         history::history,
         top::{Style, top},
     },
-    observe::Snapshot,
+    cluster::{Event, Kept},
 };
 
 const WIDE: Style = Style { width: 80, colours: false };
 
 /// The shop, as a controller has left it.
-fn divided() -> Snapshot {
-    let mut snapshot = shop();
+fn divided() -> Looked {
+    let mut looked = shop();
     let member = |name: &str, state: &str, share: u64, fair: u64| {
         json!({
             "name": name, "weight": 100, "pods": 1, "state": state, "reason": state,
@@ -35,8 +36,11 @@ fn divided() -> Snapshot {
             member("batch", "Deferred", 334, 334),
         ],
     });
-    snapshot.pools[0].status = Some(serde_json::from_value(status).unwrap());
-    snapshot
+    let (_, pool) = looked.cluster.pools().next().unwrap();
+    let mut pool = pool.object.clone();
+    pool.status = Some(serde_json::from_value(status).unwrap());
+    looked.cluster.apply(Event::Applied(pool.key(), pool.read()));
+    looked
 }
 
 #[test]
@@ -65,7 +69,7 @@ fn colours_change_nothing_but_colours() {
 
 #[test]
 fn the_history_is_in_order_and_ours_alone() {
-    let event = |second: u8, controller: &str, pool: &str, type_: &str| -> Event {
+    let event = |second: u8, controller: &str, pool: &str, type_: &str| -> Told {
         serde_json::from_value(json!({
             "metadata": {}, "eventTime": format!("2026-01-01T10:00:{second:02}.000000Z"), "type": type_,
             "reportingController": controller, "reason": "Resized", "note": format!("at {second}"),

@@ -1,6 +1,6 @@
 //! Who owns what: the first stage of the division.
 
-use super::{Claim, Division, Filling, MemberShare, Newcomer, PodShare, Pool, Verdict};
+use super::{Claim, Division, Filling, MemberDivision, Newcomer, PodDivision, Pool, Verdict};
 
 /// The buffers of the first stage.
 #[derive(Debug, Default)]
@@ -28,11 +28,11 @@ impl Fair {
         division.pods.clear();
         division.verdict = self.claim(pool, None);
         if matches!(division.verdict, Verdict::TooSmall { .. }) {
-            division.members.resize(pool.members.len(), MemberShare::default());
+            division.members.resize(pool.members.len(), MemberDivision::default());
             return;
         }
         filling.fill(&self.claims, pool.capacity, &mut self.shares);
-        division.members.extend(self.shares.iter().map(|&fair| MemberShare {
+        division.members.extend(self.shares.iter().map(|&fair| MemberDivision {
             fair,
             by_weight: fair,
             full_node: None,
@@ -40,13 +40,13 @@ impl Fair {
         for ((_, run), &fair) in pool.runs().zip(&self.shares) {
             if let [pod] = pool.pods[run.clone()] {
                 // The bounds of its member are its own.
-                division.pods.push(PodShare::whole(fair.min(pod.most(pool.capacity))));
+                division.pods.push(PodDivision::whole(fair.min(pod.most(pool.capacity))));
                 continue;
             }
             self.claims.clear();
             self.claims.extend(pool.pods[run].iter().map(|pod| pod.claim(pool.capacity)));
             filling.fill(&self.claims, fair, &mut self.of_pods);
-            division.pods.extend(self.of_pods.iter().map(|&fair| PodShare::whole(fair)));
+            division.pods.extend(self.of_pods.iter().map(|&fair| PodDivision::whole(fair)));
         }
     }
 
@@ -118,7 +118,7 @@ impl Fair {
     }
 }
 
-impl PodShare {
+impl PodDivision {
     /// Of a pod that holds what it owns.
     pub(super) fn whole(fair: u64) -> Self {
         Self { fair, by_weight: fair, least: fair, most: fair, share: fair }

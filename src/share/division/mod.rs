@@ -15,6 +15,7 @@ use super::{
 };
 use fair::Fair;
 use rooms::Rooms;
+pub use rooms::{Node, Presence, Room};
 use sharing::Sharing;
 
 /// A pool as the division sees it. All amounts are in units of the resource (millicores or bytes).
@@ -88,26 +89,15 @@ pub struct Newcomer {
     pub pod: PodClaim,
 }
 
-/// A node as the division sees it, in units of the resource.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Node {
-    /// What it can allocate. None: nobody knows, and it sets no limit.
-    pub allocatable: Option<u64>,
-    /// What pods are charged there that are not divided.
-    pub others: u64,
-    /// Room that is to be free there for pods that are to come.
-    pub wanted: u64,
-}
-
 /// How one pool was divided.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Division {
     /// Whether there was enough.
     pub verdict: Verdict,
     /// For each member, in the order given.
-    pub members: Vec<MemberShare>,
+    pub members: Vec<MemberDivision>,
     /// For each pod, in the order given. Nothing where the pool is too small.
-    pub pods: Vec<PodShare>,
+    pub pods: Vec<PodDivision>,
 }
 
 /// Whether there is enough for what the members are to have at least.
@@ -127,7 +117,7 @@ pub enum Verdict {
 
 /// What one member owns.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct MemberShare {
+pub struct MemberDivision {
     /// Its fair share.
     pub fair: u64,
     /// What its fair share would be if nodes set no limit.
@@ -138,7 +128,7 @@ pub struct MemberShare {
 
 /// What one pod owns and holds.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct PodShare {
+pub struct PodDivision {
     /// Its fair share; those of a member sum to the member's.
     pub fair: u64,
     /// What its fair share would be if nodes set no limit.
@@ -152,35 +142,81 @@ pub struct PodShare {
 }
 
 /// Divides pools again and again, in buffers that are kept: no larger division than an earlier one allocates.
+///
+/// One pool is divided in three steps: [`own`](Self::own), then [`fit`](Self::fit) to the [`rooms`](Self::rooms) of its
+/// nodes, then [`share`](Self::share).
 #[derive(Debug, Default)]
 pub struct Divider {
     filling: Filling,
     fair: Fair,
     rooms: Rooms,
     sharing: Sharing,
+    /// What pools have on nodes, and what nodes hold for pools, where all are divided at once.
+    presences: Vec<Option<Presence>>,
+    there: Vec<(usize, usize, Presence)>,
+    on_node: Vec<Presence>,
+    split: Vec<Room>,
+    held: Vec<(usize, usize, Room)>,
 }
 
 impl Divider {
-    /// Divides one resource of the pools, whose pods are on `nodes`, and writes the results over `divisions`.
+    /// What the members and pods of a pool own by weight, min and max, if nodes set no limit. Written over `division`.
+    pub fn own(&mut self, pool: &Pool, division: &mut Division) {
+        self.fair.divide(&mut self.filling, pool, division);
+    }
+
+    /// What a node holds for each of the pools that have pods there, oldest first. Written over `rooms`.
+    pub fn rooms(&mut self, node: &Node, there: &[Presence], rooms: &mut Vec<Room>) {
+        self.rooms.split(&mut self.filling, node, there, rooms);
+    }
+
+    /// Fits what the members and pods of a pool own to the `rooms` of its nodes, by their places. What a full node cannot
+    /// hold goes to those that have room elsewhere.
+    pub fn fit(&mut self, pool: &Pool, rooms: &[Room], division: &mut Division) {
+        self.rooms.fit(&mut self.fair, pool, rooms, division);
+    }
+
+    /// Lends what lies idle, on each node by itself: a pool's pods never hold more together than they own there.
+    pub fn share(&mut self, pool: &Pool, rooms: &[Room], division: &mut Division) {
+        self.sharing.share(&mut self.filling, pool, rooms, division);
+    }
+
+    /// Takes all steps for all `pools`, whose pods are on `nodes`, and writes the results over `divisions`.
     ///
-    /// The members' fair shares are what they own by weight, min and max, as far as the nodes have room; of nodes
-    /// that pools share, the first pool has the first choice. Then, on each node by itself, idle parts are lent. The
-    /// fair shares of a member's pods sum to its own, those of all to the capacity or to all that the members and
-    /// their nodes can take, exactly; and on a node a pool's pods never hold more together than they own there.
+    /// The fair shares of a member's pods sum to its own, those of all to the capacity or to all that the members and
+    /// their nodes can take, exactly.
     pub fn divide(&mut self, pools: &[Pool], nodes: &[Node], divisions: &mut Vec<Division>) {
         divisions.resize_with(pools.len(), Division::default);
-        for (pool, division) in pools.iter().zip(&mut *divisions) {
+        self.there.clear();
+        for (k, (pool, division)) in pools.iter().zip(&mut *divisions).enumerate() {
             self.fair.divide(&mut self.filling, pool, division);
+            pool.presences(nodes.len(), division, &mut self.presences);
+            let there = self.presences.iter().enumerate();
+            self.there.extend(there.filter_map(|(node, it)| Some((node, k, (*it)?))));
         }
-        self.rooms.fit(&mut self.filling, &mut self.fair, pools, nodes, divisions);
+        self.there.sort_unstable_by_key(|&(node, pool, _)| (node, pool));
+        self.held.clear();
+        for there in self.there.chunk_by(|a, b| a.0 == b.0) {
+            let node = &nodes[there[0].0];
+            self.on_node.clear();
+            self.on_node.extend(there.iter().map(|(_, _, presence)| *presence));
+            self.rooms.split(&mut self.filling, node, &self.on_node, &mut self.split);
+            let held = there.iter().zip(&self.split);
+            self.held.extend(held.map(|(&(node, pool, _), room)| (pool, node, *room)));
+        }
+        self.held.sort_unstable_by_key(|&(pool, node, _)| (pool, node));
+        let mut held = self.held.iter().peekable();
         for (k, (pool, division)) in pools.iter().zip(divisions).enumerate() {
-            let lends = |node| !self.rooms.keeps(k, node);
-            self.sharing.share(&mut self.filling, pool, nodes.len(), lends, division);
+            self.split.clear();
+            self.split.resize(nodes.len(), Room::default());
+            while let Some((_, node, room)) = held.next_if(|(pool, ..)| *pool == k) {
+                self.split[*node] = *room;
+            }
+            self.rooms.fit(&mut self.fair, pool, &self.split, division);
+            self.sharing.share(&mut self.filling, pool, &self.split, division);
         }
     }
-}
 
-impl Divider {
     /// What one more pod would own, as far as nodes set no limit: its node is not known yet. None: not even the floors
     /// of all pods would fit then.
     pub fn one_more(&mut self, pool: &Pool, newcomer: &Newcomer) -> Option<u64> {
@@ -207,6 +243,28 @@ impl Pool {
             min.min(member.max.unwrap_or(u64::MAX)).max(floors)
         };
         self.runs().map(of).fold(0, u64::saturating_add)
+    }
+
+    /// What its pods have on each of so many nodes, as they were divided without node limits, is written over `presences`.
+    /// None: it has no pods there.
+    pub fn presences(
+        &self,
+        nodes: usize,
+        division: &Division,
+        presences: &mut Vec<Option<Presence>>,
+    ) {
+        presences.clear();
+        presences.resize(nodes, None);
+        for (pod, share) in self.pods.iter().zip(&division.pods) {
+            let Some(presence) = pod.node.and_then(|node| presences.get_mut(node as usize)) else {
+                continue;
+            };
+            let reserve = self.node_reserve;
+            let presence = presence.get_or_insert(Presence { reserve, ..Presence::default() });
+            presence.owned = presence.owned.saturating_add(share.fair);
+            presence.floor = presence.floor.saturating_add(pod.floor);
+            presence.requested = presence.requested.saturating_add(pod.requested);
+        }
     }
 
     /// Each member with the places of its pods.

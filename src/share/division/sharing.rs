@@ -1,7 +1,7 @@
 //! Who holds what while others leave it idle: the second stage of the division, on each node by itself.
 
 use super::{
-    Claim, Demand, Division, Filling, Idle, MemberClaim, PodClaim, Pool, Verdict, percent,
+    Claim, Demand, Division, Filling, Idle, MemberClaim, PodClaim, Pool, Room, Verdict, percent,
     weights::{self, Fraction, gcd},
 };
 
@@ -29,14 +29,12 @@ impl Sharing {
     /// x  = fill(weight, lo, hi, R_n)        if sum x < R_n, and it is spread:  x = fill(weight, x, M_p, R_n)
     /// ```
     ///
-    /// A pod without a node, one on a node where nobody `lends`, and every pod where idle parts are kept, holds its fair
-    /// share.
+    /// A pod without a node, one on a node whose room is kept, and every pod where idle parts are kept, holds its fair share.
     pub fn share(
         &mut self,
         filling: &mut Filling,
         pool: &Pool,
-        nodes: usize,
-        lends: impl Fn(usize) -> bool,
+        rooms: &[Room],
         division: &mut Division,
     ) {
         let known = pool.pods.iter().any(|pod| pod.demand != Demand::Unknown);
@@ -46,10 +44,10 @@ impl Sharing {
         }
         self.weigh(pool);
         self.bound(filling, pool, division);
-        self.group(pool, nodes);
-        for node in 0..nodes {
+        self.group(pool, rooms.len());
+        for (node, room) in rooms.iter().enumerate() {
             let pods = self.starts[node]..self.starts[node + 1];
-            if !pods.is_empty() && lends(node) {
+            if !pods.is_empty() && !room.kept {
                 self.share_node(filling, pool, pods, division);
             }
         }

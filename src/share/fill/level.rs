@@ -155,6 +155,10 @@ impl Search {
         let settled = u64::try_from(u128::from(scaled(known.settled)) + least).ok()?;
         let known = Known { settled, weight: scaled(known.weight) };
         self.sort_turns(claims, step, shift);
+        if self.turns.is_empty() {
+            // None of the sample has a weight: it says nothing.
+            return None;
+        }
         let (_, passed) = self.walk(known, scaled(total).max(settled));
         // How far the number of turns strays from what the sample says: three standard deviations.
         let margin = 3 * self.turns.len().isqrt() / 2;

@@ -41,6 +41,18 @@ fn a_claim_without_weight_stays_at_its_least() {
 }
 
 #[test]
+fn two_that_have_a_weight_are_found_among_hundreds_that_have_none() {
+    for place in 0..300 {
+        let other = (place + 151) % 300;
+        let mut claims = vec![claim(0, 0, 0); 300];
+        claims[place] = claim(1, 0, 100);
+        claims[other] = claim(3, 0, 100);
+        let shares = fill(&claims, 100);
+        assert_eq!((shares[place], shares[other]), (25, 75));
+    }
+}
+
+#[test]
 fn survives_the_extremes() {
     let max = u64::MAX;
     assert_eq!(by_weight(&[max, max], max), [max / 2 + 1, max / 2]);

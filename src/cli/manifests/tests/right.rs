@@ -11,8 +11,22 @@ use crate::{
     share::MilliCpu,
 };
 
-fn all(text: &str) -> Manifests {
-    together(&[("shop.yaml".into(), text.into())]).unwrap()
+fn all(text: &str) -> Vec<Object> {
+    let located = parse("shop.yaml", text).unwrap();
+    located.into_iter().map(|it| it.object).collect()
+}
+
+/// The objects of one kind, as they were read.
+macro_rules! of {
+    ($kind:ident, $objects:expr) => {
+        $objects
+            .iter()
+            .filter_map(|object| match object {
+                Object::$kind(object) => Some(object),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+    };
 }
 
 #[test]
@@ -23,18 +37,15 @@ fn every_example_is_read() {
     for path in paths.filter(|path| path.is_file()) {
         let read = read(std::slice::from_ref(&path), std::io::empty())
             .unwrap_or_else(|errors| panic!("{errors}"));
-        assert!(!read.objects.pools.is_empty(), "{}", path.display());
-        assert!(
-            !read.objects.deployments.is_empty() || !read.objects.stateful_sets.is_empty(),
-            "{}",
-            path.display()
-        );
+        let workloads = read.cluster.namespaces().flat_map(|(_, it)| it.workloads());
+        let (there, workloads) = (read.cluster.pools().count(), workloads.count());
+        assert!(there > 0 && workloads > 0, "{}", path.display());
         assert_eq!(read.others.keys().collect::<Vec<_>>(), ["Namespace"], "{}", path.display());
-        pools += read.objects.pools.len();
+        pools += there;
     }
     assert!(pools >= 6, "{pools} pools");
     // Each has a namespace of its own, so they can be read together.
-    assert_eq!(read(&[folder], std::io::empty()).unwrap().objects.pools.len(), pools);
+    assert_eq!(read(&[folder], std::io::empty()).unwrap().cluster.pools().count(), pools);
 }
 
 #[test]
@@ -49,7 +60,7 @@ fn every_spec_that_the_api_server_takes_is_read() {
     assert!(cases.len() >= 12, "{} cases", cases.len());
     for Case { name, spec } in cases {
         let read = all(&format!("{POOL}spec: {spec}\n"));
-        assert_eq!(read.objects.pools.len(), 1, "{name}");
+        assert_eq!(of!(Pool, read).len(), 1, "{name}");
     }
 }
 
@@ -58,7 +69,7 @@ fn what_is_left_out_has_its_default() {
     let read = all(&format!(
         "{POOL}spec: {{mode: null, capacity: {{cpu: 6}}, members: [{{name: a, weight: null, min: null, selector: {{}}}}]}}"
     ));
-    let WeightedShareSpec { mode, capacity, members, .. } = &read.objects.pools[0].spec;
+    let WeightedShareSpec { mode, capacity, members, .. } = &of!(Pool, read)[0].spec;
     assert_eq!(*mode, Mode::Auto);
     assert_eq!(*capacity, Resources { cpu: Some(MilliCpu(6000)), memory: None });
     assert_eq!((members[0].weight, members[0].weight_per), (100, WeightPer::Member));
@@ -67,38 +78,33 @@ fn what_is_left_out_has_its_default() {
 #[test]
 fn what_kubectl_prints_is_read() {
     let read = all(include_str!("get.yaml"));
-    let status = read.objects.pools[0].status.as_ref().unwrap();
+    let status = of!(Pool, read)[0].status.as_ref().unwrap();
     assert_eq!(status.observed_generation, Some(2));
-    assert_eq!(read.objects.pools[0].metadata.managed_fields.as_ref().map(Vec::len), Some(1));
+    assert_eq!(of!(Pool, read)[0].metadata.managed_fields.as_ref().map(Vec::len), Some(1));
     // The status of the second is from another version, and is left out.
-    assert_eq!(read.objects.pools[1].status, None);
-    assert_eq!(read.objects.pods[0].spec.as_ref().unwrap().node_name.as_deref(), Some("one"));
-    assert_eq!(
-        read.objects.replica_sets.len() + read.objects.daemon_sets.len() + read.objects.jobs.len(),
-        3
-    );
-    assert_eq!(
-        read.objects.quotas.len() + read.objects.limit_ranges.len() + read.objects.nodes.len(),
-        3
-    );
-    let [vm] = &read.objects.vmis[..] else { panic!("one virtual machine") };
+    assert_eq!(of!(Pool, read)[1].status, None);
+    assert_eq!(of!(Pod, read)[0].spec.as_ref().unwrap().node_name.as_deref(), Some("one"));
+    assert_eq!(of!(ReplicaSet, read).len() + of!(DaemonSet, read).len() + of!(Job, read).len(), 3);
+    assert_eq!(of!(Quota, read).len() + of!(LimitRange, read).len() + of!(Node, read).len(), 3);
+    let [vm] = &of!(Vmi, read)[..] else { panic!("one virtual machine") };
     let cpu = vm.spec.domain.cpu.unwrap();
     assert_eq!((cpu.cores, cpu.sockets, cpu.threads), (Some(2), Some(1), None));
     assert_eq!(vm.spec.domain.io_threads_policy.as_deref(), Some("supplementalPool"));
     assert_eq!(vm.spec.domain.io_threads.unwrap().supplemental_pool_thread_count, Some(4));
     assert_eq!(vm.status.as_ref().unwrap().active_pods["0fa7"], "one");
-    assert_eq!(read.objects.pod_metrics[0].containers[0].usage["cpu"].0, "1m");
-    assert_eq!(read.objects.node_metrics[0].usage["memory"].0, "1024Mi");
-    let others: Vec<_> = read.others.iter().map(|(kind, count)| (&**kind, *count)).collect();
-    assert_eq!(others, [("ConfigMap", 1), ("Job", 1), ("Service", 2)]);
+    assert_eq!(of!(PodMetrics, read)[0].containers[0].usage["cpu"].0, "1m");
+    assert_eq!(of!(NodeMetrics, read)[0].usage["memory"].0, "1024Mi");
+    let mut others: Vec<_> = of!(Other, read);
+    others.sort();
+    assert_eq!(others, ["ConfigMap", "Job", "Service", "Service"]);
 }
 
 #[test]
 fn a_namespace_is_filled_in_where_the_kind_has_one() {
     let read = all("{apiVersion: v1, kind: Pod, metadata: {name: web}}\n---\n\
                     {apiVersion: v1, kind: Node, metadata: {name: one, namespace: shop}}\n");
-    assert_eq!(read.objects.pods[0].metadata.namespace.as_deref(), Some("default"));
-    assert_eq!(read.objects.nodes[0].metadata.namespace, None);
+    assert_eq!(of!(Pod, read)[0].metadata.namespace.as_deref(), Some("default"));
+    assert_eq!(of!(Node, read)[0].metadata.namespace, None);
 }
 
 #[test]
@@ -108,7 +114,7 @@ fn yaml_means_what_it_means_to_kubectl() {
         spec:\r\n  replicas: 2.0\r\n  paused: yes\r\n  template:\r\n    spec:\r\n      volumes:\r\n\
         \x20     - {name: a, secret: &secret {secretName: a, defaultMode: 0644}}\r\n\
         \x20     - {name: b, secret: {<<: *secret, secretName: b}}\r\n...\r\n--- # the end\r\n");
-    let spec = read.objects.deployments[0].spec.as_ref().unwrap();
+    let spec = of!(Deployment, read)[0].spec.as_ref().unwrap();
     assert_eq!((spec.replicas, spec.paused), (Some(2), Some(true)));
     let volumes = spec.template.spec.as_ref().unwrap().volumes.as_ref().unwrap();
     let secrets: Vec<_> = volumes.iter().filter_map(|volume| volume.secret.as_ref()).collect();
@@ -121,7 +127,7 @@ fn three_dashes_in_a_text_end_nothing() {
     let read = all(
         "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\n  annotations:\n    note: |\n      a\n      ---\n      b\n    more: a---b\n",
     );
-    let annotations = read.objects.pods[0].metadata.annotations.as_ref().unwrap();
+    let annotations = of!(Pod, read)[0].metadata.annotations.as_ref().unwrap();
     assert_eq!((&*annotations["note"], &*annotations["more"]), ("a\n---\nb\n", "a---b"));
 }
 
@@ -136,7 +142,7 @@ fn long_texts_are_read_wherever_they_stand() {
     };
     let block = format!("\n    a: \"{long}\"\n    b: {long}\n    c: |\n      {long}");
     let read = all(&[pod("flow", &annotations), pod("block", &block)].concat());
-    for pod in read.objects.pods {
+    for pod in of!(Pod, read) {
         let lengths = pod.metadata.annotations.iter().flat_map(|all| all.values().map(String::len));
         assert!(
             lengths.clone().all(|length| length >= long.len() - 1),
@@ -156,7 +162,7 @@ fn one_anchor_may_stand_for_what_many_objects_have_in_common() {
     let pods: String = (0..1_000).map(pod).collect();
     let head =
         "apiVersion: v1\nkind: List\nmetadata: {labels: &labels {app: web, tier: front}}\nitems:\n";
-    assert_eq!(all(&format!("{head}{pods}")).objects.pods.len(), 1_000);
+    assert_eq!(of!(Pod, all(&format!("{head}{pods}"))).len(), 1_000);
 }
 
 #[test]
@@ -167,9 +173,9 @@ fn json_is_read_one_object_after_the_other() {
         )
     };
     let text = format!("{}\n{}\n---\n{}", pod("a"), pod("b"), pod("c"));
-    let read = together(&[("shop.json".into(), text)]).unwrap();
-    assert_eq!(read.objects.pods.len(), 3);
-    assert_eq!(read.objects.pods[0].metadata.annotations.as_ref().unwrap()["a"], "😀");
+    let read = all(&text);
+    assert_eq!(of!(Pod, read).len(), 3);
+    assert_eq!(of!(Pod, read)[0].metadata.annotations.as_ref().unwrap()["a"], "😀");
 }
 
 #[test]
@@ -177,7 +183,7 @@ fn what_holds_nothing_is_nothing() {
     for text in
         ["", "\n", "---", "---\n---\n", "# nothing\n", "null", "{kind: List, apiVersion: v1}"]
     {
-        assert_eq!(all(text), Manifests::default(), "{text:?}");
+        assert!(all(text).is_empty(), "{text:?}");
     }
 }
 
@@ -185,7 +191,7 @@ fn what_holds_nothing_is_nothing() {
 fn objects_can_be_sorted_without_files() {
     let objects = parse("shop.yaml", "{apiVersion: v1, kind: Pod, metadata: {name: web}}").unwrap();
     assert_eq!(objects[0].place.to_string(), "shop.yaml: document 1, Pod default/web");
-    assert_eq!(Manifests::sort(objects.clone()).unwrap().objects.pods.len(), 1);
+    assert!(Manifests::sort(objects.clone()).unwrap().cluster.pod("default", "web").is_some());
     let twice = Manifests::sort([objects.clone(), objects].concat()).unwrap_err();
     assert_eq!(twice.0.len(), 1, "{twice}");
 }

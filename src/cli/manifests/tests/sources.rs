@@ -48,15 +48,16 @@ fn a_directory_is_its_manifests_by_name() {
     );
     fs::create_dir(folder.0.join("below.yaml")).unwrap();
     let manifests = read(std::slice::from_ref(&folder.0), io::empty()).unwrap();
-    let names: Vec<_> =
-        manifests.objects.pods.iter().filter_map(|pod| pod.metadata.name.as_deref()).collect();
+    let pods = manifests.cluster.namespaces().flat_map(|(_, it)| it.pods());
+    let names: Vec<&str> = pods.map(|pod| pod.name.as_str()).collect();
     assert_eq!(names, ["a", "b", "c"]);
 }
 
 #[test]
 fn the_standard_input_is_read_once() {
     let dash = || PathBuf::from("-");
-    assert_eq!(read(&[dash(), dash()], POD).unwrap().objects.pods.len(), 1);
+    let manifests = read(&[dash(), dash()], POD).unwrap();
+    assert!(manifests.cluster.pod("default", "web").is_some());
     let errors = read(&[dash()], &b"kind: Pod"[..]).unwrap_err();
     assert_eq!(
         errors.to_string(),

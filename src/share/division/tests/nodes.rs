@@ -61,14 +61,14 @@ fn a_full_node_is_split_by_what_the_pools_own_there() {
 
 #[test]
 fn what_others_leave_on_a_node_is_promised_once() {
-    // Both pools lose on node 0, and have pods on node 1, which has 300 to spare.
+    // Both pools lose on node 0, and have pods on node 1, which has 300 to spare: each can have half of that.
     let short = || {
         let mut pool = pool(1000, [member(1, 1), member(1, 1)]);
         place(&mut pool, &[0, 1]);
         pool
     };
     let fair = fair_on(&[short(), short()], &[node(600, 0), node(1300, 0)]);
-    assert_eq!(fair, [[300, 700], [300, 600]]);
+    assert_eq!(fair, [[300, 650], [300, 650]]);
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn a_node_that_is_over_gives_way_to_pods_that_wait_and_to_nothing_else() {
         ..Pool::default()
     };
     let shares = |charges, wanted| -> Vec<u64> {
-        let node = Node { allocatable: Some(1000), others: 100, wanted };
+        let node = Node { allocatable: Some(1000), others: 100, reserved: wanted };
         super::super::divide(&[pool(charges)], &[node])[0].pods.iter().map(|pod| pod.fair).collect()
     };
     // It holds 800 for the pool, but 900 are charged.

@@ -1,0 +1,121 @@
+//! How often pools are reported on: while a pool moves its status would follow every pod, and a pool that flaps would fill its
+//! namespace with events. Pure: the time is passed in.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use tracing::info;
+
+use crate::{
+    api::{WeightedShareStatus, condition::RECONCILING},
+    cluster::PoolId,
+    engine::Notice,
+};
+
+/// How long the status of a pool that moves stands at least.
+const STATUS: Duration = Duration::from_secs(5);
+/// So many events of a pool are published in a minute.
+const EVENTS: usize = 10;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What was reported on pools of late.
+#[derive(Debug, Default)]
+pub struct ReportPace(BTreeMap<PoolId, Reported>);
+
+#[derive(Debug, Default)]
+struct Reported {
+    status: Option<Instant>,
+    /// When events were published in the last minute, the newest last.
+    events: VecDeque<Instant>,
+    /// How many were left out since.
+    left_out: usize,
+}
+
+impl ReportPace {
+    /// A status of a pool is sent.
+    pub fn sent_status(&mut self, pool: &PoolId, now: Instant) {
+        self.0.entry(pool.clone()).or_default().status = Some(now);
+    }
+
+    /// When this status may be sent. None: at once, as it is the first, or nothing of the pool moves any more.
+    #[must_use]
+    pub fn next_status(&self, pool: &PoolId, status: &WeightedShareStatus) -> Option<Instant> {
+        let moves =
+            status.conditions.iter().any(|it| it.type_ == RECONCILING && it.status == "True");
+        self.0.get(pool).filter(|_| moves)?.status.map(|sent| sent + STATUS)
+    }
+
+    /// Of these notices, those that are published now. Of the others the log tells, and the next one says how many.
+    pub fn notices(&mut self, pool: &PoolId, notices: Vec<Notice>, now: Instant) -> Vec<Notice> {
+        if notices.is_empty() {
+            return notices;
+        }
+        let known = self.0.entry(pool.clone()).or_default();
+        while known.events.front().is_some_and(|at| *at + MINUTE <= now) {
+            known.events.pop_front();
+        }
+        let (mut published, room) = (notices, EVENTS - known.events.len());
+        let left_out = published.split_off(room.min(published.len()));
+        if let Some(first) = published.first_mut().filter(|_| known.left_out > 0) {
+            first.note += &format!(" ({} more before it are in the log.)", known.left_out);
+            known.left_out = 0;
+        }
+        known.left_out += left_out.len();
+        for notice in left_out {
+            info!(namespace = %pool.namespace, pool = %pool.name, "{}", notice.note);
+        }
+        known.events.extend(published.iter().map(|_| now));
+        published
+    }
+
+    /// A pool is gone.
+    pub fn forget(&mut self, pool: &PoolId) {
+        self.0.remove(pool);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+    use super::*;
+
+    fn status(reconciling: &str) -> WeightedShareStatus {
+        let condition = serde_json::json!({
+            "type": RECONCILING, "status": reconciling, "reason": "Moving", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        });
+        let condition: Condition = serde_json::from_value(condition).unwrap();
+        WeightedShareStatus { conditions: vec![condition], ..WeightedShareStatus::default() }
+    }
+
+    #[test]
+    fn the_first_and_the_last_status_wait_for_nothing() {
+        let (mut pace, pool, now) = (ReportPace::default(), PoolId::default(), Instant::now());
+        assert_eq!(pace.next_status(&pool, &status("True")), None);
+        pace.sent_status(&pool, now);
+        assert_eq!(pace.next_status(&pool, &status("True")), Some(now + STATUS));
+        assert_eq!(pace.next_status(&pool, &status("False")), None);
+        pace.forget(&pool);
+        assert_eq!(pace.next_status(&pool, &status("True")), None);
+    }
+
+    #[test]
+    fn a_pool_that_flaps_publishes_ten_events_a_minute() {
+        let (mut pace, pool, now) = (ReportPace::default(), PoolId::default(), Instant::now());
+        let notices = |count: usize| -> Vec<Notice> {
+            let notice =
+                |i| Notice { warning: false, reason: "Resized".into(), note: format!("{i}") };
+            (0..count).map(notice).collect()
+        };
+        assert_eq!(pace.notices(&pool, notices(7), now).len(), 7);
+        assert_eq!(pace.notices(&pool, notices(7), now + MINUTE / 2).len(), 3);
+        assert!(pace.notices(&pool, notices(2), now + MINUTE / 2).is_empty());
+        let later = pace.notices(&pool, notices(2), now + MINUTE);
+        assert_eq!(later[0].note, "0 (6 more before it are in the log.)");
+        assert_eq!(later[1].note, "1");
+    }
+}

@@ -1,0 +1,197 @@
+//! Which writes are sent, in which order, and what follows from answers.
+
+use http::{Method, Request, Response};
+use kube::{Client, client::Body};
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
+use tower_test::mock::Handle;
+
+use crate::{
+    actuate::{Answer, Writer, set_in_flight},
+    cluster::{Cluster, Event, Kept, PoolId},
+    engine::{ContainerResize, Plan, PodResize, PoolPlan, PoolRef},
+    runtime::{Clock, Serving},
+    share::Resource,
+};
+
+type Server = Handle<Request<Body>, Response<Body>>;
+
+/// A writer, the API server that it writes to, and the cluster.
+struct Here {
+    writer: Writer,
+    server: Server,
+    cluster: Cluster,
+}
+
+/// What was asked: the method, and the last parts of the path.
+type Asked = (Method, String);
+
+impl Here {
+    /// A cluster with a pod of this name in each of these namespaces.
+    fn with(pods: &[(&str, &str)]) -> Self {
+        let (service, server) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+        let client = Client::new(service, "default");
+        let mut cluster = Cluster::default();
+        for (namespace, name) in pods {
+            let pod: k8s_openapi::api::core::v1::Pod =
+                serde_json::from_value(pod(namespace, name, "1")).unwrap();
+            cluster.apply(Event::Applied(pod.key(), pod.read()));
+        }
+        Self { writer: Writer::new(client, Clock::system(), Serving::default()), server, cluster }
+    }
+
+    /// Takes over a plan of such resizes for the one pool.
+    fn submit(&mut self, resizes: Vec<PodResize>) {
+        let id = PoolId { namespace: "shop".into(), name: "pool".into(), ..PoolId::default() };
+        let plan = PoolPlan {
+            pool: PoolRef { namespace: "shop".into(), name: "pool".into(), ..PoolRef::default() },
+            finalizer: false,
+            resizes,
+            status: Default::default(),
+            is_reported: true,
+            notices: Vec::new(),
+            new_pods: None,
+            reclaimed: Vec::new(),
+            used: Vec::new(),
+        };
+        self.writer
+            .submit(Plan { pools: [(id, plan)].into(), ..Plan::default() }, &mut self.cluster);
+        self.writer.start(&mut self.cluster);
+    }
+
+    /// What is asked next, which gets this answer; with None, the connection breaks. And what the writer makes of it.
+    async fn answer(&mut self, answer: Option<Value>) -> (Asked, Answer) {
+        let Self { writer, server, cluster } = self;
+        let serve = async {
+            let (request, respond) = server.next_request().await.unwrap();
+            match answer {
+                Some(pod) => {
+                    respond.send_response(Response::new(Body::from(pod.to_string().into_bytes())));
+                }
+                None => {
+                    respond.send_error(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+                }
+            }
+            let path: Vec<&str> = request.uri().path().split('/').collect();
+            (request.method().clone(), path[path.len() - 2..].join("/"))
+        };
+        let done = async {
+            loop {
+                if let Some(answer) = writer.next().await {
+                    return answer;
+                }
+                writer.start(cluster);
+            }
+        };
+        let (asked, answer) = tokio::join!(serve, done);
+        self.writer.start(&mut self.cluster);
+        (asked, answer)
+    }
+
+    fn is_in_flight(&self, pod: &str) -> bool {
+        self.cluster.pod("shop", pod).unwrap().in_flight
+    }
+}
+
+fn pod(namespace: &str, name: &str, version: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"namespace": namespace, "name": name, "uid": name, "resourceVersion": version},
+        "spec": {"containers": [{"name": "main", "resources": {"requests": {"cpu": "200m"}}}]},
+    })
+}
+
+/// A resize of a pod's CPU, decided on version `1`.
+fn resize(pod: &str, from: u64, to: u64) -> PodResize {
+    PodResize {
+        namespace: "shop".into(),
+        pod: pod.into(),
+        uid: pod.into(),
+        resource_version: "1".into(),
+        resource: Resource::Cpu,
+        containers: vec![ContainerResize { name: "main".into(), request: to, limit: None }],
+        from,
+        to,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resize_without_an_answer_stays_charged_until_its_pod_has_moved_on() {
+    let mut here = Here::with(&[("shop", "web-0")]);
+    here.submit(vec![resize("web-0", 200, 300)]);
+    let (asked, answer) = here.answer(None).await;
+    assert_eq!(asked, (Method::PATCH, "web-0/resize".into()));
+    assert!(matches!(answer, Answer::Other) && here.is_in_flight("web-0"));
+    // Whatever is planned meanwhile.
+    here.submit(Vec::new());
+    let (asked, answer) = here.answer(Some(pod("shop", "web-0", "1"))).await;
+    assert_eq!(asked, (Method::GET, "pods/web-0".into()));
+    assert!(matches!(answer, Answer::Other), "it may still be carried out: {answer:?}");
+    let (_, answer) = here.answer(Some(pod("shop", "web-0", "2"))).await;
+    let Answer::ReadBack { asked, pod: Some(_), .. } = answer else { panic!("{answer:?}") };
+    set_in_flight(&mut here.cluster, &asked, false);
+    assert!(!here.is_in_flight("web-0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_stays_as_it_was_is_believed_after_35_seconds() {
+    let mut here = Here::with(&[("shop", "web-0")]);
+    here.submit(vec![resize("web-0", 200, 300)]);
+    let began = Instant::now();
+    here.answer(None).await;
+    while !matches!(here.answer(Some(pod("shop", "web-0", "1"))).await.1, Answer::ReadBack { .. }) {
+    }
+    let waited = began.elapsed().as_secs();
+    assert!((35..70).contains(&waited), "{waited} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_gives_room_is_sent_before_what_takes_it() {
+    let names = ["grows", "both", "shrinks"];
+    let mut here = Here::with(&names.map(|name| ("shop", name)));
+    let memory = PodResize { resource: Resource::Memory, ..resize("both", 2, 1) };
+    here.submit(vec![
+        resize("grows", 200, 300),
+        resize("both", 200, 300),
+        memory,
+        resize("shrinks", 200, 100),
+    ]);
+    let Here { mut writer, mut server, .. } = here;
+    let serve = async {
+        let mut order = Vec::new();
+        for _ in 0..4 {
+            let (request, respond) = server.next_request().await.unwrap();
+            let name = request.uri().path().split('/').rev().nth(1).unwrap().to_owned();
+            let asked = request.into_body().collect_bytes().await.unwrap();
+            let asked: Value = serde_json::from_slice(&asked).unwrap();
+            let mut taken = pod("shop", &name, "2");
+            taken["spec"]["containers"] = asked["spec"]["containers"].clone();
+            respond.send_response(Response::new(Body::from(taken.to_string().into_bytes())));
+            order.push(name);
+        }
+        order
+    };
+    let patience = std::time::Duration::from_secs(1);
+    let drive = async { while timeout(patience, writer.next()).await.is_ok() {} };
+    let (order, ()) = tokio::join!(serve, drive);
+    assert_eq!(order[..3], ["shrinks", "both", "grows"]);
+    assert_eq!(order[3], "both", "one resize of a pod after the other");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_later_plan_does_not_want_is_not_sent() {
+    let names: Vec<String> = (0..20).map(|i| format!("web-{i}")).collect();
+    let pods: Vec<(&str, &str)> = names.iter().map(|name| ("shop", name.as_str())).collect();
+    let mut here = Here::with(&pods);
+    here.submit(names.iter().map(|name| resize(name, 200, 300)).collect());
+    here.submit(Vec::new());
+    let mut sent = 0;
+    let patience = std::time::Duration::from_secs(1);
+    while let Ok((_, answer)) =
+        timeout(patience, here.answer(Some(pod("shop", "web-0", "2")))).await
+    {
+        assert!(matches!(answer, Answer::Resized { .. }));
+        sent += 1;
+    }
+    assert_eq!(sent, 8, "only those that were on their way");
+}

@@ -1,0 +1,362 @@
+//! Sends what was planned: a few writes at a time, never two about the same, one namespace after the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use kube::Client;
+use tokio::time::{Duration, Instant, sleep_until};
+use tracing::warn;
+
+use super::{
+    queue::{Ended, Queue},
+    report_pace::ReportPace,
+    write::{Answer, Failure, Key, Write, send},
+};
+use crate::{
+    api::NewPodsSpec,
+    cluster::{Cluster, PoolId, Requests},
+    engine::{Deletion, Plan, PodResize, PoolPlan, describe},
+    runtime::{Clock, Serving},
+};
+
+/// How many pods are resized at once, and how many other writes are on their way beside them.
+const RESIZES: usize = 8;
+const OTHERS: usize = 8;
+/// The wait after a first failure; it doubles with each further one, up to the longest.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(120);
+/// A call that took longer was held up by something: a webhook, most often.
+const LATE: Duration = Duration::from_secs(2);
+
+/// What is to be written, and what is on its way.
+pub struct Writer {
+    client: Client,
+    clock: Clock,
+    serving: Serving,
+    /// What is to be written, as the latest plan has it. What is on its way is not among it.
+    wanted: BTreeMap<Key, Write>,
+    /// What of it belongs to each pool, so that a new plan replaces it; with None, to pods of no pool, by namespace.
+    of_pools: BTreeMap<PoolId, BTreeSet<Key>>,
+    of_orphans: BTreeMap<String, BTreeSet<Key>>,
+    /// The order in which it is sent.
+    resizes: Queue<Key>,
+    others: Queue<Key>,
+    queued: BTreeSet<Key>,
+    /// What is not sent before its time.
+    delayed: BTreeSet<(Instant, Key)>,
+    /// What is on its way, and since when.
+    busy: BTreeMap<Key, (Write, Instant)>,
+    calls: FuturesUnordered<BoxFuture<'static, (Key, Result<Answer, Failure>)>>,
+    /// How often a write failed in a row, and when it is tried again.
+    failures: BTreeMap<Key, (u32, Instant)>,
+    /// How often pools are reported on.
+    pace: ReportPace,
+    /// With what new pods start, as it was written last.
+    new_pods: BTreeMap<PoolId, NewPodsSpec>,
+    /// How many events there were.
+    number: u64,
+}
+
+impl Writer {
+    /// One that has nothing to write yet.
+    #[must_use]
+    pub fn new(client: Client, clock: Clock, serving: Serving) -> Self {
+        Self {
+            client,
+            clock,
+            serving,
+            wanted: BTreeMap::new(),
+            of_pools: BTreeMap::new(),
+            of_orphans: BTreeMap::new(),
+            resizes: Queue::new(RESIZES),
+            others: Queue::new(OTHERS),
+            queued: BTreeSet::new(),
+            delayed: BTreeSet::new(),
+            busy: BTreeMap::new(),
+            calls: FuturesUnordered::new(),
+            failures: BTreeMap::new(),
+            pace: ReportPace::default(),
+            new_pods: BTreeMap::new(),
+            number: 0,
+        }
+    }
+
+    /// Takes over a plan: what an earlier one had for the same pools and is not on its way is forgotten. What is on its way
+    /// is charged in the cluster until it is known what became of it.
+    pub fn submit(&mut self, plan: Plan, cluster: &mut Cluster) {
+        for id in &plan.gone {
+            self.forget_pool(id);
+            self.new_pods.remove(id);
+            self.pace.forget(id);
+        }
+        for (id, pool) in plan.pools {
+            self.submit_pool(&id, pool, cluster);
+        }
+        let earlier = std::mem::take(&mut self.of_orphans);
+        for key in earlier.into_values().flatten() {
+            self.forget(&key);
+        }
+        for (namespace, resizes) in plan.restores {
+            let keys = self.want_resizes(None, resizes, cluster);
+            self.of_orphans.insert(namespace, keys);
+        }
+        for (id, deletion) in plan.deletions {
+            self.submit_deletion(&id, deletion);
+        }
+        if let Some(plug) = plan.hotplug {
+            let key = Key::Hotplug(plug.namespace.clone());
+            self.want(key, Write::Hotplug(plug));
+        }
+    }
+
+    fn submit_pool(&mut self, id: &PoolId, plan: PoolPlan, cluster: &Cluster) {
+        self.forget_pool(id);
+        let PoolPlan { pool, finalizer, resizes, status, is_reported, notices, new_pods, .. } =
+            plan;
+        let mut keys = BTreeSet::new();
+        if finalizer {
+            let write = Write::Finalizer { pool: pool.clone(), ours: true };
+            keys.insert(self.want(Key::Finalizer(id.clone()), write));
+        }
+        keys.extend(self.want_resizes(Some(id), resizes, cluster));
+        if let Some(new_pods) = new_pods.filter(|it| self.new_pods.get(id) != Some(it)) {
+            let new_pods = Box::new(new_pods);
+            let write = Write::NewPods { id: id.clone(), pool: pool.clone(), new_pods };
+            keys.insert(self.want(Key::NewPods(id.clone()), write));
+        }
+        if !is_reported {
+            let status = Box::new(status);
+            let write = Write::Status { id: id.clone(), pool: pool.clone(), status };
+            keys.insert(self.want(Key::Status(id.clone()), write));
+        }
+        self.of_pools.insert(id.clone(), keys);
+        for notice in self.pace.notices(id, notices, Instant::now()) {
+            self.number += 1;
+            let key = Key::Event(id.namespace.clone(), self.number);
+            self.want(key, Write::Event { pool: pool.clone(), notice });
+        }
+    }
+
+    fn submit_deletion(&mut self, id: &PoolId, deletion: Deletion) {
+        self.forget_pool(id);
+        let Deletion { pool, notice, done } = deletion;
+        let mut keys = BTreeSet::new();
+        let nothing = NewPodsSpec::default();
+        if self.new_pods.get(id) != Some(&nothing) {
+            // Pods that come now belong to no pool.
+            let new_pods = Box::new(nothing);
+            let write = Write::NewPods { id: id.clone(), pool: pool.clone(), new_pods };
+            keys.insert(self.want(Key::NewPods(id.clone()), write));
+        }
+        if let Some(notice) = notice {
+            let write = Write::Farewell { id: id.clone(), pool: pool.clone(), notice };
+            keys.insert(self.want(Key::Farewell(id.clone()), write));
+        }
+        if done {
+            let write = Write::Finalizer { pool, ours: false };
+            keys.insert(self.want(Key::Finalizer(id.clone()), write));
+        }
+        self.of_pools.insert(id.clone(), keys);
+    }
+
+    /// Wants the resizes of pods. What gives room is sent before what takes it.
+    fn want_resizes(
+        &mut self,
+        pool: Option<&PoolId>,
+        mut resizes: Vec<PodResize>,
+        cluster: &Cluster,
+    ) -> BTreeSet<Key> {
+        resizes.sort_by_key(PodResize::grows);
+        let mut of_pods: BTreeMap<Key, Vec<PodResize>> = BTreeMap::new();
+        for resize in resizes {
+            let key = Key::Pod(resize.namespace.clone(), resize.uid.clone());
+            of_pods.entry(key).or_default().push(resize);
+        }
+        let mut of_pods: Vec<(Key, Vec<PodResize>)> = of_pods.into_iter().collect();
+        // One that does both comes after those that only shrink, and before those that only grow.
+        of_pods.sort_by_key(|(_, resizes)| {
+            let grows = resizes.iter().filter(|it| it.grows()).count();
+            (grows > 0, grows == resizes.len())
+        });
+        let want = |(key, resizes): (Key, Vec<PodResize>)| {
+            let limits = cluster.limits(key.namespace());
+            let ranged = limits != crate::cluster::Limits::default();
+            let seen = cluster.pod(&resizes[0].namespace, &resizes[0].pod).filter(|_| ranged);
+            let first_try = seen.cloned().map(Box::new);
+            self.want(key, Write::Resizes { pool: pool.cloned(), resizes, first_try })
+        };
+        of_pods.into_iter().map(want).collect()
+    }
+
+    /// Forgets what an earlier plan wanted for a pool.
+    fn forget_pool(&mut self, id: &PoolId) {
+        for key in self.of_pools.remove(id).into_iter().flatten() {
+            self.forget(&key);
+        }
+    }
+
+    fn forget(&mut self, key: &Key) {
+        // What became of a write without an answer is looked up whatever is planned next.
+        if !matches!(self.wanted.get(key), Some(Write::ReadBack { .. })) {
+            self.wanted.remove(key);
+        }
+    }
+
+    fn want(&mut self, key: Key, write: Write) -> Key {
+        self.wanted.insert(key.clone(), write);
+        self.enqueue(&key);
+        key
+    }
+
+    /// Lets a write that is wanted wait for its turn, or for its time. What is on its way waits for its answer first.
+    fn enqueue(&mut self, key: &Key) {
+        if self.busy.contains_key(key) || !self.wanted.contains_key(key) {
+            return;
+        }
+        let now = Instant::now();
+        match self.not_before(key).filter(|at| *at > now) {
+            Some(at) => drop(self.delayed.insert((at, key.clone()))),
+            None if self.queued.insert(key.clone()) => {
+                self.queue(key).push(key.namespace(), key.clone());
+            }
+            None => {}
+        }
+    }
+
+    /// When a write that is wanted may be sent. None: at once.
+    fn not_before(&self, key: &Key) -> Option<Instant> {
+        let retry = self.failures.get(key).map(|(_, at)| *at);
+        let paced = match self.wanted.get(key) {
+            Some(Write::Status { id, status, .. }) => self.pace.next_status(id, status),
+            _ => None,
+        };
+        retry.max(paced)
+    }
+
+    fn queue(&mut self, key: &Key) -> &mut Queue<Key> {
+        match key {
+            Key::Pod(..) => &mut self.resizes,
+            _ => &mut self.others,
+        }
+    }
+
+    /// Sends what can be sent: it is charged in the cluster from now on.
+    pub fn start(&mut self, cluster: &mut Cluster) {
+        let now = Instant::now();
+        while let Some((_, key)) = self.delayed.first().filter(|(at, _)| *at <= now).cloned() {
+            self.delayed.pop_first();
+            self.enqueue(&key);
+        }
+        for is_pod in [true, false] {
+            loop {
+                let queue = if is_pod { &mut self.resizes } else { &mut self.others };
+                let Some((_, key)) = queue.begin() else { break };
+                self.queued.remove(&key);
+                let Some(write) = self.wanted.remove(&key) else {
+                    // A later plan did not want it any more.
+                    queue.done(key.namespace(), Ended::Unneeded);
+                    continue;
+                };
+                match &write {
+                    Write::Resizes { resizes, .. } => set_in_flight(cluster, resizes, true),
+                    Write::Status { id, .. } => self.pace.sent_status(id, now),
+                    _ => {}
+                }
+                self.busy.insert(key.clone(), (write.clone(), now));
+                let call =
+                    send(self.client.clone(), self.clock.clone(), self.serving.clone(), write);
+                self.calls.push(call.map(|answer| (key, answer)).boxed());
+            }
+        }
+    }
+
+    /// Waits for the next answer, or until something can be sent that was to wait.
+    pub async fn next(&mut self) -> Option<Answer> {
+        let due = self.delayed.first().map(|(at, _)| *at);
+        tokio::select! {
+            Some((key, answer)) = self.calls.next() => Some(self.end(&key, answer)),
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => None,
+            else => std::future::pending().await,
+        }
+    }
+
+    /// Sends nothing more, and waits for the answers to what is on its way.
+    pub async fn finish(mut self) {
+        while self.calls.next().await.is_some() {}
+    }
+
+    /// Takes note of what became of a write.
+    fn end(&mut self, key: &Key, answer: Result<Answer, Failure>) -> Answer {
+        let Some((write, began)) = self.busy.remove(key) else { return Answer::Other };
+        let how = match &answer {
+            Ok(answer) if answer.is_throttled() => Ended::Throttled,
+            Err(failure) if failure.throttled => Ended::Throttled,
+            Ok(Answer::Unknown { .. }) => Ended::Late,
+            _ if began.elapsed() > LATE => Ended::Late,
+            _ => Ended::InTime,
+        };
+        self.queue(key).done(key.namespace(), how);
+        let answer = match answer {
+            Ok(answer) => self.note(key, answer),
+            Err(Failure { why, .. }) => {
+                let wait = self.retry(key);
+                warn!(seconds = wait.as_secs(), "tried again later: {why}");
+                // Unless a later plan wants something else.
+                self.wanted.entry(key.clone()).or_insert(write);
+                Answer::Other
+            }
+        };
+        self.enqueue(key);
+        answer
+    }
+
+    /// Takes note of an answer.
+    fn note(&mut self, key: &Key, answer: Answer) -> Answer {
+        match answer {
+            Answer::Unknown { pool, asked, sent } => {
+                // It is looked up after a while, and stays charged meanwhile.
+                self.retry(key);
+                let write = Write::ReadBack { pool, resizes: asked, sent };
+                self.wanted.insert(key.clone(), write);
+                return Answer::Other;
+            }
+            // The watch shows the new version soon, or the API server has less to do.
+            Answer::Resized { refused: Some(ref refusal), .. } if !refusal.kind.is_final() => {
+                self.retry(key);
+            }
+            Answer::NewPods(ref id, ref told) => {
+                self.failures.remove(key);
+                self.new_pods.insert(id.clone(), (**told).clone());
+            }
+            _ => drop(self.failures.remove(key)),
+        }
+        answer
+    }
+
+    /// Lets a write wait, longer each time.
+    fn retry(&mut self, key: &Key) -> Duration {
+        let times = self.failures.get(key).map_or(0, |(times, _)| *times);
+        let wait = FIRST_RETRY.saturating_mul(1 << times.min(10)).min(LONGEST_RETRY);
+        let now = Instant::now();
+        // What nobody wanted again is forgotten.
+        self.failures.retain(|_, (_, at)| *at + LONGEST_RETRY > now);
+        self.failures.insert(key.clone(), (times + 1, now + wait));
+        wait
+    }
+}
+
+/// What resizes of one pod ask for is charged from now on, or not any more.
+pub fn set_in_flight(cluster: &mut Cluster, resizes: &[PodResize], in_flight: bool) {
+    let Some(first) = resizes.first() else { return };
+    let requests = resizes.iter().flat_map(|resize| {
+        let of =
+            |it: &crate::engine::ContainerResize| (it.name.clone(), resize.resource, it.request);
+        resize.containers.iter().map(of)
+    });
+    let requests = in_flight.then(|| Requests {
+        uid: first.uid.clone(),
+        description: describe(first),
+        requests: requests.collect(),
+    });
+    cluster.set_in_flight(&first.namespace, &first.pod, requests);
+}

@@ -1,0 +1,124 @@
+//! How much one namespace may have: who writes without end in one namespace is to cost the others nothing.
+
+use super::{Cluster, Pool, PoolId};
+use crate::api::WeightedShare;
+
+/// How much one namespace may have, its oldest pools first. What is over takes no part, and its status says so.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Bounds {
+    /// How many pools.
+    pub pools: usize,
+    /// How many members of all its pools together.
+    pub members: usize,
+    /// How many characters of the expressions of all its members together.
+    pub expressions: usize,
+}
+
+/// Which bound of its namespace a pool is over, and what the bound is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Excess {
+    /// Older pools are as many as may be.
+    Pools(usize),
+    /// With the members of older pools it has too many.
+    Members(usize),
+    /// With the expressions of older pools its own are too long.
+    Expressions(usize),
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { pools: 100, members: 1000, expressions: 65_536 }
+    }
+}
+
+impl Excess {
+    /// One word for programs.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Pools(_) => "TooManyPools",
+            Self::Members(_) => "TooManyMembers",
+            Self::Expressions(_) => "TooLongExpressions",
+        }
+    }
+
+    /// What is too much, and what to do.
+    #[must_use]
+    pub fn message(self) -> String {
+        let (what, flag) = match self {
+            Self::Pools(most) => (format!("{most} pools"), "pools"),
+            Self::Members(most) => (format!("{most} members in all its pools"), "members"),
+            Self::Expressions(most) => {
+                (format!("{most} characters of expressions in all its pools"), "expressions")
+            }
+        };
+        format!(
+            "The namespace may have {what}, and older pools come first: this one is not divided. Delete some, or ask who runs the controller for more (--max-{flag})."
+        )
+    }
+}
+
+/// What a pool counts for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Size {
+    members: usize,
+    expressions: usize,
+    /// One that is being deleted counts for nothing.
+    is_deleted: bool,
+}
+
+impl Size {
+    pub fn of(pool: &WeightedShare) -> Self {
+        let expressions = pool.spec.members.iter().filter_map(|it| it.dynamic_weight.as_ref());
+        Self {
+            members: pool.spec.members.len(),
+            expressions: expressions.map(|it| it.expression.len()).sum(),
+            is_deleted: pool.metadata.deletion_timestamp.is_some(),
+        }
+    }
+}
+
+impl Cluster {
+    /// An empty model, in which namespaces are bounded so.
+    #[must_use]
+    pub fn bounded(bounds: Bounds) -> Self {
+        Self { bounds, ..Self::default() }
+    }
+
+    /// Works out anew which pools of a namespace are over a bound.
+    pub(super) fn bound(&mut self, namespace: &str) {
+        let Some(there) = self.namespaces.get_mut(namespace) else { return };
+        let (mut pools, mut members, mut expressions) = (0, 0, 0);
+        for (id, pool) in &mut there.pools {
+            let Size { members: more, expressions: longer, is_deleted } = pool.size;
+            let excess = if is_deleted {
+                None
+            } else if pools + 1 > self.bounds.pools {
+                Some(Excess::Pools(self.bounds.pools))
+            } else if members + more > self.bounds.members {
+                Some(Excess::Members(self.bounds.members))
+            } else if expressions + longer > self.bounds.expressions {
+                Some(Excess::Expressions(self.bounds.expressions))
+            } else {
+                (pools, members, expressions) = (pools + 1, members + more, expressions + longer);
+                None
+            };
+            if pool.excess != excess {
+                pool.excess = excess;
+                self.changes.pools.insert(id.clone());
+            }
+        }
+    }
+
+    /// The pools that are over a bound of their namespace, among these.
+    pub fn over_bounds<'c>(
+        &'c self,
+        pools: impl Iterator<Item = &'c PoolId>,
+    ) -> impl Iterator<Item = (&'c PoolId, &'c Pool, Excess)> {
+        let over = |id: &'c PoolId| {
+            let pool = self.pool(id)?;
+            Some((id, pool, pool.excess.filter(|_| pool.unreadable.is_none())?))
+        };
+        pools.filter_map(over)
+    }
+}

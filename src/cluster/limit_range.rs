@@ -1,0 +1,70 @@
+//! What the LimitRanges of a namespace allow.
+
+use k8s_openapi::api::core::v1 as core;
+
+use super::amount::amount;
+use crate::share::{PerResource, Resource};
+
+/// Between which amounts the requests and limits of a container and of a pod must be.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Limits {
+    /// Of each container.
+    pub container: PerResource<Range>,
+    /// Of each pod as a whole.
+    pub pod: PerResource<Range>,
+    /// Limits are to keep to a ratio of the requests.
+    pub ratio: PerResource<bool>,
+}
+
+/// Two amounts that bound a third, in units of the resource.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Range {
+    /// The least.
+    pub min: u64,
+    /// The most, if there is one.
+    pub max: Option<u64>,
+}
+
+impl Limits {
+    /// Reads a LimitRange.
+    #[must_use]
+    pub fn read(range: &core::LimitRange) -> Self {
+        let mut limits = Self::default();
+        for item in range.spec.iter().flat_map(|spec| &spec.limits) {
+            let bounds = match item.type_.as_str() {
+                "Container" => &mut limits.container,
+                "Pod" => &mut limits.pod,
+                _ => continue,
+            };
+            for resource in Resource::ALL {
+                let min = amount(item.min.as_ref(), resource).unwrap_or_default();
+                let max = amount(item.max.as_ref(), resource);
+                bounds[resource] = bounds[resource].and(Range { min, max });
+                let ratio = amount(item.max_limit_request_ratio.as_ref(), resource);
+                limits.ratio[resource] |= ratio.is_some();
+            }
+        }
+        limits
+    }
+
+    /// What all LimitRanges of a namespace allow together: each of them counts.
+    pub(super) fn all<'l>(ranges: impl Iterator<Item = &'l Self>) -> Self {
+        ranges.fold(Self::default(), |all, range| {
+            let both = |of: fn(&Self) -> &PerResource<Range>| {
+                PerResource::from_fn(|resource| of(&all)[resource].and(of(range)[resource]))
+            };
+            Self {
+                container: both(|it| &it.container),
+                pod: both(|it| &it.pod),
+                ratio: PerResource::from_fn(|it| all.ratio[it] || range.ratio[it]),
+            }
+        })
+    }
+}
+
+impl Range {
+    /// What both ranges allow.
+    fn and(self, other: Self) -> Self {
+        Self { min: self.min.max(other.min), max: self.max.into_iter().chain(other.max).min() }
+    }
+}

@@ -1,0 +1,235 @@
+//! The cluster as a model that events keep up to date: pools, pods, nodes, workloads, quotas, with the indexes that decisions
+//! need. Plain data: it knows no client and no clock.
+//!
+//! An event costs what it changes. [`Cluster::take_changes`] says what that was, so that nothing else is looked at again.
+
+mod amount;
+mod autoscalers;
+mod bounds;
+mod changes;
+mod in_flight;
+mod kubevirt;
+mod limit_range;
+mod machine;
+mod namespace;
+mod node;
+mod object;
+mod obstacle;
+mod pending;
+mod pod;
+mod pool;
+mod qos;
+mod quota;
+#[cfg(test)]
+mod tests;
+mod update;
+mod workload;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use autoscalers::{
+    Autoscalers, UpdatePolicy, VerticalPodAutoscaler, VerticalPodAutoscalerSpec, VerticalTarget,
+};
+pub use bounds::{Bounds, Excess};
+pub use changes::Changes;
+pub use in_flight::Requests;
+pub use kubevirt::{
+    Configuration, Cpu, DeveloperConfiguration, Domain, GuestMemory, Instancetype, IoThreads,
+    KubeVirt, KubeVirtSpec, MachineCondition, MachineTemplate, UpdateStrategy, VirtualMachine,
+    VirtualMachineInstance, VirtualMachineInstanceSpec, VirtualMachineInstanceStatus,
+    VirtualMachineSpec, VirtualMachineStatus,
+};
+pub use limit_range::{Limits, Range};
+pub use machine::{COMPUTE, MACHINE_SETS, Machine, MadeFrom};
+pub use namespace::Namespace;
+pub use node::Node;
+pub use object::{Event, Kept, Key, Kind, Object};
+pub use obstacle::Obstacle;
+pub use pending::{Pending, Terms};
+pub use pod::{Container, FIELD_MANAGER, Owner, Pod, Resize};
+pub use pool::{Pool, PoolId};
+pub use qos::Qos;
+pub use quota::{Bounded, Quota, Scope};
+pub use workload::{Template, TemplateContainer, Workload};
+
+use crate::share::PerResource;
+use machine::{allocation_ratio, updates_live};
+use node::NodeEntry;
+
+/// What the API server shows, with what our own writes changed of it.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster {
+    namespaces: BTreeMap<String, Namespace>,
+    nodes: BTreeMap<String, NodeEntry>,
+    kubevirts: BTreeMap<(String, String), KubeVirt>,
+    /// Pods that the scheduler finds no room for, by namespace and name.
+    pending: BTreeSet<(String, String)>,
+    /// Machines with more than one launcher pod, and machines that are being changed, by the UID of their instance.
+    migrating: BTreeSet<String>,
+    changing: BTreeSet<String>,
+    bounds: Bounds,
+    changes: Changes,
+}
+
+impl Cluster {
+    /// Takes in what a watch says.
+    pub fn apply(&mut self, event: Event) {
+        match event {
+            Event::Applied(key, object) => self.put(&key, object),
+            Event::Deleted(key) => self.remove(&key),
+            Event::Listed(kind, there) => {
+                for key in self.keys(kind).into_iter().filter(|key| !there.contains(key)) {
+                    self.remove(&key);
+                }
+            }
+        }
+    }
+
+    /// What changed since this was asked last.
+    pub fn take_changes(&mut self) -> Changes {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// A namespace, where there is anything in it.
+    #[must_use]
+    pub fn namespace(&self, name: &str) -> Option<&Namespace> {
+        self.namespaces.get(name)
+    }
+
+    /// All namespaces, by name.
+    pub fn namespaces(&self) -> impl Iterator<Item = (&str, &Namespace)> {
+        self.namespaces.iter().map(|(name, namespace)| (name.as_str(), namespace))
+    }
+
+    /// All pools, those of one namespace after those of another.
+    pub fn pools(&self) -> impl Iterator<Item = (&PoolId, &Pool)> {
+        self.namespaces.values().flat_map(|namespace| &namespace.pools)
+    }
+
+    /// A pool.
+    #[must_use]
+    pub fn pool(&self, id: &PoolId) -> Option<&Pool> {
+        self.namespaces.get(&id.namespace)?.pools.get(id)
+    }
+
+    /// A pod.
+    #[must_use]
+    pub fn pod(&self, namespace: &str, name: &str) -> Option<&Pod> {
+        self.namespaces.get(namespace)?.pod(name)
+    }
+
+    /// What resizes of a pod ask for that are on their way, or had no answer.
+    #[must_use]
+    pub fn in_flight(&self, pod: &Pod) -> Option<&Requests> {
+        self.namespaces.get(&pod.namespace)?.pods.get(&pod.name)?.in_flight.as_ref()
+    }
+
+    /// A node that was seen.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.get(name)?.known.as_ref()
+    }
+
+    /// The nodes that were seen, by name.
+    pub fn nodes(&self) -> impl Iterator<Item = (&str, &Node)> {
+        self.nodes.iter().filter_map(|(name, entry)| Some((name.as_str(), entry.known.as_ref()?)))
+    }
+
+    /// What all pods on a node are charged, in millicores and bytes.
+    #[must_use]
+    pub fn charged(&self, node: &str) -> PerResource<u128> {
+        self.nodes.get(node).map(|entry| entry.charged).unwrap_or_default()
+    }
+
+    /// What is free on a node: allocatable less the charges of all pods on it, never below zero. None: it was not seen.
+    #[must_use]
+    pub fn free(&self, node: &str) -> Option<PerResource<u64>> {
+        let entry = self.nodes.get(node)?;
+        let allocatable = entry.known.as_ref()?.allocatable;
+        Some(PerResource::from_fn(|resource| {
+            let charged = u64::try_from(entry.charged[resource]).unwrap_or(u64::MAX);
+            allocatable[resource].saturating_sub(charged)
+        }))
+    }
+
+    /// The pods that the scheduler finds no room for, by namespace and name.
+    pub fn pending(&self) -> impl Iterator<Item = &Pod> {
+        self.pending.iter().filter_map(|(namespace, name)| self.pod(namespace, name))
+    }
+
+    /// Whether KubeVirt carries out changes of machines that run, by live migration.
+    #[must_use]
+    pub fn updates_live(&self) -> bool {
+        updates_live(self.kubevirts.values())
+    }
+
+    /// Whether some machine moves between nodes, or is being changed.
+    #[must_use]
+    pub fn has_machine_on_its_way(&self) -> bool {
+        !self.migrating.is_empty() || !self.changing.is_empty()
+    }
+
+    /// What LimitRanges allow in a namespace.
+    #[must_use]
+    pub fn limits(&self, namespace: &str) -> Limits {
+        self.namespaces.get(namespace).map(|it| it.limits).unwrap_or_default()
+    }
+
+    /// The workload of that name, where it was seen.
+    #[must_use]
+    pub fn workload(&self, owner: &Owner) -> Option<&Workload> {
+        self.namespaces.get(&owner.namespace)?.workloads.get(owner)
+    }
+
+    /// The template that the pod was made from, where its controller is known.
+    #[must_use]
+    pub fn template(&self, pod: &Pod) -> Option<&Template> {
+        self.workload(pod.owner.as_ref()?).map(|workload| &workload.template)
+    }
+
+    /// The virtual machine that the pod runs, where it is known.
+    #[must_use]
+    pub fn machine(&self, pod: &Pod) -> Option<&Machine> {
+        self.namespaces.get(&pod.namespace)?.machines.get(pod.machine.as_ref()?)
+    }
+
+    /// The pod that counts in place of this one, which runs the same machine as that moves between nodes.
+    #[must_use]
+    pub fn migration_target(&self, pod: &Pod) -> Option<&Pod> {
+        self.namespaces.get(&pod.namespace)?.migration_target(pod)
+    }
+
+    /// The workloads that the pod belongs to: its controller, the controller of that, and so on.
+    pub fn workloads_above<'c>(&'c self, pod: &'c Pod) -> impl Iterator<Item = &'c Owner> {
+        let above = |owner: &&'c Owner| self.workload(owner)?.owner.as_ref();
+        // Nothing owns itself; if something did, that would be no reason to hang.
+        std::iter::successors(pod.owner.as_ref(), above).take(4)
+    }
+
+    /// The controller of the pod, or one further up, that was not seen: its watch may be late, or its kind may have come to
+    /// the cluster a moment ago.
+    #[must_use]
+    pub fn unseen_controller<'c>(&'c self, pod: &'c Pod) -> Option<&'c Owner> {
+        self.workloads_above(pod).last().filter(|top| self.workload(top).is_none())
+    }
+
+    /// Whether the pod belongs to the workload, directly or (as of a Deployment) through another.
+    #[must_use]
+    pub fn is_owned_by(&self, pod: &Pod, workload: &Owner) -> bool {
+        if workload.kind == "Pod" {
+            return pod.name == workload.name && pod.namespace == workload.namespace;
+        }
+        self.workloads_above(pod).any(|owner| owner == workload)
+    }
+
+    /// Whether the workload is there. One of a kind that is not watched is seen by what belongs to it.
+    #[must_use]
+    pub fn has(&self, workload: &Owner) -> bool {
+        if workload.kind == "Pod" {
+            return self.pod(&workload.namespace, &workload.name).is_some();
+        }
+        let namespace = self.namespaces.get(&workload.namespace);
+        namespace
+            .is_some_and(|it| it.workloads.contains_key(workload) || it.has_machine_set(workload))
+    }
+}

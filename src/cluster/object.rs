@@ -1,0 +1,207 @@
+//! The objects that decisions can rest on, each in the form that the model keeps.
+
+use k8s_openapi::{
+    api::{apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, core::v1 as core},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+
+use super::{
+    KubeVirt, Owner, Pod, Quota, VerticalPodAutoscaler, VirtualMachine, VirtualMachineInstance,
+    Workload,
+    autoscalers::{Horizontal, Vertical},
+    limit_range::Limits,
+    node::Node,
+};
+use crate::api::WeightedShare;
+
+/// The kinds of objects that the model keeps.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Kind {
+    /// A pool.
+    WeightedShare,
+    /// A pod.
+    Pod,
+    /// A node.
+    Node,
+    /// A Deployment.
+    Deployment,
+    /// A ReplicaSet.
+    ReplicaSet,
+    /// A StatefulSet.
+    StatefulSet,
+    /// A DaemonSet.
+    DaemonSet,
+    /// A Job.
+    Job,
+    /// A ResourceQuota.
+    ResourceQuota,
+    /// A LimitRange.
+    LimitRange,
+    /// A HorizontalPodAutoscaler.
+    HorizontalPodAutoscaler,
+    /// A VerticalPodAutoscaler.
+    VerticalPodAutoscaler,
+    /// KubeVirt's VirtualMachine.
+    VirtualMachine,
+    /// KubeVirt's VirtualMachineInstance.
+    VirtualMachineInstance,
+    /// The settings of KubeVirt.
+    KubeVirt,
+}
+
+/// The name of an object.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Key {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace; empty where the kind has none.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// Something that was read of an object.
+#[derive(Clone, Debug)]
+pub enum Object {
+    /// A pool that can be read.
+    Pool(Box<WeightedShare>),
+    /// A pool that cannot: its metadata, and why.
+    UnreadablePool(Box<ObjectMeta>, String),
+    /// A pod.
+    Pod(Box<Pod>),
+    /// A node.
+    Node(Node),
+    /// A workload of any kind but KubeVirt's.
+    Workload(Workload),
+    /// What a ResourceQuota bounds. None: neither CPU nor memory.
+    Quota(Option<Quota>),
+    /// What a LimitRange allows.
+    Limits(Limits),
+    /// What a HorizontalPodAutoscaler scales by usage. None: nothing.
+    Horizontal(Option<Horizontal>),
+    /// What a VerticalPodAutoscaler sets. None: nothing.
+    Vertical(Option<Vertical>),
+    /// A VirtualMachine.
+    Machine(Box<VirtualMachine>),
+    /// A VirtualMachineInstance.
+    Instance(Box<VirtualMachineInstance>),
+    /// The settings of KubeVirt.
+    KubeVirt(Box<KubeVirt>),
+}
+
+/// An event of a watch.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The object is there, and is so now.
+    Applied(Key, Object),
+    /// The object is gone.
+    Deleted(Key),
+    /// All objects of a kind were listed: those that are not among these are gone.
+    Listed(Kind, std::collections::BTreeSet<Key>),
+}
+
+/// A kind of the API that the model keeps.
+pub trait Kept: kube::Resource<DynamicType = ()> {
+    /// Its kind.
+    const KIND: Kind;
+
+    /// What is read of an object.
+    fn read(self) -> Object;
+
+    /// The name of an object.
+    fn key(&self) -> Key {
+        let meta = self.meta();
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        Key { kind: Self::KIND, namespace: text(&meta.namespace), name: text(&meta.name) }
+    }
+}
+
+macro_rules! kept {
+    ($($type:ty, $kind:ident, |$object:ident| $read:expr;)*) => {$(
+        impl Kept for $type {
+            const KIND: Kind = Kind::$kind;
+            fn read(self) -> Object {
+                let $object = self;
+                $read
+            }
+        }
+    )*};
+}
+
+kept! {
+    WeightedShare, WeightedShare, |pool| {
+        let mut pool = pool;
+        pool.metadata.managed_fields = None;
+        Object::Pool(Box::new(pool))
+    };
+    core::Pod, Pod, |pod| Object::Pod(Box::new(Pod::read(&pod)));
+    core::Node, Node, |node| Object::Node(Node::read(&node));
+    apps::ReplicaSet, ReplicaSet, |set| Object::Workload(Workload::of_replica_set(&set));
+    apps::StatefulSet, StatefulSet, |set| Object::Workload(Workload::of_stateful_set(&set));
+    apps::DaemonSet, DaemonSet, |set| Object::Workload(Workload::of_daemon_set(&set));
+    batch::Job, Job, |job| Object::Workload(Workload::of_job(&job));
+    core::ResourceQuota, ResourceQuota, |quota| Object::Quota(Quota::read(&quota));
+    core::LimitRange, LimitRange, |range| Object::Limits(Limits::read(&range));
+    autoscaling::HorizontalPodAutoscaler, HorizontalPodAutoscaler,
+        |scaler| Object::Horizontal(Horizontal::read(&scaler));
+    VerticalPodAutoscaler, VerticalPodAutoscaler, |scaler| Object::Vertical(Vertical::read(&scaler));
+    VirtualMachine, VirtualMachine, |machine| Object::Machine(Box::new(machine));
+    VirtualMachineInstance, VirtualMachineInstance, |instance| Object::Instance(Box::new(instance));
+    KubeVirt, KubeVirt, |kubevirt| Object::KubeVirt(Box::new(kubevirt));
+}
+
+impl Kind {
+    /// Its name, where it is a workload's.
+    #[must_use]
+    pub fn workload(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Deployment => "Deployment",
+            Self::ReplicaSet => "ReplicaSet",
+            Self::StatefulSet => "StatefulSet",
+            Self::DaemonSet => "DaemonSet",
+            Self::Job => "Job",
+            Self::VirtualMachine => "VirtualMachine",
+            Self::VirtualMachineInstance => "VirtualMachineInstance",
+            _ => return None,
+        })
+    }
+}
+
+impl Key {
+    /// The workload of this name, where it is one.
+    #[must_use]
+    pub fn owner(&self) -> Option<Owner> {
+        let kind = self.kind.workload()?.to_owned();
+        Some(Owner { namespace: self.namespace.clone(), kind, name: self.name.clone() })
+    }
+}
+
+impl Kept for kube::core::PartialObjectMeta<apps::Deployment> {
+    const KIND: Kind = Kind::Deployment;
+
+    fn read(self) -> Object {
+        Object::Workload(Workload::of_deployment(&self.metadata))
+    }
+}
+
+impl Kept for apps::Deployment {
+    const KIND: Kind = Kind::Deployment;
+
+    fn read(self) -> Object {
+        Object::Workload(Workload::of_deployment(&self.metadata))
+    }
+}
+
+impl Kept for kube::core::DeserializeGuard<WeightedShare> {
+    const KIND: Kind = Kind::WeightedShare;
+
+    fn read(self) -> Object {
+        match self.0 {
+            Ok(pool) => pool.read(),
+            Err(unreadable) => {
+                let why = unreadable.error.to_string();
+                Object::UnreadablePool(Box::new(unreadable.metadata), why)
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Events, in whatever order they come.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// The objects of a namespace: two nodes, a Deployment with its ReplicaSet and pods, a quota, a machine in its launcher.
+fn objects() -> Vec<(Key, Object)> {
+    fn of<K: Kept>(object: K) -> (Key, Object) {
+        (object.key(), object.read())
+    }
+    let controller = |kind: &str, name: &str| json!([{"apiVersion": "v1", "kind": kind, "name": name, "uid": name, "controller": true}]);
+    let set = json!({
+        "metadata": {"name": "web-5c9f", "namespace": "shop", "ownerReferences": controller("Deployment", "web")},
+        "spec": {"selector": {}, "template": {"spec": {"containers": [
+            {"name": "main", "resources": {"requests": {"cpu": "300m"}}},
+        ]}}},
+    });
+    let mut starting = running(json!({"metadata": {"name": "starting", "uid": "starting"}}));
+    starting["status"] = json!({"phase": "Pending"});
+    let launcher = json!({"metadata": {
+        "name": "launcher", "uid": "launcher",
+        "labels": {"kubevirt.io": "virt-launcher", "kubevirt.io/created-by": "vmi"},
+        "ownerReferences": controller("VirtualMachineInstance", "db"),
+    }});
+    let vmi = json!({
+        "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance",
+        "metadata": {"name": "db", "namespace": "shop", "uid": "vmi", "ownerReferences": controller("VirtualMachine", "db")},
+        "spec": {"domain": {"cpu": {"cores": 2}}},
+    });
+    let vm = json!({
+        "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine",
+        "metadata": {"name": "db", "namespace": "shop", "resourceVersion": "5"},
+        "spec": {"template": {"spec": {"domain": {"cpu": {"sockets": 2}}}}},
+    });
+    let deployment = json!({"metadata": {"name": "web", "namespace": "shop"}});
+    let node =
+        |name: &str| json!({"metadata": {"name": name}, "status": {"allocatable": {"cpu": "2"}}});
+    let quota = json!({"metadata": {"name": "quota", "namespace": "shop"}, "spec": {"hard": {"requests.cpu": "2"}}});
+    let pool = json!({
+        "apiVersion": "weightedshare.dev/v1alpha1", "kind": "WeightedShare",
+        "metadata": {"name": "pool", "namespace": "shop"}, "spec": {"capacity": {"cpu": "1"}},
+    });
+    vec![
+        of::<core::Node>(object(node("n1"))),
+        of::<core::Node>(object(node("n2"))),
+        of::<apps::Deployment>(object(deployment)),
+        of::<apps::ReplicaSet>(object(set)),
+        of::<core::Pod>(object(running(json!({})))),
+        of::<core::Pod>(object(starting)),
+        of::<core::Pod>(object(running(launcher))),
+        of::<VirtualMachineInstance>(object(vmi)),
+        of::<VirtualMachine>(object(vm)),
+        of::<core::ResourceQuota>(object(quota)),
+        of::<WeightedShare>(object(pool)),
+    ]
+}
+
+/// All that a cluster says, but for what changed.
+fn state(mut cluster: Cluster) -> String {
+    cluster.take_changes();
+    format!("{cluster:?}")
+}
+
+fn of(objects: &[(Key, Object)]) -> Cluster {
+    let mut cluster = Cluster::default();
+    for (key, object) in objects {
+        cluster.apply(Event::Applied(key.clone(), object.clone()));
+    }
+    cluster
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_events_does_not_matter(order in Just(objects()).prop_shuffle()) {
+        prop_assert_eq!(state(of(&order)), state(of(&objects())));
+    }
+
+    #[test]
+    fn what_goes_leaves_nothing_behind(
+        there in Just(objects()).prop_shuffle(),
+        gone in Just(objects()).prop_shuffle(),
+        left in 0..12usize,
+    ) {
+        let mut cluster = of(&there);
+        let (stays, goes) = gone.split_at(left.min(gone.len()));
+        for (key, _) in goes {
+            cluster.apply(Event::Deleted(key.clone()));
+        }
+        prop_assert_eq!(state(cluster), state(of(stays)));
+    }
+}
+
+#[test]
+fn what_is_seen_again_changes_nothing() {
+    let mut cluster = of(&objects());
+    let first = cluster.take_changes();
+    assert!(first.pods.len() == 3 && first.nodes.len() == 2 && first.workloads.len() == 4);
+    for (key, object) in objects().into_iter().filter(|(key, _)| key.kind != Kind::WeightedShare) {
+        cluster.apply(Event::Applied(key, object));
+    }
+    assert_eq!(cluster.take_changes(), Changes::default());
+}
+
+#[test]
+fn what_is_not_listed_any_more_is_gone() {
+    let mut cluster = of(&objects());
+    let (kept, _) = objects().swap_remove(4);
+    cluster.apply(Event::Listed(Kind::Pod, [kept.clone()].into()));
+    let names: Vec<&str> =
+        cluster.namespace("shop").unwrap().pods().map(|pod| pod.name.as_str()).collect();
+    assert_eq!(names, [kept.name]);
+}
+
+#[test]
+fn an_answer_stands_until_the_watch_is_as_far() {
+    let generation = |generation: u64, cpu: &str| {
+        read(running(json!({
+            "metadata": {"generation": generation, "resourceVersion": format!("{}", 4711 + generation)},
+            "spec": {"containers": [{"name": "main", "resources": {"requests": {"cpu": cpu}}}]},
+        })))
+    };
+    let mut cluster = cluster([object::<core::Pod>(running(json!({})))]);
+    cluster.answered(generation(2, "900m"));
+    let asks = |cluster: &Cluster| {
+        cluster.pod("shop", "web-5c9f-x7k2p").unwrap().containers[0].held.cpu.requested
+    };
+    assert_eq!(asks(&cluster), 900);
+    put(&mut cluster, [object::<core::Pod>(running(json!({})))]);
+    assert_eq!(asks(&cluster), 900, "an event from before");
+    // One that is gone does not come back by an answer.
+    let mut other = generation(3, "950m");
+    other.uid = "another".into();
+    cluster.answered(other);
+    assert_eq!(asks(&cluster), 900);
+}
+
+#[test]
+fn an_answer_that_comes_after_the_watch_changes_nothing() {
+    let pod = |version: &str, conditions: Value| {
+        object::<core::Pod>(running(json!({
+            "metadata": {"generation": 2, "resourceVersion": version},
+            "status": {"observedGeneration": 2, "conditions": conditions},
+        })))
+    };
+    let in_progress = json!([{"type": "PodResizeInProgress", "status": "True"}]);
+    let mut cluster = cluster([pod("4719", json!([]))]);
+    // The node has done what the answer only takes.
+    put(&mut cluster, [pod("4721", json!([]))]);
+    cluster.answered(Pod::read(&pod("4720", in_progress.clone())));
+    let known = |cluster: &Cluster| {
+        let pod = cluster.pod("shop", "web-5c9f-x7k2p").unwrap();
+        (pod.resource_version.clone(), pod.resize.clone())
+    };
+    assert_eq!(known(&cluster), ("4721".to_owned(), Resize::Done));
+    cluster.answered(Pod::read(&pod("4722", in_progress)));
+    assert_eq!(known(&cluster), ("4722".to_owned(), Resize::InProgress));
+}
+
+#[test]
+fn what_is_on_its_way_is_charged_until_it_is_known_what_became_of_it() {
+    let mut cluster = cluster([object::<core::Pod>(running(json!({})))]);
+    let pod = cluster.pod("shop", "web-5c9f-x7k2p").unwrap().clone();
+    let before = pod.charge(Resource::Cpu);
+    let requests = Requests {
+        uid: pod.uid.clone(),
+        description: "cpu 200m -> 900m".into(),
+        requests: vec![("main".into(), Resource::Cpu, 900)],
+    };
+    cluster.take_changes();
+    cluster.set_in_flight("shop", &pod.name, Some(requests.clone()));
+    let charge = |cluster: &Cluster| {
+        let pod = cluster.pod("shop", "web-5c9f-x7k2p").unwrap();
+        (pod.in_flight, pod.charge(Resource::Cpu), cluster.charged("n1").cpu)
+    };
+    assert_eq!(charge(&cluster), (true, 900, 900));
+    assert!(cluster.take_changes().charged.contains("n1"));
+    // However often the watch shows the pod meanwhile.
+    put(
+        &mut cluster,
+        [object::<core::Pod>(running(json!({"metadata": {"labels": {"new": "label"}}})))],
+    );
+    assert_eq!(charge(&cluster), (true, 900, 900));
+    cluster.set_in_flight("shop", &pod.name, None);
+    assert_eq!(charge(&cluster), (false, before, u128::from(before)));
+    // Of another pod of that name, nothing is on its way.
+    cluster.set_in_flight("shop", &pod.name, Some(Requests { uid: "another".into(), ..requests }));
+    assert_eq!(charge(&cluster), (false, before, u128::from(before)));
+}

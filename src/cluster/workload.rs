@@ -1,0 +1,172 @@
+//! The workloads that own pods: whose a pod is, and what its template asks for.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+
+use super::{amount::amount, machine::MACHINE_SETS, pod::Owner};
+use crate::share::{self, Held, Holding, InitContainer, PerResource, Resource};
+
+/// What is read of a ReplicaSet, StatefulSet, DaemonSet or Job.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Workload {
+    /// What controls it, such as the Deployment of a ReplicaSet.
+    pub owner: Option<Owner>,
+    /// What its pods start with, by the name of the container.
+    pub template: Template,
+    /// What one more pod of it would be charged.
+    pub charge: PerResource<u64>,
+    /// How many pods it is to have now.
+    pub pods: u64,
+    /// Why the API server took no more of its pods, where it says so.
+    pub refused: Option<String>,
+}
+
+/// What a pod template asks for, by the name of the container.
+pub type Template = BTreeMap<String, TemplateContainer>;
+
+/// What a pod template asks for one container.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct TemplateContainer {
+    /// The requests; where only a limit is set, that.
+    pub request: PerResource<u64>,
+    /// The limits.
+    pub limit: PerResource<Option<u64>>,
+}
+
+impl Owner {
+    /// Whether one of this kind can be controlled by one of the kind `above`, directly or through another.
+    #[must_use]
+    pub fn may_belong_to(&self, above: &str) -> bool {
+        match self.kind.as_str() {
+            "ReplicaSet" => above == "Deployment",
+            "VirtualMachineInstance" => above == "VirtualMachine" || MACHINE_SETS.contains(&above),
+            "VirtualMachine" => above == "VirtualMachinePool",
+            _ => false,
+        }
+    }
+}
+
+impl Workload {
+    /// Reads a Deployment, which has no pods of its own: those are its ReplicaSets'.
+    #[must_use]
+    pub fn of_deployment(meta: &ObjectMeta) -> Self {
+        Self { owner: Owner::of(meta), ..Self::default() }
+    }
+
+    /// Reads a ReplicaSet.
+    #[must_use]
+    pub fn of_replica_set(set: &apps::ReplicaSet) -> Self {
+        let template = set.spec.as_ref().and_then(|spec| spec.template.as_ref());
+        let conditions = set.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let mut failing =
+            conditions.filter(|it| it.type_ == "ReplicaFailure" && it.status == "True");
+        let refused = failing.next().and_then(|condition| condition.message.clone());
+        let pods = count(set.spec.as_ref().map(|spec| spec.replicas.unwrap_or(1)));
+        Self { pods, refused, ..Self::of_template(&set.metadata, template) }
+    }
+
+    /// Reads a StatefulSet.
+    #[must_use]
+    pub fn of_stateful_set(set: &apps::StatefulSet) -> Self {
+        let spec = set.spec.as_ref();
+        let pods = count(spec.map(|spec| spec.replicas.unwrap_or(1)));
+        Self { pods, ..Self::of_template(&set.metadata, spec.map(|it| &it.template)) }
+    }
+
+    /// Reads a DaemonSet.
+    #[must_use]
+    pub fn of_daemon_set(set: &apps::DaemonSet) -> Self {
+        let template = set.spec.as_ref().map(|spec| &spec.template);
+        let pods = count(set.status.as_ref().map(|status| status.desired_number_scheduled));
+        Self { pods, ..Self::of_template(&set.metadata, template) }
+    }
+
+    /// Reads a Job.
+    #[must_use]
+    pub fn of_job(job: &batch::Job) -> Self {
+        let spec = job.spec.as_ref();
+        let pods = spec.map_or(0, |spec| still_to_run(job, spec));
+        Self { pods, ..Self::of_template(&job.metadata, spec.map(|spec| &spec.template)) }
+    }
+
+    fn of_template(meta: &ObjectMeta, template: Option<&core::PodTemplateSpec>) -> Self {
+        Self {
+            owner: Owner::of(meta),
+            template: read(template),
+            charge: charge(template),
+            ..Self::default()
+        }
+    }
+}
+
+/// How many pods a Job is to have at once, until it is done.
+fn still_to_run(job: &batch::Job, spec: &batch::JobSpec) -> u64 {
+    let status = job.status.as_ref();
+    let ends = ["Complete", "Failed", "Suspended", "FailureTarget", "SuccessCriteriaMet"];
+    let mut conditions = status.iter().flat_map(|status| status.conditions.iter().flatten());
+    if conditions.any(|it| it.status == "True" && ends.contains(&&*it.type_)) {
+        return 0;
+    }
+    let parallel = count(Some(spec.parallelism.unwrap_or(1)));
+    let succeeded = count(status.and_then(|status| status.succeeded));
+    let left = spec.completions.map(|all| count(Some(all)).saturating_sub(succeeded));
+    parallel.min(left.unwrap_or(u64::MAX))
+}
+
+fn count(count: Option<i32>) -> u64 {
+    count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default()
+}
+
+/// What a pod of the template would be charged.
+fn charge(template: Option<&core::PodTemplateSpec>) -> PerResource<u64> {
+    let spec = template.and_then(|template| template.spec.as_ref());
+    PerResource::from_fn(|resource| {
+        let held = |container: &core::Container| {
+            let requested = read_container(container).request[resource];
+            Held { requested, admitted: requested }
+        };
+        let containers = spec.iter().flat_map(|spec| &spec.containers);
+        let init = spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+        let holding = Holding {
+            containers: containers
+                .map(|container| share::Container { held: held(container), range: None })
+                .collect(),
+            init: init
+                .map(|container| InitContainer {
+                    held: held(container),
+                    sidecar: container.restart_policy.as_deref() == Some("Always"),
+                })
+                .collect(),
+            overhead: 0,
+        };
+        holding.charge()
+    })
+}
+
+fn read(template: Option<&core::PodTemplateSpec>) -> Template {
+    let containers = template
+        .and_then(|template| template.spec.as_ref())
+        .map(|spec| spec.containers.as_slice())
+        .unwrap_or_default();
+    containers.iter().map(|container| (container.name.clone(), read_container(container))).collect()
+}
+
+fn read_container(container: &core::Container) -> TemplateContainer {
+    let resources = container.resources.as_ref();
+    let limit = PerResource::from_fn(|resource| {
+        amount(resources.and_then(|resources| resources.limits.as_ref()), resource)
+    });
+    let request = |resource: Resource| {
+        amount(resources.and_then(|resources| resources.requests.as_ref()), resource)
+    };
+    TemplateContainer {
+        request: PerResource::from_fn(|resource| {
+            request(resource).or(limit[resource]).unwrap_or_default()
+        }),
+        limit,
+    }
+}

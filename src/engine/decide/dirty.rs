@@ -1,0 +1,112 @@
+//! For which pools a decision is to be made: those for which something may have changed since the last one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Engine;
+use crate::{
+    cluster::{Changes, Cluster, PoolId},
+    engine::{View, history::PoolHistory, membership::Membership},
+    metrics::News,
+    share::PerResource,
+};
+
+impl Engine {
+    /// Adds the pools for which something may have changed beside their pods.
+    pub(super) fn add_dirty(
+        &mut self,
+        view: &View,
+        membership: &Membership,
+        changes: &Changes,
+        news: &News,
+        noted: &mut BTreeSet<PoolId>,
+        dirty: &mut BTreeSet<PoolId>,
+    ) {
+        dirty.extend(changes.pools.iter().cloned());
+        dirty.append(noted);
+        dirty.append(&mut self.unsettled);
+        let named = changes.workloads.iter().flat_map(|workload| membership.naming(workload));
+        dirty.extend(named.cloned());
+        for (namespace, name) in &news.pods {
+            dirty.extend(membership.owner(namespace, name).map(|(pool, _)| pool.clone()));
+        }
+        dirty.extend(news.objectives.iter().filter_map(|key| view.pool_of(key)).cloned());
+        for node in news.nodes.iter().chain(&changes.nodes) {
+            let busy = PerResource::from_fn(|resource| view.is_busy(node, resource));
+            let before = match busy.cpu || busy.memory {
+                true => self.busy.insert(node.clone(), busy),
+                false => self.busy.remove(node),
+            };
+            if before.unwrap_or_default() != busy {
+                dirty.extend(self.rooms.pools_on(node).cloned());
+            }
+        }
+        for node in &changes.nodes {
+            dirty.extend(self.rooms.pools_on(node).cloned());
+        }
+        dirty.extend(self.deadlines.due(view.now).chain(&self.short).cloned());
+        let measuring = (
+            view.metrics.interval(),
+            view.metrics.usage(view.now),
+            view.metrics.performance(view.now),
+            view.may_grow,
+        );
+        let is_new = self.measuring.as_ref() != Some(&measuring);
+        self.measuring = Some(measuring);
+        if is_new || changes.everything {
+            dirty.extend(view.cluster.pools().map(|(id, _)| id.clone()));
+        }
+        let namespaces: BTreeSet<&String> = changes.namespaces.iter().collect();
+        add_namespaces(view.cluster, namespaces, dirty);
+        // All pools of a namespace share what its quotas leave.
+        let with_quotas = |name: &&String| {
+            let namespace = view.cluster.namespace(name);
+            namespace.is_some_and(|it| it.quotas().next().is_some())
+        };
+        let pods = changes.pods.iter().map(|(namespace, _)| namespace);
+        let workloads = changes.workloads.iter().map(|workload| &workload.namespace);
+        let pools: Vec<String> = dirty.iter().map(|id| id.namespace.clone()).collect();
+        let touched = pods.chain(workloads).chain(&pools).filter(with_quotas).collect();
+        add_namespaces(view.cluster, touched, dirty);
+    }
+
+    /// Forgets the pools that are gone, or being deleted, and adds those that may have had less because of them. Returns
+    /// those that are gone.
+    pub(super) fn forget(
+        &mut self,
+        cluster: &Cluster,
+        changes: &Changes,
+        histories: &mut BTreeMap<PoolId, PoolHistory>,
+        dirty: &mut BTreeSet<PoolId>,
+    ) -> Vec<PoolId> {
+        let mut gone = Vec::new();
+        if changes.everything {
+            histories.retain(|id, _| cluster.pool(id).is_some());
+        }
+        for id in &changes.pools {
+            let pool = cluster.pool(id);
+            if pool.is_none() {
+                histories.remove(id);
+                gone.push(id.clone());
+            }
+            if !pool.is_some_and(|pool| pool.is_live()) {
+                self.plans.remove(id);
+                self.hotplugs.remove(id);
+                self.short.remove(id);
+                self.deadlines.set(id, None);
+                self.rooms.remove(id);
+                // What was promised to it, others may have.
+                let nodes = self.growth.nodes_of(id);
+                dirty.extend(nodes.flat_map(|node| self.growth.wanting(node)).cloned());
+                self.growth.set(id, BTreeMap::new());
+            }
+        }
+        gone
+    }
+}
+
+/// Adds all pools of these namespaces.
+fn add_namespaces(cluster: &Cluster, names: BTreeSet<&String>, pools: &mut BTreeSet<PoolId>) {
+    let there = names.into_iter().filter_map(|name| cluster.namespace(name));
+    let found: Vec<PoolId> = there.flat_map(|it| it.pools().keys().cloned()).collect();
+    pools.extend(found);
+}

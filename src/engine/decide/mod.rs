@@ -1,0 +1,387 @@
+//! The engine: what is kept between decisions so that one costs as much as what changed.
+
+mod deadlines;
+mod dirty;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use deadlines::Deadlines;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use super::{
+    History, Now, View,
+    backoff::Backoff,
+    deletion,
+    division::{self, Dividing},
+    dynamic_weights,
+    field_conflicts::FieldConflicts,
+    growth::GrowthByNode,
+    history::PoolHistory,
+    hotplug,
+    membership::Membership,
+    node_rooms::NodeRooms,
+    pacing::Ledger,
+    pending_pods::{PendingPods, Reserved},
+    plan::{Hotplug, Plan, PoolPlan},
+    pool_members::PoolMembers,
+    pool_plan,
+    shares::Shares,
+    stabilize,
+};
+use crate::{
+    cluster::{Changes, Cluster, PoolId},
+    metrics::{Freshness, Metrics, News},
+    share::{Divider, PerResource, Resource},
+};
+
+/// The longest time without a decision, in seconds.
+const LONGEST: SignedDuration = SignedDuration::from_secs(300);
+/// How soon it is decided again where a decision changed what is remembered: it may go further.
+const UNSETTLED: Duration = Duration::from_millis(50);
+/// How long after it was asked a machine is taken to be changing, whatever the watch shows.
+const HOTPLUGGED: Duration = Duration::from_secs(30);
+/// How often it is looked again whether a machine that is short of something can have it.
+const SHORT: SignedDuration = SignedDuration::from_secs(10);
+
+/// Decides for all pools, again and again. What it keeps follows from what it was told: a new engine that is told of
+/// everything decides the same.
+#[derive(Debug, Default)]
+pub struct Engine {
+    membership: Membership,
+    /// What was planned last for each pool, without its notices.
+    plans: BTreeMap<PoolId, PoolPlan>,
+    /// What could be given to a virtual machine of a pool.
+    hotplugs: BTreeMap<PoolId, Hotplug>,
+    rooms: NodeRooms,
+    growth: GrowthByNode,
+    reserved: Reserved,
+    orphans: deletion::Orphans,
+    /// Nodes that use nearly all that they can allocate.
+    busy: BTreeMap<String, PerResource<bool>>,
+    /// Pools whose last decision changed what is remembered of them.
+    unsettled: BTreeSet<PoolId>,
+    /// Pools with a virtual machine that is short of something: whether it can have it depends on all nodes.
+    short: BTreeSet<PoolId>,
+    deadlines: Deadlines,
+    /// What concerns all pods alike, as it was at the last decision.
+    measuring: Option<Measuring>,
+    divider: Divider,
+}
+
+/// How it is measured: every so many seconds, and whether it is known what pods use, and how well members do; and whether pods
+/// may grow.
+type Measuring = (u64, Freshness, Freshness, bool);
+
+/// A pool in the middle of a decision.
+struct InHand<'a> {
+    known: PoolHistory,
+    before: PoolHistory,
+    divided: Option<(Shares<'a>, bool)>,
+}
+
+/// What a decision works with.
+struct Tick<'t, 'a> {
+    view: View<'a>,
+    now: Now,
+    membership: &'a Membership,
+    histories: &'t mut BTreeMap<PoolId, PoolHistory>,
+    in_hand: BTreeMap<PoolId, InHand<'a>>,
+    dividing: BTreeMap<PoolId, Dividing<'a>>,
+}
+
+impl Engine {
+    /// Decides for the pools for which something may have changed since the last decision.
+    pub fn decide(
+        &mut self,
+        cluster: &Cluster,
+        metrics: &Metrics,
+        changes: &Changes,
+        news: &News,
+        history: &mut History,
+        now: Now,
+    ) -> Plan {
+        let may_grow = now.steady >= history.grows_from;
+        let grows_in = history.grows_from.saturating_sub(now.steady);
+        let History { pools: histories, pending, conflicts, backoff, hotplugged, noted, .. } =
+            history;
+        observe(cluster, changes, conflicts, backoff, now.wall);
+        let mut membership = std::mem::take(&mut self.membership);
+        let touched = membership.update(cluster, changes);
+        self.orphans.update_pools(cluster, changes.pools.iter());
+        self.orphans.update(cluster, &membership, touched.pods.iter().chain(&changes.pods));
+        let mut dirty = touched.pools;
+
+        let nothing = Reserved::new();
+        let reserved = &nothing;
+        let view = View { cluster, metrics, reserved, backoff, conflicts, may_grow, now: now.wall };
+        let reserved = reserve(&view, &membership, pending);
+        let before = std::mem::take(&mut self.reserved);
+        let differs = |node: &&String| before.get(*node) != reserved.get(*node);
+        let nodes: BTreeSet<&String> =
+            before.keys().chain(reserved.keys()).filter(differs).collect();
+        let view = View { reserved: &reserved, ..view };
+
+        self.add_dirty(&view, &membership, changes, news, noted, &mut dirty);
+        for node in nodes.into_iter().chain(&changes.nodes).chain(&changes.charged) {
+            self.rooms.touch(node);
+            dirty.extend(self.growth.wanting(node).cloned());
+        }
+        let gone = self.forget(cluster, changes, histories, &mut dirty);
+        let mut plan = Plan { gone, ..Plan::default() };
+        plan_over_bounds(cluster, changes, histories, now.wall, &mut plan);
+        let live = |id: &PoolId| cluster.pool(id).is_some_and(|pool| pool.is_live());
+        dirty.retain(live);
+
+        let mut tick = Tick {
+            view,
+            now,
+            membership: &membership,
+            histories,
+            in_hand: BTreeMap::new(),
+            dividing: BTreeMap::new(),
+        };
+        self.divide(&mut tick, dirty);
+        let mut ledger = self.ledger(&tick);
+        self.plan(tick, &mut ledger, &mut plan);
+        self.orphans.restore(&view, histories, &mut ledger, now, &mut plan);
+        plan.hotplug = self.next_hotplug(hotplugged, now.steady);
+        let wake_after = self.wake_after(pending, metrics, &plan, now.wall);
+        plan.wake_after = Some(if may_grow { wake_after } else { wake_after.min(grows_in) });
+        self.reserved = reserved;
+        self.membership = membership;
+        plan
+    }
+
+    /// What is planned for a pool, without what happened: it stands until another decision changes it.
+    #[must_use]
+    pub fn planned(&self, pool: &PoolId) -> Option<&PoolPlan> {
+        self.plans.get(pool)
+    }
+
+    /// Divides these pools, and those that nodes tie to them.
+    fn divide<'a>(&mut self, tick: &mut Tick<'_, 'a>, dirty: BTreeSet<PoolId>) {
+        let mut wave = dirty;
+        loop {
+            // A node may have been touched by a pool that is gone: so also with an empty wave.
+            wave = self.own(tick, &wave);
+            if wave.is_empty() {
+                wave = self.share(tick);
+                if wave.is_empty() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Works out what these pools own. Returns the pools for which that changed what nodes hold for them.
+    fn own<'a>(&mut self, tick: &mut Tick<'_, 'a>, wave: &BTreeSet<PoolId>) -> BTreeSet<PoolId> {
+        for id in wave {
+            tick.take_in_hand(id);
+        }
+        division::own(&tick.view, &mut tick.dividing, wave, &mut self.rooms, &mut self.divider);
+        let tied = self.rooms.settle(&tick.view, &mut self.divider);
+        tick.not_in_hand(tied)
+    }
+
+    /// Shares what these pools own. Returns the pools that want to grow on nodes that have too little for all.
+    fn share<'a>(&mut self, tick: &mut Tick<'_, 'a>) -> BTreeSet<PoolId> {
+        let mut nodes: BTreeSet<String> = BTreeSet::new();
+        for (id, in_hand) in tick.in_hand.iter_mut().filter(|(_, it)| it.divided.is_none()) {
+            let InHand { known, divided, .. } = in_hand;
+            let Some(dividing) = tick.dividing.get_mut(id) else { continue };
+            let mut shares =
+                division::share(&tick.view, id, dividing, &self.rooms, &mut self.divider);
+            let members = &dividing.members;
+            let decided = stabilize::decide(&tick.view, members, &mut shares, &mut known.grants);
+            nodes.extend(self.growth.nodes_of(id).map(str::to_owned));
+            self.growth.set(id, pool_plan::wanted(members, &shares));
+            nodes.extend(self.growth.nodes_of(id).map(str::to_owned));
+            *divided = Some((shares, decided));
+        }
+        let tied = self.growth.tied(&tick.view, nodes.iter().map(String::as_str));
+        tick.not_in_hand(tied)
+    }
+
+    /// What is free, less what is promised to pools that keep their part of the last plan.
+    fn ledger<'a>(&self, tick: &Tick<'_, 'a>) -> Ledger<'a> {
+        let mut ledger = Ledger::new(&tick.view);
+        let nodes = tick.in_hand.keys().flat_map(|id| self.growth.nodes_of(id));
+        for node in nodes.collect::<BTreeSet<&str>>() {
+            let promised = self.growth.promised(node, |id| tick.in_hand.contains_key(id));
+            Resource::ALL.iter().for_each(|&it| ledger.promise(node, it, promised[it]));
+        }
+        ledger
+    }
+
+    /// Plans what is to be written for the pools in hand, the oldest first.
+    fn plan(&mut self, tick: Tick, ledger: &mut Ledger, plan: &mut Plan) {
+        let Tick { view, now, histories, in_hand, dividing, .. } = tick;
+        for (id, InHand { mut known, before, divided }) in in_hand {
+            let Some((divided, decided)) = divided else { continue };
+            let Some(Dividing { members, .. }) = dividing.get(&id) else { continue };
+            let planned =
+                pool_plan::plan(&view, members, &divided, decided, &mut known, ledger, now.steady);
+            let mut growth = pool_plan::wanted(members, &divided);
+            for (node, promised) in ledger.take_promised() {
+                growth.entry(node).or_default().promised = promised;
+            }
+            self.growth.set(&id, growth);
+            if known != before {
+                self.unsettled.insert(id.clone());
+            }
+            self.keep(&id, &planned, hotplug::next(&view, members, &divided));
+            let short = self.short.contains(&id).then_some(view.now + SHORT);
+            let deadline = deadline(&view, members, &known).into_iter().chain(short).min();
+            self.deadlines.set(&id, deadline);
+            histories.insert(id.clone(), known);
+            plan.pools.insert(id, planned);
+        }
+    }
+
+    /// Keeps what was planned for a pool.
+    fn keep(&mut self, id: &PoolId, planned: &PoolPlan, hotplug: Option<Hotplug>) {
+        match planned.status.members.iter().any(|it| !it.recommendations.is_empty()) {
+            true => self.short.insert(id.clone()),
+            false => self.short.remove(id),
+        };
+        match hotplug {
+            Some(hotplug) => self.hotplugs.insert(id.clone(), hotplug),
+            None => self.hotplugs.remove(id),
+        };
+        let plan = PoolPlan { notices: Vec::new(), reclaimed: Vec::new(), ..planned.clone() };
+        self.plans.insert(id.clone(), plan);
+    }
+
+    /// The next machine that is given more: one at a time, in the oldest pool first.
+    fn next_hotplug(&self, last: &mut Option<Duration>, now: Duration) -> Option<Hotplug> {
+        if last.is_some_and(|last| now.saturating_sub(last) < HOTPLUGGED) {
+            return None;
+        }
+        let next = self.hotplugs.values().next().cloned()?;
+        *last = Some(now);
+        Some(next)
+    }
+
+    /// How long nothing changes by itself.
+    fn wake_after(
+        &self,
+        pending: &PendingPods,
+        metrics: &Metrics,
+        plan: &Plan,
+        now: Timestamp,
+    ) -> Duration {
+        if !self.unsettled.is_empty() {
+            return UNSETTLED;
+        }
+        let mut soonest = now + LONGEST;
+        let all = [self.deadlines.next(), pending.next(now), metrics.next(now)];
+        let all = all.into_iter().flatten();
+        soonest = all.chain([soonest]).min().unwrap_or(soonest);
+        let wait = soonest.duration_since(now).max(SignedDuration::ZERO);
+        let wait = Duration::try_from(wait).unwrap_or(UNSETTLED);
+        if plan.deletions.is_empty() { wait } else { wait.min(deletion::SOON) }
+    }
+}
+
+impl<'a> Tick<'_, 'a> {
+    /// Begins to decide for a pool.
+    fn take_in_hand(&mut self, id: &PoolId) {
+        if self.in_hand.contains_key(id) {
+            return;
+        }
+        let pools = self.view.cluster.namespace(&id.namespace).map(|it| it.pools());
+        let found = pools.and_then(|pools| pools.get_key_value(id));
+        let Some((id, pool)) = found.filter(|(_, pool)| pool.is_live()) else { return };
+        let uid = pool.object.metadata.uid.as_deref().unwrap_or_default();
+        let known = self.histories.remove(id).filter(|known| known.uid == uid);
+        let mut known =
+            known.unwrap_or_else(|| PoolHistory { uid: uid.to_owned(), ..PoolHistory::default() });
+        let before = known.clone();
+        let mut members = PoolMembers::of(&self.view, self.membership, id, &pool.object);
+        dynamic_weights::update(&self.view, &mut members, &mut known.weights);
+        let dividing = Dividing::new(&self.view, members, &known.grants);
+        self.dividing.insert(id.clone(), dividing);
+        self.in_hand.insert(id.clone(), InHand { known, before, divided: None });
+    }
+
+    fn not_in_hand(&self, mut pools: BTreeSet<PoolId>) -> BTreeSet<PoolId> {
+        pools.retain(|id| !self.in_hand.contains_key(id));
+        pools
+    }
+}
+
+/// Takes in what changed of pods, for what is remembered of them.
+fn observe(
+    cluster: &Cluster,
+    changes: &Changes,
+    conflicts: &mut FieldConflicts,
+    backoff: &mut Backoff,
+    now: Timestamp,
+) {
+    for uid in &changes.gone {
+        conflicts.forget(uid);
+        backoff.forget(uid);
+    }
+    if changes.everything {
+        let pods = cluster.namespaces().flat_map(|(_, namespace)| namespace.pods());
+        let there: BTreeSet<&str> = pods.map(|pod| pod.uid.as_str()).collect();
+        conflicts.keep(|uid| there.contains(uid));
+        backoff.keep(|uid| there.contains(uid));
+    }
+    for (namespace, name) in &changes.pods {
+        if let Some(pod) = cluster.pod(namespace, name) {
+            conflicts.observe(pod, now);
+            backoff.observe(pod, now);
+        }
+    }
+}
+
+/// The room that is kept free for pods that wait for it. As long as some do, all pools are looked at.
+fn reserve<'a>(view: &View<'a>, membership: &'a Membership, pending: &mut PendingPods) -> Reserved {
+    if pending.is_idle(view.cluster) {
+        return Reserved::new();
+    }
+    let live = view.cluster.pools().filter(|(_, pool)| pool.is_live());
+    let pools: Vec<PoolMembers> =
+        live.map(|(id, pool)| PoolMembers::of(view, membership, id, &pool.object)).collect();
+    pending.reserve(view, &pools)
+}
+
+/// Plans what is to be said of pools that are over a bound of their namespace.
+fn plan_over_bounds(
+    cluster: &Cluster,
+    changes: &Changes,
+    histories: &mut BTreeMap<PoolId, PoolHistory>,
+    now: Timestamp,
+    plan: &mut Plan,
+) {
+    for (id, pool, excess) in cluster.over_bounds(changes.pools.iter()) {
+        let uid = pool.object.metadata.uid.clone().unwrap_or_default();
+        let known = histories.entry(id.clone()).or_default();
+        if known.uid != uid {
+            *known = PoolHistory { uid, ..PoolHistory::default() };
+        }
+        let planned = pool_plan::over_bounds(&pool.object, excess, known, now);
+        plan.pools.insert(id.clone(), planned);
+    }
+}
+
+/// When something may change for a pool, whatever happens.
+fn deadline(view: &View, pool: &PoolMembers, known: &PoolHistory) -> Option<Timestamp> {
+    let now = view.now;
+    let waiting =
+        pool.pods().filter_map(|pod| view.metrics.waiting_until(&pod.namespace, &pod.name));
+    [
+        view.backoff.next(pool.pods(), now),
+        view.conflicts.next(pool.pods(), now),
+        known.weights.next(view.metrics, now),
+        known.grants.next(now),
+        waiting.filter(|until| *until > now).min(),
+    ]
+    .into_iter()
+    .flatten()
+    .min()
+}

@@ -1,0 +1,319 @@
+//! From a pool and its pods to what the mathematics divides, and back. Pure.
+
+use std::rc::Rc;
+
+use super::{
+    View,
+    exclusions::holding,
+    memory_floor::MemoryFloor,
+    pool_members::{MemberPods, PoolMembers},
+    quotas::{QuotaBound, QuotaRoom},
+    ranges::{can_move, left_alone},
+    shares::{Divided, MemberShare, PodShare},
+    stabilize,
+};
+use crate::{
+    api::{Member, Mode, Strategy, Surplus, WeightPer},
+    cluster::Pod,
+    share::{
+        Demand, Divider, Division, Holding, Idle, MemberClaim, Newcomer, PerResource, PodClaim,
+        Pool, Resource, Sample, Verdict,
+    },
+};
+
+/// The least that a pod is given where its member says nothing else.
+const MIN_PER_POD: PerResource<u64> = PerResource { cpu: 10, memory: 16 << 20 };
+
+/// As long as measurements come every so many seconds, all is lent that may be.
+pub const TIMELY: u64 = 30;
+
+/// One resource of one pool on its way to its shares.
+#[derive(Debug)]
+pub struct DivisionInput<'a> {
+    view: View<'a>,
+    pool: Rc<PoolMembers<'a>>,
+    resource: Resource,
+    /// The nodes of its pods that can be resized, by name.
+    pub nodes: Vec<&'a str>,
+    /// The members by name, as their places in the spec.
+    order: Vec<usize>,
+    /// The pods of each member, in the order of the spec.
+    members: Vec<Vec<PodShare<'a>>>,
+}
+
+impl<'a> DivisionInput<'a> {
+    /// Lays out what is divided: a pod that cannot be resized is left out, and what it is charged leaves the pool.
+    #[must_use]
+    pub fn new(
+        view: &View<'a>,
+        pool: &Rc<PoolMembers<'a>>,
+        resource: Resource,
+        grants: &stabilize::Memory,
+    ) -> (Self, Pool) {
+        let capacity = &pool.object.spec.capacity;
+        let divided = PerResource::from_fn(|it| capacity.get(it).is_some());
+        let of_pod = |member: &MemberPods, pod| {
+            let (holding, left_to) = holding(view, pod, member.spec, resource, divided);
+            let memory_floor =
+                (resource == Resource::Memory).then(|| MemoryFloor::of(view, pod, &holding));
+            PodShare {
+                pod,
+                left_alone: left_alone(view, pod, member.spec, resource),
+                migrates: view.cluster.migration_target(pod).is_some(),
+                memory_floor: memory_floor.flatten(),
+                left_to,
+                holding,
+                claim: None,
+                share: None,
+            }
+        };
+        let of_member =
+            |member: &MemberPods<'a>| member.pods.iter().map(|it| of_pod(member, it)).collect();
+        let members: Vec<Vec<PodShare>> = pool.members.iter().map(of_member).collect();
+        let mut order: Vec<usize> = (0..members.len()).collect();
+        order.sort_by_key(|&i| &pool.members[i].spec.name);
+        let movable = members.iter().flat_map(|pods| movable(pods));
+        let mut nodes: Vec<&str> = movable.filter_map(|pod| pod.pod.node.as_deref()).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        let pool = pool.clone();
+        let input = Self { view: *view, pool, resource, nodes, order, members };
+        let claims = input.claims(grants);
+        (input, claims)
+    }
+
+    /// The pods that can be resized.
+    pub fn movable(&self) -> impl Iterator<Item = &'a Pod> {
+        self.members.iter().flat_map(|pods| movable(pods)).map(|pod| pod.pod)
+    }
+
+    fn claims(&self, grants: &stabilize::Memory) -> Pool {
+        let sharing = self.pool.object.spec.sharing;
+        let idle = match (sharing.strategy, sharing.surplus) {
+            (Strategy::Isolated, _) => Idle::Kept,
+            (Strategy::Weighted, Surplus::Release) => Idle::Lent,
+            (Strategy::Weighted, Surplus::Spread) => Idle::Spread,
+        };
+        let (mut members, mut pods) = (Vec::new(), Vec::new());
+        for &i in &self.order {
+            let (member, before) = (&self.pool.members[i], pods.len());
+            let claims = movable(&self.members[i]).map(|pod| self.claim(member, pod, grants));
+            pods.extend(claims);
+            let unresizable = unresizable_charge(&self.members[i]);
+            let within = |bound: u64| bound.saturating_sub(unresizable);
+            members.push(MemberClaim {
+                weight: self.weight(i),
+                min: member.spec.min.get(self.resource).map_or(0, within),
+                max: member.spec.max.get(self.resource).map(within),
+                lend: self.lend(member.spec.lend_percent.unwrap_or(sharing.lend_percent)),
+                pods: pods.len() - before,
+            });
+        }
+        let unresizable = self.members.iter().map(|pods| unresizable_charge(pods)).sum();
+        Pool {
+            capacity: self.capacity().saturating_sub(unresizable),
+            idle,
+            node_reserve: sharing.node_reserve_percent,
+            members,
+            pods,
+        }
+    }
+
+    fn claim(&self, member: &MemberPods, pod: &PodShare, grants: &stabilize::Memory) -> PodClaim {
+        let (floor, cap) =
+            bounds(&self.view, &pod.pod.namespace, member.spec, pod.holding.most(), self.resource);
+        PodClaim {
+            weight: self.beside_siblings(member, pod.pod),
+            floor: floor.max(pod.holding.fixed()),
+            cap,
+            node: self.node(pod.pod),
+            demand: demand(
+                &self.view,
+                pod.pod,
+                pod.holding.charge(),
+                self.resource,
+                self.pool.object.spec.sharing.headroom_percent,
+            ),
+            requested: self.granted(pod, grants),
+        }
+    }
+
+    /// What the pod asks for, or will once what it was granted is sent: who shrinks is sent before who grows, and in
+    /// between nothing may seem to be given up.
+    fn granted(&self, pod: &PodShare, grants: &stabilize::Memory) -> u64 {
+        let granted = grants.granted(&pod.pod.uid, self.resource);
+        let acts = self.pool.object.spec.mode == Mode::Auto;
+        granted.filter(|_| acts).unwrap_or_else(|| pod.holding.requested())
+    }
+
+    /// What one more pod of each member would own, in the order of the spec. None: the pool is too small for it.
+    ///
+    /// Nobody knows yet how many virtual CPUs it has: as many as the least of its siblings.
+    #[must_use]
+    pub fn one_more(&self, pool: &Pool, divider: &mut Divider) -> Vec<Option<u64>> {
+        let namespace = self.pool.object.metadata.namespace.as_deref().unwrap_or_default();
+        let mut owned = vec![None; self.order.len()];
+        for (place, &i) in self.order.iter().enumerate() {
+            let member = &self.pool.members[i];
+            let siblings = movable(&self.members[i]);
+            let beside =
+                siblings.map(|pod| self.beside_siblings(member, pod.pod)).min().unwrap_or(1);
+            let times = match member.spec.weight_per {
+                WeightPer::Member => 0,
+                WeightPer::Replica | WeightPer::Vcpu => beside,
+            };
+            let brings = u64::from(member.weight).saturating_mul(times);
+            let (floor, cap) = bounds(&self.view, namespace, member.spec, None, self.resource);
+            let pod = PodClaim { weight: beside, floor, cap, ..PodClaim::default() };
+            let weight = pool.members[place].weight.saturating_add(brings);
+            owned[i] = divider.one_more(pool, &Newcomer { member: place, weight, pod });
+        }
+        owned
+    }
+
+    /// How much is lent of what lies idle, in percent: who sees late that an owner is back lends less.
+    fn lend(&self, percent: u8) -> u8 {
+        match self.view.metrics.interval() {
+            0..=TIMELY => percent,
+            interval => u8::try_from(u64::from(percent) * TIMELY / interval).unwrap_or(percent),
+        }
+    }
+
+    /// The weight of a member: its own, once, for each pod or for each virtual CPU.
+    fn weight(&self, i: usize) -> u64 {
+        let member = &self.pool.members[i];
+        let times = match member.spec.weight_per {
+            WeightPer::Member => 1,
+            WeightPer::Replica | WeightPer::Vcpu => movable(&self.members[i])
+                .map(|pod| self.beside_siblings(member, pod.pod))
+                .fold(0, u64::saturating_add),
+        };
+        u64::from(member.weight).saturating_mul(times)
+    }
+
+    /// The weight of a pod beside the others of its member.
+    fn beside_siblings(&self, member: &MemberPods, pod: &Pod) -> u64 {
+        match member.spec.weight_per {
+            WeightPer::Member | WeightPer::Replica => 1,
+            WeightPer::Vcpu => self.view.cluster.machine(pod).map_or(1, |machine| machine.vcpus),
+        }
+    }
+
+    /// What the spec says that there is to divide.
+    fn capacity(&self) -> u64 {
+        self.pool.object.spec.capacity.get(self.resource).unwrap_or_default()
+    }
+
+    /// The place of a pod's node.
+    fn node(&self, pod: &Pod) -> Option<u32> {
+        let place = self.nodes.binary_search(&pod.node.as_deref()?).ok()?;
+        u32::try_from(place).ok()
+    }
+
+    /// Gives members and pods what the division of `claims` says, under these quotas.
+    #[must_use]
+    pub fn finish(
+        mut self,
+        claims: &Pool,
+        division: &Division,
+        quota: Option<QuotaBound<'a>>,
+        quotas: Vec<QuotaRoom<'a>>,
+    ) -> Divided<'a> {
+        let (capacity, resource) = (self.capacity(), self.resource);
+        let unresizable: u64 = self.members.iter().map(|pods| unresizable_charge(pods)).sum();
+        let (mut of_pods, mut shares) = (claims.pods.iter(), division.pods.iter());
+        let mut members: Vec<Option<MemberShare>> = self.members.iter().map(|_| None).collect();
+        for (&i, (claim, member)) in
+            self.order.iter().zip(claims.members.iter().zip(&division.members))
+        {
+            let mut pods = std::mem::take(&mut self.members[i]);
+            let moving = pods.iter_mut().filter(|pod| can_move(&pod.holding));
+            for (pod, claim) in moving.zip(of_pods.by_ref().take(claim.pods)) {
+                pod.claim = Some(*claim);
+                // There are none where the pool is too small.
+                pod.share = shares.next().copied();
+            }
+            members[i] = Some(MemberShare {
+                claim: *claim,
+                unplaceable: member.by_weight.saturating_sub(member.fair),
+                full_node: member.full_node.and_then(|node| self.nodes.get(node as usize).copied()),
+                pods,
+            });
+        }
+        let members: Vec<MemberShare> = members.into_iter().flatten().collect();
+        let leaving = self.pool.leaving.iter().map(|pod| pod.charge(resource)).sum();
+        let gives = |pod: &PodShare| {
+            let to = if pod.is_being_given() { Some(pod.granted()) } else { pod.reach() };
+            to.is_some_and(|to| to < pod.holding.charge())
+        };
+        Divided {
+            capacity,
+            overcommitted: division.verdict == Verdict::Overcommitted,
+            too_small: match division.verdict {
+                Verdict::TooSmall { needed } => Some(needed + u128::from(unresizable)),
+                _ => None,
+            },
+            leaving,
+            divisible: claims.capacity.saturating_add(unresizable),
+            quota,
+            quotas,
+            frees_room: leaving > 0 || members.iter().flat_map(|member| &member.pods).any(gives),
+            members,
+        }
+    }
+}
+
+/// The least that a pod can be given.
+#[must_use]
+pub fn floor(
+    view: &View,
+    member: &Member,
+    pod: &Pod,
+    holding: &Holding,
+    resource: Resource,
+) -> u64 {
+    bounds(view, &pod.namespace, member, holding.most(), resource).0.max(holding.fixed())
+}
+
+/// The least and the most that a pod of a member is given, where it can take `most`, whatever of it is fixed.
+fn bounds(
+    view: &View,
+    namespace: &str,
+    member: &Member,
+    most: Option<u64>,
+    resource: Resource,
+) -> (u64, Option<u64>) {
+    let range = view.cluster.limits(namespace).pod[resource];
+    let cap = most.into_iter().chain(range.max).min();
+    let min = member.min_per_pod.get(resource).unwrap_or(MIN_PER_POD[resource]).max(range.min);
+    (min.min(cap.unwrap_or(u64::MAX)), cap)
+}
+
+/// What a pod that holds so much was measured to have a use for, with so many percent of headroom.
+#[must_use]
+pub fn demand(view: &View, pod: &Pod, holds: u64, resource: Resource, headroom: u8) -> Demand {
+    let Some(measured) = view.measured(pod) else { return Demand::Unknown };
+    let limits = pod.containers.iter().map(|container| container.limit[resource]);
+    let node = pod.node.as_deref();
+    let sample = Sample {
+        used: measured.used[resource],
+        peak: measured.peak[resource],
+        limit: limits.sum::<Option<u64>>().filter(|&limit| limit > 0),
+        held: measured.held[resource].unwrap_or(holds),
+        risen: measured.risen[resource],
+        node_busy: node.is_some_and(|node| view.is_busy(node, resource)),
+        waiting: measured.waiting,
+    };
+    sample.demand(resource, headroom)
+}
+
+fn movable<'p, 'a>(pods: &'p [PodShare<'a>]) -> impl Iterator<Item = &'p PodShare<'a>> {
+    pods.iter().filter(|pod| can_move(&pod.holding))
+}
+
+/// What those pods are charged that cannot be resized. The second pod of a machine that migrates is no part of it: no share
+/// depends on where a machine is, and what that pod holds meanwhile only leaves less room for others.
+fn unresizable_charge(pods: &[PodShare]) -> u64 {
+    let fixed = pods.iter().filter(|pod| !can_move(&pod.holding) && !pod.migrates);
+    fixed.map(|pod| pod.holding.charge()).sum()
+}

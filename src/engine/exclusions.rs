@@ -1,0 +1,83 @@
+//! Resources of pods that are left to another controller. Pure.
+
+use super::{View, ranges};
+use crate::{
+    api::Member,
+    cluster::{Namespace, Pod},
+    share::{Holding, PerResource, Resource},
+};
+
+/// Why a resource of a pod is left as it is, although it could be resized.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Exclusion {
+    /// One word for programs.
+    pub reason: &'static str,
+    /// The cause, and what to do about it.
+    pub message: String,
+}
+
+/// What the pod holds of the resource, and how that may move: not at all, where it is left to another controller.
+#[must_use]
+pub fn holding(
+    view: &View,
+    pod: &Pod,
+    member: &Member,
+    resource: Resource,
+    divided: PerResource<bool>,
+) -> (Holding, Option<Exclusion>) {
+    match exclusion(view, pod, resource) {
+        Some(to) => (pod.holding(resource, |_| None), Some(to)),
+        None => (ranges::holding(view, pod, member, resource, divided), None),
+    }
+}
+
+fn exclusion(view: &View, pod: &Pod, resource: Resource) -> Option<Exclusion> {
+    if pod.critical {
+        // A shrink that could not be taken back would be worse than none.
+        let message = "it is critical to the system, and room for more of it could cost others theirs (they are \
+                       evicted): take it out of the pool";
+        return Some(Exclusion { reason: "SystemCritical", message: message.to_owned() });
+    }
+    if let Some(target) = view.cluster.migration_target(pod) {
+        let target = &target.name;
+        let message = format!(
+            "its virtual machine moves, and pod {target} has its share: it keeps what it has until the machine is there, \
+             and both are charged"
+        );
+        return Some(Exclusion { reason: "Migrating", message });
+    }
+    let autoscalers = view.cluster.namespace(&pod.namespace).map(Namespace::autoscalers);
+    let autoscalers = || {
+        autoscalers
+            .into_iter()
+            .flat_map(|all| view.cluster.workloads_above(pod).map(move |workload| (all, workload)))
+    };
+    for (autoscalers, workload) in autoscalers() {
+        if let Some((name, mode)) = autoscalers.vertical.get(workload) {
+            let message = format!(
+                "VerticalPodAutoscaler {name} (updateMode {mode}) sets what {} {} requests: take the workload out of one \
+                 of the two, or set its updateMode to \"Off\"",
+                workload.kind, workload.name
+            );
+            return Some(Exclusion { reason: "VerticalPodAutoscaler", message });
+        }
+    }
+    for (autoscalers, workload) in autoscalers() {
+        let scaler = autoscalers.horizontal.get(workload).and_then(|it| it[resource].as_ref());
+        if let Some(name) = scaler {
+            let message = format!(
+                "HorizontalPodAutoscaler {name} counts the replicas of {} {} by how much of its {resource} request a pod \
+                 uses, which every resize would change: give it a target of type AverageValue (averageValue) instead of \
+                 averageUtilization",
+                workload.kind, workload.name
+            );
+            return Some(Exclusion { reason: "HorizontalPodAutoscaler", message });
+        }
+    }
+    let by = view.conflicts.holder(&pod.uid, resource, view.now)?;
+    let message = format!(
+        "{by} has set its {resource} three times after this pool did, so it is left to {by} for an hour: let one of \
+         the two do it"
+    );
+    Some(Exclusion { reason: "ContestedBy", message })
+}

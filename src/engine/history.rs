@@ -1,0 +1,115 @@
+//! All that is remembered from one decision to the next: plain data. It is lost with the process.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::{
+    backoff::Backoff,
+    dynamic_weights::Weights,
+    field_conflicts::FieldConflicts,
+    pending_pods::PendingPods,
+    reclaim_latency::ReclaimLatency,
+    resize::{PodResize, Refusal},
+    stabilize::Memory,
+};
+use crate::{
+    api::{NewPodsSpec, WeightedShareStatus},
+    cluster::PoolId,
+};
+
+/// What was decided, sent and refused so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    /// What was worked out for each pool.
+    pub(super) pools: BTreeMap<PoolId, PoolHistory>,
+    /// The pods that room was made for on nodes.
+    pub(super) pending: PendingPods,
+    /// The managers that keep setting what we set.
+    pub(super) conflicts: FieldConflicts,
+    /// Resizes that went wrong.
+    pub(super) backoff: Backoff,
+    /// When a virtual machine was last given more, since the process began: the watch of machines may lag behind that.
+    pub(super) hotplugged: Option<Duration>,
+    /// No pod grows before, since the process began: writes of the process that led before may be carried out so long.
+    pub(super) grows_from: Duration,
+    /// Pools of which something was noted since the last decision.
+    pub(super) noted: BTreeSet<PoolId>,
+}
+
+/// What was worked out for one pool.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PoolHistory {
+    /// The UID of the pool: another one of that name has no history.
+    pub uid: String,
+    /// The weights of members that have a dynamic one.
+    pub weights: Weights,
+    /// What its pods were granted.
+    pub grants: Memory,
+    /// The members that wait to get back what they own.
+    pub reclaims: ReclaimLatency,
+    /// The status of which the events were told last.
+    pub noticed: Option<WeightedShareStatus>,
+    /// Resizes that the API server took, of which no event was told.
+    pub resized: Vec<PodResize>,
+    /// With what its new pods are to start.
+    pub new_pods: Option<NewPodsSpec>,
+    /// It is deleted: since when its pods are restored, since the process began.
+    pub restoring: Option<Duration>,
+    /// It is deleted: whether the event that names the pods that keep what they have was written.
+    pub farewell: bool,
+}
+
+impl History {
+    /// Nothing is remembered, and no pod grows before this time since the process began.
+    #[must_use]
+    pub fn growing_from(grows_from: Duration) -> Self {
+        Self { grows_from, ..Self::default() }
+    }
+
+    /// Takes in what the API server said to the resizes of one pod, of this pool or of none: those that it took, and why it
+    /// did not take the next.
+    pub fn resized(
+        &mut self,
+        pool: Option<&PoolId>,
+        asked: &[PodResize],
+        sent: Vec<PodResize>,
+        refused: Option<&Refusal>,
+        now: Timestamp,
+    ) {
+        self.conflicts.sent(&sent);
+        self.backoff.answered(asked, &sent, refused, now);
+        if let Some(pool) = pool {
+            if let Some(known) = self.pools.get_mut(pool) {
+                known.resized.extend(sent);
+            }
+            self.noted.insert(pool.clone());
+        }
+    }
+
+    /// A status of a pool was written. Something else may have been decided meanwhile.
+    pub fn reported(&mut self, pool: &PoolId, status: &WeightedShareStatus) {
+        if let Some(known) = self.pools.get_mut(pool)
+            && known.noticed.as_ref() == Some(status)
+        {
+            known.grants.set_reported();
+        }
+        self.noted.insert(pool.clone());
+    }
+
+    /// Something is known now that a pool waited for.
+    pub fn note(&mut self, pool: Option<PoolId>) {
+        self.noted.extend(pool);
+    }
+
+    /// The last event of a pool that is being deleted was written.
+    pub fn said_farewell(&mut self, pool: &PoolId) {
+        if let Some(known) = self.pools.get_mut(pool) {
+            known.farewell = true;
+        }
+        self.noted.insert(pool.clone());
+    }
+}

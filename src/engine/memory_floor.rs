@@ -1,0 +1,102 @@
+//! Memory that is in use is not taken away: what a pod can go down to now. Pure.
+
+use super::{View, ranges::can_move};
+use crate::{
+    cluster::{Container, Pod, Qos, Resize},
+    share::Holding,
+};
+
+/// Over the most that was used of late, a fifth of it stays, and at least 16Mi.
+const MARGIN_PARTS: u64 = 5;
+const MARGIN: u64 = 16 << 20;
+/// A limit goes down by an eighth of itself at once, or by 16Mi, so that the kernel has time to write back and to free.
+const STEP_PARTS: u64 = 8;
+const STEP: u64 = 16 << 20;
+
+/// What keeps a pod from its share, as long as it is in use. Bytes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MemoryFloor {
+    /// The most that it used of late. None: nobody measures it.
+    used: Option<u64>,
+    /// That, with the margin.
+    pub safe: u64,
+    /// The least that the limit of each regular container may be now.
+    limits: Vec<u64>,
+    /// What it holds, with the least that each container's request may be now.
+    pub holding: Holding,
+}
+
+impl MemoryFloor {
+    /// What the memory in use of a pod allows for now. None: it is left alone. Where nobody measures it, no limit goes
+    /// down.
+    ///
+    /// Use is measured by pod: of several containers, each might be the one that uses it. So a container's limit stays
+    /// over the use of the whole pod, while requests, which reach no cgroup, only stay over it together.
+    #[must_use]
+    pub fn of(view: &View, pod: &Pod, holding: &Holding) -> Option<Self> {
+        if !can_move(holding) {
+            return None;
+        }
+        let used = used(view, pod);
+        let safe = used.map_or(0, with_margin);
+        let limit = |container: &Container| match container.limit.memory {
+            // One that is added must not end the container either.
+            None => safe,
+            Some(limit) if used.is_none() => limit,
+            // Each step would restart it.
+            Some(limit) if container.restarts.memory => safe.min(limit),
+            // One step at a time: the next when the kubelet has confirmed this one.
+            Some(limit) if pod.resize != Resize::Done => limit,
+            Some(limit) => {
+                let step = limit.saturating_sub((limit / STEP_PARTS).max(STEP));
+                safe.max(step).min(limit)
+            }
+        };
+        let limits: Vec<u64> = pod.containers.iter().map(limit).collect();
+        let mut holding = holding.clone();
+        if pod.qos == Qos::Guaranteed {
+            // The request is the limit.
+            let ranges = holding.containers.iter_mut().map(|container| &mut container.range);
+            for (range, &limit) in ranges.zip(&limits) {
+                if let Some(range) = range {
+                    range.least = range.least.max(limit);
+                }
+            }
+        }
+        Some(Self { used, safe, limits, holding })
+    }
+
+    /// The least that the pod can be charged now.
+    #[must_use]
+    pub fn least(&self) -> u64 {
+        self.holding.fixed().max(self.safe).min(self.holding.charge())
+    }
+
+    /// Whether a share covers what the pod uses, so that nothing but the margin keeps it from going down there.
+    #[must_use]
+    pub fn is_margin(&self, share: u64) -> bool {
+        self.used.is_some_and(|used| used <= share) && self.holding.charge() <= self.safe
+    }
+
+    /// The limits that can be set now, of those that are to be set.
+    #[must_use]
+    pub fn limits(&self, wanted: Vec<Option<u64>>) -> Vec<Option<u64>> {
+        let within = |(wanted, &least): (Option<u64>, &u64)| wanted.map(|limit| limit.max(least));
+        wanted.into_iter().zip(&self.limits).map(within).collect()
+    }
+}
+
+/// What a pod must be left: the most memory that it used of late, with a margin, in bytes. None: nobody measures it.
+#[must_use]
+pub fn safe(view: &View, pod: &Pod) -> Option<u64> {
+    used(view, pod).map(with_margin)
+}
+
+fn used(view: &View, pod: &Pod) -> Option<u64> {
+    let measured = view.measured(pod)?;
+    Some(measured.peak.memory.max(measured.used.memory))
+}
+
+fn with_margin(used: u64) -> u64 {
+    used.saturating_add((used / MARGIN_PARTS).max(MARGIN))
+}

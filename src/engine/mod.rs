@@ -1,0 +1,57 @@
+//! One decision for all pools: membership -> weights -> division -> stabilization -> pacing -> status.
+//!
+//! Pure: what is remembered is passed in, and so is the time. The cost grows with what changed, not with what there is:
+//! pools for which nothing changed keep their part of the last plan.
+
+mod backoff;
+mod coarse_weights;
+mod conditions;
+mod container_limits;
+mod decide;
+mod deletion;
+mod division;
+mod division_input;
+mod dynamic_weights;
+mod exclusions;
+mod field_conflicts;
+mod growth;
+mod history;
+mod hotplug;
+mod member_state;
+mod membership;
+mod memory_floor;
+mod new_pods;
+mod node_rooms;
+mod notices;
+mod pacing;
+mod pending_pods;
+mod plan;
+mod pool_members;
+mod pool_plan;
+mod preview;
+mod quotas;
+mod ranges;
+mod reclaim_latency;
+mod resize;
+mod restore;
+mod shares;
+mod stabilize;
+mod status;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub use coarse_weights::{CoarseWeight, coarse_weights};
+pub use decide::Engine;
+pub use deletion::Orphans;
+pub use history::History;
+pub use member_state::{MemberReport, Outcome, describe, of_member};
+pub use notices::Notice;
+pub use plan::{Deletion, Hotplug, Plan, Plugged, PoolPlan, PoolRef};
+pub use pool_members::{MemberPods, PoolMembers};
+pub use pool_plan::FINALIZER;
+pub use preview::{DividedPool, Preview};
+pub use resize::{ContainerResize, PodResize, Refusal, RefusalKind};
+pub use shares::{Divided, MemberShare, PodShare, Shares};
+pub use status::status;
+pub use view::{Now, View};

@@ -1,0 +1,160 @@
+//! With what new pods start: what one more pod of each member would own, laid out so that the API server finds a pod's
+//! member by looking up the pod's labels and owner. Pure.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+
+use super::{View, division_input::DivisionInput, pool_members::PoolMembers, stabilize};
+use crate::{
+    api::{Member, Mode, NewPodsSpec, Resources, Start},
+    cluster::{Limits, Namespace},
+    share::{Divider, PerResource, Resource},
+};
+
+/// What every pod is found by.
+const ANY: &str = "*";
+
+/// With what new pods of a pool start. Nothing where that changes nothing: the mode is Observe, or the pool is too
+/// small for any more pods.
+///
+/// What a weight that is worked out moves is told no sooner than what the pods are granted: while nothing is
+/// `decided`, the amounts of `before` stand.
+#[must_use]
+pub fn new_pods(
+    view: &View,
+    pool: &Rc<PoolMembers>,
+    grants: &stabilize::Memory,
+    before: Option<&NewPodsSpec>,
+    decided: bool,
+) -> NewPodsSpec {
+    if pool.object.spec.mode == Mode::Observe {
+        return NewPodsSpec::default();
+    }
+    let requests = requests(view, pool, grants);
+    let members = &pool.object.spec.members;
+    let entries: Vec<(&Member, Resources, Vec<Way>)> = members
+        .iter()
+        .zip(requests)
+        .filter(|(_, request)| !request.is_empty())
+        .map(|(member, request)| (member, request, ways(member)))
+        .collect();
+    let mut common: BTreeMap<&str, usize> = BTreeMap::new();
+    for key in entries.iter().flat_map(|(_, _, ways)| ways).flat_map(|way| &way.keys) {
+        *common.entry(key).or_default() += 1;
+    }
+    // Few share a key, so that few are compared.
+    let crowd = |way: &Way| way.keys.iter().map(|key| common[key.as_str()]).max();
+    let mut starts: BTreeMap<String, Vec<Start>> = BTreeMap::new();
+    for (member, request, ways) in &entries {
+        let rarest = ways.iter().min_by_key(|way| (crowd(way), &way.keys));
+        for (way, key) in
+            rarest.into_iter().flat_map(|way| way.keys.iter().map(move |key| (way, key)))
+        {
+            starts.entry(key.clone()).or_default().push(Start {
+                member: member.name.clone(),
+                selector: way.rest.clone(),
+                request: *request,
+            });
+        }
+    }
+    let now = NewPodsSpec {
+        starts,
+        container_min: container_min(limits(view, pool)),
+        virtual_machines: view
+            .cluster
+            .namespace(&pool.id.namespace)
+            .is_some_and(Namespace::runs_machines),
+    };
+    let drifts = !decided && members.iter().any(|member| member.dynamic_weight.is_some());
+    before.filter(|before| drifts && same_but_amounts(before, &now)).cloned().unwrap_or(now)
+}
+
+/// What one more pod of each member asks for at most, in the order of the spec.
+fn requests(view: &View, pool: &Rc<PoolMembers>, grants: &stabilize::Memory) -> Vec<Resources> {
+    let ratio = limits(view, pool).ratio;
+    let mut divider = Divider::default();
+    let owned = PerResource::from_fn(|resource| {
+        pool.object.spec.capacity.get(resource)?;
+        // A lower request could break the ratio that limits are to keep to it, and the pod would be refused.
+        if ratio[resource] {
+            return None;
+        }
+        let (input, claims) = DivisionInput::new(view, pool, resource, grants);
+        Some(input.one_more(&claims, &mut divider))
+    });
+    let of = |i: usize| PerResource::from_fn(|resource: Resource| owned[resource].as_ref()?[i]);
+    (0..pool.members.len()).map(|i| of(i).into()).collect()
+}
+
+fn limits(view: &View, pool: &PoolMembers) -> Limits {
+    view.cluster.limits(&pool.id.namespace)
+}
+
+fn container_min(limits: Limits) -> Resources {
+    let least = |resource| Some(limits.container[resource].min).filter(|&min| min > 0);
+    PerResource::from_fn(least).into()
+}
+
+/// One way to find the pods of a member: any of `keys`, and what the rest of its selector asks for.
+struct Way {
+    keys: BTreeSet<String>,
+    rest: Option<LabelSelector>,
+}
+
+/// The ways to find the pods of a member. None for a member that names no pods.
+fn ways(member: &Member) -> Vec<Way> {
+    if let Some(target) = &member.target_ref {
+        let keys = [format!("{}/{}", target.kind, target.name)].into();
+        return vec![Way { keys, rest: None }];
+    }
+    let Some(selector) = &member.selector else { return Vec::new() };
+    let labels = selector.match_labels.iter().flatten().map(|(key, value)| {
+        let mut rest = selector.clone();
+        rest.match_labels.iter_mut().for_each(|labels| drop(labels.remove(key)));
+        Way { keys: [label(key, value)].into(), rest: something(rest) }
+    });
+    let requirements = selector.match_expressions.iter().flatten().enumerate();
+    let values = requirements.filter(|(_, it)| it.operator == "In").map(|(i, requirement)| {
+        let LabelSelectorRequirement { key, values, .. } = requirement;
+        let mut rest = selector.clone();
+        rest.match_expressions.iter_mut().for_each(|all| drop(all.remove(i)));
+        let keys = values.iter().flatten().map(|value| label(key, value)).collect();
+        Way { keys, rest: something(rest) }
+    });
+    let ways: Vec<Way> = labels.chain(values).collect();
+    match ways.is_empty() {
+        true => vec![Way { keys: [ANY.to_owned()].into(), rest: something(selector.clone()) }],
+        false => ways,
+    }
+}
+
+fn label(key: &str, value: &str) -> String {
+    format!("{key}={value}")
+}
+
+/// A selector that asks for something.
+fn something(selector: LabelSelector) -> Option<LabelSelector> {
+    let labels = selector.match_labels.filter(|labels| !labels.is_empty());
+    let requirements = selector.match_expressions.filter(|all| !all.is_empty());
+    let asks = labels.is_some() || requirements.is_some();
+    asks.then_some(LabelSelector { match_labels: labels, match_expressions: requirements })
+}
+
+/// Whether they differ in amounts of starts alone.
+fn same_but_amounts(before: &NewPodsSpec, now: &NewPodsSpec) -> bool {
+    let bare = |new_pods: &NewPodsSpec| {
+        let mut bare = new_pods.clone();
+        let starts = bare.starts.values_mut().flatten();
+        // Which resources it names counts, too.
+        starts.for_each(|start| {
+            let named = |resource| start.request.get(resource).map(|_| 0);
+            start.request = PerResource::from_fn(named).into();
+        });
+        bare
+    };
+    bare(before) == bare(now)
+}

@@ -1,0 +1,169 @@
+//! What pools have on nodes, and what each node holds for each of them. A change on a node reaches the pools that have pods
+//! there, and no further.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::View;
+use crate::{
+    cluster::PoolId,
+    share::{Divider, Node, PerResource, Presence, Resource, Room},
+};
+
+/// The nodes on which pools have pods.
+#[derive(Debug, Default)]
+pub struct NodeRooms {
+    nodes: BTreeMap<String, PerResource<Shared>>,
+    /// The nodes of each pool.
+    pools: BTreeMap<PoolId, PerResource<Vec<String>>>,
+    touched: BTreeSet<(String, Resource)>,
+}
+
+/// What one pool has of a resource on one node.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Part {
+    /// The pool only observes: the others take no notice of it.
+    pub observes: bool,
+    /// What its pods would own there, if nodes set no limit. None: the pool is too small to be divided.
+    pub presence: Option<Presence>,
+    /// What its pods that can be resized are charged there.
+    pub charged: u64,
+    /// What those are charged there that are being deleted.
+    pub leaving: u64,
+}
+
+/// One resource of a node that pools share.
+#[derive(Clone, Debug, Default)]
+struct Shared {
+    parts: BTreeMap<PoolId, Part>,
+    rooms: BTreeMap<PoolId, Room>,
+}
+
+impl NodeRooms {
+    /// Sets what a pool has of a resource on nodes, by name.
+    pub fn set(&mut self, pool: &PoolId, resource: Resource, parts: BTreeMap<String, Part>) {
+        let known = self.pools.entry(pool.clone()).or_default();
+        let before = std::mem::take(&mut known[resource]);
+        known[resource] = parts.keys().cloned().collect();
+        for node in before.into_iter().filter(|node| !parts.contains_key(node)) {
+            self.remove_part(pool, &node, resource);
+        }
+        for (node, part) in parts {
+            let shared = &mut self.nodes.entry(node.clone()).or_default()[resource];
+            if shared.parts.insert(pool.clone(), part) != Some(part) {
+                self.touched.insert((node, resource));
+            }
+        }
+    }
+
+    /// Forgets a pool.
+    pub fn remove(&mut self, pool: &PoolId) {
+        let Some(known) = self.pools.remove(pool) else { return };
+        for resource in Resource::ALL {
+            known[resource].iter().for_each(|node| self.remove_part(pool, node, resource));
+        }
+    }
+
+    /// Something may have changed on a node: what it can allocate, what is charged there, or what is reserved.
+    pub fn touch(&mut self, node: &str) {
+        if self.nodes.contains_key(node) {
+            self.touched.extend(Resource::ALL.map(|resource| (node.to_owned(), resource)));
+        }
+    }
+
+    /// Works out anew what the nodes hold that were touched. Returns the pools for which that changed.
+    pub fn settle(&mut self, view: &View, divider: &mut Divider) -> BTreeSet<PoolId> {
+        let mut changed = BTreeSet::new();
+        for (name, resource) in std::mem::take(&mut self.touched) {
+            if let Some(node) = self.nodes.get_mut(&name) {
+                node[resource].settle(view, &name, resource, divider, &mut changed);
+            }
+            if self
+                .nodes
+                .get(&name)
+                .is_some_and(|it| Resource::ALL.iter().all(|&r| it[r].parts.is_empty()))
+            {
+                self.nodes.remove(&name);
+            }
+        }
+        changed
+    }
+
+    /// What each of these nodes holds for a pool.
+    #[must_use]
+    pub fn rooms(&self, pool: &PoolId, resource: Resource, nodes: &[&str]) -> Vec<Room> {
+        let room = |node: &&str| self.nodes.get(*node)?[resource].rooms.get(pool).copied();
+        nodes.iter().map(|node| room(node).unwrap_or_default()).collect()
+    }
+
+    /// The pools that have pods on a node.
+    pub fn pools_on(&self, node: &str) -> impl Iterator<Item = &PoolId> {
+        let of = move |resource| self.nodes.get(node).map(|it| it[resource].parts.keys());
+        Resource::ALL.into_iter().filter_map(of).flatten()
+    }
+
+    fn remove_part(&mut self, pool: &PoolId, node: &str, resource: Resource) {
+        if let Some(shared) = self.nodes.get_mut(node) {
+            shared[resource].parts.remove(pool);
+            shared[resource].rooms.remove(pool);
+            self.touched.insert((node.to_owned(), resource));
+        }
+    }
+}
+
+impl Shared {
+    fn settle(
+        &mut self,
+        view: &View,
+        name: &str,
+        resource: Resource,
+        divider: &mut Divider,
+        changed: &mut BTreeSet<PoolId>,
+    ) {
+        let mut rooms = BTreeMap::new();
+        for observes in [false, true] {
+            // Pools that observe are worked out as if they were carried out; the others take no notice of them.
+            let there: Vec<(&PoolId, &Part)> =
+                self.parts.iter().filter(|(_, part)| observes || !part.observes).collect();
+            if observes && there.iter().all(|(_, part)| !part.observes) {
+                continue;
+            }
+            let node = node(view, name, resource, there.iter().map(|(_, part)| *part));
+            let present = there.iter().filter_map(|(id, part)| Some((*id, *part, part.presence?)));
+            let present: Vec<(&PoolId, &Part, Presence)> = present.collect();
+            let presences: Vec<Presence> = present.iter().map(|(.., it)| *it).collect();
+            let mut split = Vec::new();
+            divider.rooms(&node, &presences, &mut split);
+            for ((id, part, _), room) in present.into_iter().zip(split) {
+                if part.observes == observes {
+                    rooms.insert(id.clone(), room);
+                }
+            }
+        }
+        let before = std::mem::replace(&mut self.rooms, rooms);
+        let pools = before.keys().chain(self.rooms.keys());
+        let differs = |pool: &&PoolId| before.get(*pool) != self.rooms.get(*pool);
+        changed.extend(pools.filter(differs).cloned());
+    }
+}
+
+/// A node as pools see it that have these parts of it.
+fn node<'p>(
+    view: &View,
+    name: &str,
+    resource: Resource,
+    parts: impl Iterator<Item = &'p Part>,
+) -> Node {
+    let reserved = view.reserved.get(name).map_or(0, |it| it[resource]);
+    // What moves, or is about to be gone, is in nobody's way; but in that of pods that wait for room there.
+    let own = |part: &Part| {
+        let leaving = if view.reserved.contains_key(name) { 0 } else { part.leaving };
+        u128::from(part.charged) + u128::from(leaving)
+    };
+    let own: u128 = parts.map(own).sum();
+    let others = view.cluster.charged(name)[resource].saturating_sub(own);
+    Node {
+        allocatable: view.cluster.node(name).map(|node| node.allocatable[resource]),
+        others: u64::try_from(others).unwrap_or(u64::MAX),
+        reserved,
+    }
+}

@@ -1,0 +1,91 @@
+//! What is worth an event: resizes, and what became worse.
+
+use std::collections::BTreeMap;
+
+use super::{pool_members::PoolMembers, resize::PodResize};
+use crate::{
+    api::{MemberState, WeightedShareStatus},
+    share::Resource,
+};
+
+/// Something worth an event.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Notice {
+    /// Whether a person should look.
+    pub warning: bool,
+    /// One word for programs.
+    pub reason: String,
+    /// What happened, to what, why.
+    pub note: String,
+}
+
+/// What a decision has to tell: the resizes that the API server took, summed up for each member, and members and conditions
+/// that became worse since the status `before`. A decision that changes nothing tells nothing.
+#[must_use]
+pub fn notices(
+    before: Option<&WeightedShareStatus>,
+    after: &WeightedShareStatus,
+    pool: &PoolMembers,
+    resized: &[PodResize],
+) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    let mut sums: BTreeMap<(&str, Resource), (usize, u64, u64)> = BTreeMap::new();
+    for member in &pool.members {
+        for resize in resized {
+            if member.pods.iter().any(|pod| pod.name == resize.pod) {
+                let sum = sums.entry((&member.spec.name, resize.resource)).or_default();
+                *sum = (sum.0 + 1, sum.1 + resize.from, sum.2 + resize.to);
+            }
+        }
+    }
+    for ((member, resource), (pods, from, to)) in sums {
+        let (from, to) = (resource.quantity(from), resource.quantity(to));
+        let pods = if pods == 1 { "1 pod".to_owned() } else { format!("{pods} pods") };
+        notices.push(Notice {
+            warning: false,
+            reason: "Resized".into(),
+            note: format!("Member {member}: requests of {pods}, {resource} {from} -> {to}"),
+        });
+    }
+
+    for member in &after.members {
+        let known =
+            before.and_then(|before| before.members.iter().find(|old| old.name == member.name));
+        let told = known.is_some_and(|old| old.reason == member.reason);
+        let trouble =
+            !matches!(member.state, None | Some(MemberState::Settled | MemberState::Resizing));
+        // Of the pool as a whole, its conditions tell.
+        let own = !["ModeObserve", "PoolTooSmall"].contains(&&*member.reason);
+        if trouble && !told && own {
+            notices.push(Notice {
+                warning: true,
+                reason: member.reason.clone(),
+                note: format!("Member {}: {}", member.name, member.message),
+            });
+        }
+    }
+    notices.extend(of_conditions(before, after));
+    notices
+}
+
+/// The conditions that became worse since the status `before`.
+#[must_use]
+pub fn of_conditions(
+    before: Option<&WeightedShareStatus>,
+    after: &WeightedShareStatus,
+) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    for condition in &after.conditions {
+        let bad = ["Stalled", "Overcommitted"].contains(&condition.type_.as_str());
+        let known = before
+            .and_then(|before| before.conditions.iter().find(|old| old.type_ == condition.type_));
+        if bad && condition.status == "True" && known.is_none_or(|old| old.status != "True") {
+            notices.push(Notice {
+                warning: true,
+                reason: condition.reason.clone(),
+                note: condition.message.clone(),
+            });
+        }
+    }
+    notices
+}

@@ -1,0 +1,181 @@
+//! From shares to the resizes that may be sent now: shrink before grow, into confirmed room only.
+
+use std::collections::BTreeMap;
+
+use super::{
+    View,
+    quotas::QuotaRoom,
+    resize::PodResize,
+    shares::{Divided, PodShare, Shares},
+};
+use crate::{
+    cluster::{Pod, Resize},
+    share::{self, Common, Holding, PerResource, Position, Resource},
+};
+
+/// What is free on nodes and under quotas, less what is already promised to pools: one ledger for all of them.
+#[derive(Debug)]
+pub struct Ledger<'a> {
+    view: View<'a>,
+    /// What is promised on each node; and of that, what was promised to pods since it was asked last.
+    nodes: BTreeMap<String, PerResource<u64>>,
+    latest: BTreeMap<String, PerResource<u64>>,
+    /// What is promised of each quota, by its namespace and name, and whether it is on limits.
+    quotas: BTreeMap<(String, String, bool), PerResource<u64>>,
+}
+
+impl<'a> Ledger<'a> {
+    /// Nothing is promised yet.
+    #[must_use]
+    pub fn new(view: &View<'a>) -> Self {
+        let (nodes, latest) = (BTreeMap::new(), BTreeMap::new());
+        Self { view: *view, nodes, latest, quotas: BTreeMap::new() }
+    }
+
+    /// What is free on a node, in units of the resource.
+    #[must_use]
+    pub fn free(&self, node: &str, resource: Resource) -> u64 {
+        let promised = self.nodes.get(node).map_or(0, |it| it[resource]);
+        self.view.free(node).map_or(0, |free| free[resource]).saturating_sub(promised)
+    }
+
+    /// Promises room on a node.
+    pub fn promise(&mut self, node: &str, resource: Resource, amount: u64) {
+        if amount > 0 {
+            let promised = &mut self.nodes.entry(node.to_owned()).or_default()[resource];
+            *promised = promised.saturating_add(amount);
+        }
+    }
+
+    /// What was promised to pods, by node, since this was asked last.
+    pub fn take_promised(&mut self) -> BTreeMap<String, PerResource<u64>> {
+        std::mem::take(&mut self.latest)
+    }
+
+    fn free_of_quota(&self, namespace: &str, quota: &QuotaRoom, resource: Resource) -> u64 {
+        let promised = self.quotas.get(&quota.key(namespace)).map_or(0, |it| it[resource]);
+        quota.free.saturating_sub(promised)
+    }
+
+    /// Promises what a pod grows by, on its node and under the quotas that count it.
+    pub fn promise_to(
+        &mut self,
+        pod: &Pod,
+        holding: &Holding,
+        resource: Resource,
+        quotas: &[QuotaRoom],
+        amount: u64,
+    ) {
+        if amount == 0 {
+            return;
+        }
+        if let Some(node) = &pod.node {
+            self.promise(node, resource, amount);
+            let latest = &mut self.latest.entry(node.clone()).or_default()[resource];
+            *latest = latest.saturating_add(amount);
+        }
+        for quota in quotas.iter().filter(|quota| quota.counts(pod, holding)) {
+            let key = quota.key(&pod.namespace);
+            let promised = &mut self.quotas.entry(key).or_default()[resource];
+            *promised = promised.saturating_add(amount);
+        }
+    }
+}
+
+/// The resizes that bring the pods of a divided pool nearer to their shares, and those that take back what a node could
+/// not carry out. Their room is promised. Pods with a resize on its way get none.
+#[must_use]
+pub fn towards_shares(divided: &Shares, ledger: &mut Ledger) -> Vec<PodResize> {
+    let mut resizes = Vec::new();
+    for resource in Resource::ALL {
+        let Some(divided) = &divided[resource] else { continue };
+        resizes.extend(moves(resource, divided, ledger));
+        let failed = |pod: &&PodShare| {
+            matches!(pod.pod.resize, Resize::Infeasible(_) | Resize::Failing(_))
+                && !pod.pod.in_flight
+        };
+        let back = divided.pods().filter(failed);
+        resizes.extend(back.filter_map(|pod| PodResize::back(pod.pod, resource)));
+    }
+    resizes
+}
+
+fn moves(resource: Resource, divided: &Divided, ledger: &mut Ledger) -> Vec<PodResize> {
+    let pods: Vec<(&PodShare, u64)> =
+        divided.pods().filter_map(|pod| Some((pod, pod.reach()?))).collect();
+    let room = divided.divisible.saturating_sub(divided.charged());
+    let positions = pods.iter().map(|(pod, target)| (pod.pod, &pod.holding, *target));
+    let allowed = steps(positions, resource, room, ledger, &divided.quotas);
+
+    let mut resizes = Vec::new();
+    for ((pod, target), allowed) in pods.into_iter().zip(allowed) {
+        let now = pod.holding.charge();
+        // It waits for room.
+        let waits = allowed != target && allowed == now;
+        if pod.pod.in_flight || waits || (pod.is_being_given() && allowed <= now) {
+            continue;
+        }
+        if let Some(resize) = resize(pod, resource, allowed) {
+            let grows = allowed.saturating_sub(now);
+            ledger.promise_to(pod.pod, &pod.holding, resource, &divided.quotas, grows);
+            resizes.push(resize);
+        }
+    }
+    resizes
+}
+
+/// The resize of a pod that is charged `allowed` then. None: it asks for that already.
+fn resize(pod: &PodShare, resource: Resource, allowed: u64) -> Option<PodResize> {
+    let floor = pod.memory_floor.as_ref();
+    let holding = floor.map_or(&pod.holding, |floor| &floor.holding);
+    let mut requests = holding.split(allowed);
+    if holding.charge_with(&requests) > allowed.max(pod.holding.charge()) {
+        // One container gives what another takes: the giving comes first.
+        for (request, container) in requests.iter_mut().zip(&holding.containers) {
+            *request = (*request).min(container.held.requested);
+        }
+    }
+    // What its node has not spoken of yet is not to hold more than its template says: taken back later, it could not be
+    // told whether the node has seen that.
+    for (request, container) in requests.iter_mut().zip(&pod.pod.containers) {
+        if container.unheard {
+            *request = (*request).min(container.held[resource].requested);
+        }
+    }
+    let mut limits = holding.limits(&requests);
+    if let Some(floor) = floor {
+        limits = floor.limits(limits);
+    }
+    PodResize::to(pod.pod, resource, &requests, |i| limits[i])
+}
+
+/// How far each pod may go now, given the room in the pool and what the ledger has.
+pub fn steps<'p>(
+    pods: impl Iterator<Item = (&'p Pod, &'p Holding, u64)>,
+    resource: Resource,
+    room: u64,
+    ledger: &Ledger,
+    quotas: &[QuotaRoom],
+) -> Vec<u64> {
+    let pods: Vec<(&Pod, &Holding, u64)> = pods.collect();
+    let common = quotas.iter().map(|quota| {
+        let counted = (0..pods.len()).filter(|&i| quota.counts(pods[i].0, pods[i].1)).collect();
+        let namespace = pods.first().map_or("", |(pod, ..)| &pod.namespace);
+        Common { room: ledger.free_of_quota(namespace, quota, resource), pods: counted }
+    });
+    let mut nodes: Vec<&str> = pods.iter().filter_map(|(pod, ..)| pod.node.as_deref()).collect();
+    nodes.sort_unstable();
+    nodes.dedup();
+    // A pod on a node that was not seen does not grow: nothing is known to be free there.
+    let node_room: Vec<u64> = nodes.iter().map(|node| ledger.free(node, resource)).collect();
+    let positions: Vec<Position> = pods
+        .iter()
+        .map(|&(pod, holding, target)| Position {
+            charge: holding.charge(),
+            admitted: holding.admitted().min(holding.charge()),
+            target,
+            node: pod.node.as_deref().and_then(|node| nodes.binary_search(&node).ok()),
+        })
+        .collect();
+    share::steps(&positions, room, &node_room, common.collect())
+}

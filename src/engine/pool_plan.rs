@@ -1,0 +1,172 @@
+//! What is planned for one pool, once it is divided.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+    jiff::Timestamp,
+};
+
+use super::{
+    View,
+    growth::Growth,
+    history::PoolHistory,
+    member_state::Outcome,
+    new_pods, notices, pacing,
+    pacing::Ledger,
+    plan::{PoolPlan, PoolRef},
+    pool_members::PoolMembers,
+    resize::PodResize,
+    shares::{PodShare, Shares},
+    status,
+};
+use crate::{
+    api::{Mode, NewPodsSpec, WeightedShare, WeightedShareStatus},
+    cluster::Excess,
+    share::Resource,
+};
+
+/// What keeps a pool from vanishing before its pods are restored.
+pub const FINALIZER: &str = "weightedshare.dev/release";
+
+/// Whether the pool has our finalizer.
+#[must_use]
+pub fn has_finalizer(pool: &WeightedShare) -> bool {
+    pool.metadata.finalizers.iter().flatten().any(|it| it == FINALIZER)
+}
+
+/// Whether resizes of the pool's pods may be sent: it is to be carried out, would not vanish before its pods are restored,
+/// and it is known whose all pods are.
+#[must_use]
+pub fn may_resize(pool: &PoolMembers) -> bool {
+    pool.object.spec.mode == Mode::Auto && has_finalizer(pool.object) && !pool.stands_still()
+}
+
+/// What the pods of a pool want beyond what they are charged, by node.
+#[must_use]
+pub fn wanted(pool: &PoolMembers, divided: &Shares) -> BTreeMap<String, Growth> {
+    let mut growth: BTreeMap<String, Growth> = BTreeMap::new();
+    if !may_resize(pool) {
+        return growth;
+    }
+    for resource in Resource::ALL {
+        for pod in divided[resource].iter().flat_map(|divided| divided.pods()) {
+            let more = |pod: &PodShare| {
+                let more = pod.reach()?.saturating_sub(pod.holding.charge());
+                Some(more).filter(|&more| more > 0 && !pod.pod.in_flight)
+            };
+            if let (Some(more), Some(node)) = (more(pod), &pod.pod.node) {
+                let wanted = &mut growth.entry(node.clone()).or_default().wanted[resource];
+                *wanted = wanted.saturating_add(more);
+            }
+        }
+    }
+    growth
+}
+
+/// Plans what is to be written for a pool. `decided` says whether something was decided that its status does not say yet.
+/// The room of its resizes is promised in the ledger.
+pub fn plan(
+    view: &View,
+    pool: &std::rc::Rc<PoolMembers>,
+    divided: &Shares,
+    decided: bool,
+    known: &mut PoolHistory,
+    ledger: &mut Ledger,
+    now: Duration,
+) -> PoolPlan {
+    let object = pool.object;
+    let finalizer = object.spec.mode == Mode::Auto && !has_finalizer(object);
+    let mut outcome = Outcome::default();
+    if may_resize(pool) {
+        let mut wanted = pacing::towards_shares(divided, ledger);
+        wanted.retain(|resize| view.may_grow || !resize.grows());
+        (outcome.sent, outcome.refused) = view.backoff.hold_back(wanted, view.now);
+    }
+    let resizes = outcome.sent.clone();
+    let mut status = status::status(view, pool, divided, &outcome, decided);
+    keep_times(&mut status, known.noticed.as_ref(), view.now);
+    let before = known.noticed.as_ref().or(object.status.as_ref());
+    let resized: Vec<PodResize> = std::mem::take(&mut known.resized);
+    let notices = notices::notices(before, &status, pool, &resized);
+    if known.noticed.as_ref() != Some(&status) {
+        known.noticed = Some(status.clone());
+    }
+    let is_reported = object.status.as_ref() == Some(&status);
+    if is_reported {
+        known.grants.set_reported();
+    }
+    PoolPlan {
+        pool: PoolRef::of(object),
+        finalizer,
+        resizes,
+        notices,
+        new_pods: new_pods_of(view, pool, decided, known),
+        reclaimed: known.reclaims.see(&status, now),
+        used: pool.members.iter().map(|member| member.used(view)).collect(),
+        status,
+        is_reported,
+    }
+}
+
+/// Conditions that the object does not show yet keep the time at which they were decided first: else a status that nobody has
+/// written would differ at each decision.
+fn keep_times(
+    status: &mut WeightedShareStatus,
+    before: Option<&WeightedShareStatus>,
+    now: Timestamp,
+) {
+    let before = before.map(|it| it.conditions.as_slice()).unwrap_or_default();
+    for condition in status.conditions.iter_mut().filter(|it| it.last_transition_time.0 == now) {
+        let same = |it: &&Condition| it.type_ == condition.type_ && it.status == condition.status;
+        if let Some(same) = before.iter().find(same) {
+            condition.last_transition_time = same.last_transition_time.clone();
+        }
+    }
+}
+
+/// Plans what is to be written for a pool that is not divided, as it is over a bound of its namespace.
+pub fn over_bounds(
+    pool: &WeightedShare,
+    excess: Excess,
+    known: &mut PoolHistory,
+    now: Timestamp,
+) -> PoolPlan {
+    let mut status = status::over_bounds(pool, excess, &Time(now));
+    keep_times(&mut status, known.noticed.as_ref(), now);
+    let before = known.noticed.as_ref().or(pool.status.as_ref());
+    let notices = notices::of_conditions(before, &status);
+    known.noticed = Some(status.clone());
+    PoolPlan {
+        pool: PoolRef::of(pool),
+        finalizer: false,
+        resizes: Vec::new(),
+        is_reported: pool.status.as_ref() == Some(&status),
+        status,
+        notices,
+        // Pods that come now belong to no pool.
+        new_pods: Some(NewPodsSpec::default()),
+        reclaimed: Vec::new(),
+        used: Vec::new(),
+    }
+}
+
+/// With what new pods are to start. None: what was told before stands.
+fn new_pods_of(
+    view: &View,
+    pool: &std::rc::Rc<PoolMembers>,
+    decided: bool,
+    known: &mut PoolHistory,
+) -> Option<NewPodsSpec> {
+    match &known.new_pods {
+        // Until it is known whose all pods are, what was told before stands.
+        _ if pool.stands_still() => return None,
+        // It follows from what is owned, which only a decision moves.
+        Some(_) if !decided => {}
+        before => {
+            let now = new_pods::new_pods(view, pool, &known.grants, before.as_ref(), decided);
+            known.new_pods = Some(now);
+        }
+    }
+    known.new_pods.clone()
+}

@@ -1,0 +1,163 @@
+//! How far the requests and limits of a pod may move. Pure.
+
+use super::{
+    View,
+    container_limits::{Apart, rule},
+};
+use crate::{
+    api::{ContainerMode, Member},
+    cluster::{COMPUTE, Container, Machine, Pod, Qos, Resize, Template},
+    share::{AdjustableRange, Holding, LimitRule, PerResource, Resource},
+};
+
+/// Whether a resize of ours can change what the pod holds.
+#[must_use]
+pub fn can_move(holding: &Holding) -> bool {
+    holding.containers.iter().any(|container| container.range.is_some())
+}
+
+/// Why a container is left alone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LeftAlone {
+    /// Its member says so.
+    SwitchedOff,
+    /// Its resize policy says that a resize restarts it.
+    Restarts,
+    /// The pod's template does not know it: it was injected.
+    Injected,
+    /// It is the memory of a virtual machine.
+    Guest,
+}
+
+impl LeftAlone {
+    /// One word for programs.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::SwitchedOff => "SwitchedOff",
+            Self::Restarts => "RestartOnResize",
+            Self::Injected => "Injected",
+            Self::Guest => "GuestMemory",
+        }
+    }
+
+    /// The cause, and what to do about it.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::SwitchedOff => "the member's containers say mode Off",
+            Self::Restarts => {
+                "a resize would restart the container, as its resizePolicy says: take that out of the template, or say allowRestart: true"
+            }
+            Self::Injected => "its template does not know its containers",
+            Self::Guest => {
+                "memory that a virtual machine has is never taken from it: take memory out of the capacity"
+            }
+        }
+    }
+}
+
+/// Why the first container of a pod is left alone.
+#[must_use]
+pub fn left_alone(
+    view: &View,
+    pod: &Pod,
+    member: &Member,
+    resource: Resource,
+) -> Option<LeftAlone> {
+    if resource == Resource::Memory && view.cluster.machine(pod).is_some() {
+        return Some(LeftAlone::Guest);
+    }
+    let container = pod.containers.first()?;
+    container_left_alone(container, member, view.cluster.template(pod), resource)
+}
+
+fn container_left_alone(
+    container: &Container,
+    member: &Member,
+    template: Option<&Template>,
+    resource: Resource,
+) -> Option<LeftAlone> {
+    let mut policies = member.containers.iter();
+    if policies.any(|it| it.name == container.name && it.mode == ContainerMode::Off) {
+        Some(LeftAlone::SwitchedOff)
+    } else if container.restarts[resource] && !member.allow_restart {
+        Some(LeftAlone::Restarts)
+    } else if template.is_some_and(|template| !template.contains_key(&container.name)) {
+        Some(LeftAlone::Injected)
+    } else {
+        None
+    }
+}
+
+/// What the pod holds of the resource, and how each of its containers may move, as its member says. `divided` are the
+/// resources that the pool divides.
+#[must_use]
+pub fn holding(
+    view: &View,
+    pod: &Pod,
+    member: &Member,
+    resource: Resource,
+    divided: PerResource<bool>,
+) -> Holding {
+    let machine = view.cluster.machine(pod);
+    let failed = matches!(pod.resize, Resize::Infeasible(_))
+        || view.backoff.failure(&pod.uid, resource, view.now).is_some();
+    if pod.obstacle.is_some() || failed {
+        return pod.holding(resource, |_| None);
+    }
+    let template = view.cluster.template(pod);
+    let alone = |container: &Container| match machine {
+        // Memory that a guest has is never taken from it.
+        Some(_) => container.name != COMPUTE || resource == Resource::Memory,
+        None => container_left_alone(container, member, template, resource).is_some(),
+    };
+    let measured = view.metrics.measures(&pod.namespace, &pod.name);
+    let apart = Apart::of(pod, member.limit_policy, resource, divided, alone);
+    let range = view.cluster.limits(&pod.namespace).container[resource];
+    pod.holding(resource, |container| {
+        if alone(container) {
+            return None;
+        }
+        let held = container.held[resource].requested;
+        let rule = rule(pod.qos, member.limit_policy, container, template, resource, &apart);
+        // Nobody knows how low a limit of memory could go without ending the container.
+        let unknown = resource == Resource::Memory && !measured;
+        let (rule, least) = match container.limit[resource] {
+            None if unknown => (LimitRule::Keep, held.min(1)),
+            Some(_) if unknown && rule != LimitRule::Keep => (rule, held),
+            // A request that is there stays there: without any, the pod would be BestEffort.
+            _ if pod.qos == Qos::Guaranteed || machine.is_some() => (rule, 1),
+            _ => (rule, held.min(1)),
+        };
+        let stops = container.limit[resource].filter(|_| rule == LimitRule::Keep);
+        let most = stops.map(|limit| limit - u64::from(apart.is(container) && limit > 0));
+        let threads = machine.map(threads);
+        let within = range.max.map(|max| rule.request_within(max));
+        Some(AdjustableRange {
+            weight: weight(container, template, machine, resource),
+            least: least.max(range.min),
+            most: most.into_iter().chain(threads).chain(within).min(),
+            limit: rule,
+        })
+    })
+}
+
+/// The weight of a container beside the others of its pod: the request in its template.
+fn weight(
+    container: &Container,
+    template: Option<&Template>,
+    machine: Option<&Machine>,
+    resource: Resource,
+) -> u64 {
+    match (machine, template.and_then(|template| template.get(&container.name))) {
+        (Some(_), _) => 1,
+        (None, Some(template)) => template.request[resource],
+        (None, None) => container.held[resource].requested,
+    }
+}
+
+/// What a virtual machine can make use of, in millicores: its virtual CPUs, and the threads of its disks.
+fn threads(machine: &Machine) -> u64 {
+    machine.vcpus.saturating_add(machine.io_threads).saturating_mul(1000)
+}

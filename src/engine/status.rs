@@ -1,0 +1,140 @@
+//! What the object says of itself: its status.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::{
+    View, conditions, hotplug,
+    member_state::{self, MemberReport, Outcome},
+    pool_members::{MemberPods, PoolMembers},
+    shares::{Divided, MemberShare, PodShare, Shares},
+};
+use crate::{
+    api::{
+        DynamicWeightStatus, MemberStatus, Recommendation, Resources, WeightedShare,
+        WeightedShareStatus,
+    },
+    cluster::Excess,
+    share::{CpuShares, CpuWeight, MilliCpu, PerResource, Resource},
+};
+
+/// The status of a pool after a decision. Members keep the amounts of the last decision while there is none
+/// (`decided` is false), so that a decision that changes nothing gives an equal status.
+#[must_use]
+pub fn status(
+    view: &View,
+    pool: &PoolMembers,
+    divided: &Shares,
+    outcome: &Outcome,
+    decided: bool,
+) -> WeightedShareStatus {
+    let mode = pool.object.spec.mode;
+    let reports: Vec<MemberReport> = pool
+        .members
+        .iter()
+        .enumerate()
+        .map(|(i, member)| member_state::of_member(view, mode, member, i, divided, outcome))
+        .collect();
+    let known = pool.object.status.as_ref().filter(|_| !decided);
+    let members = pool.members.iter().zip(&reports).enumerate().map(|(i, (member, report))| {
+        let recommendations = hotplug::of_member(view, pool, i, divided);
+        let now = member_status(member, report, i, divided, recommendations);
+        let mut before = known.iter().flat_map(|known| &known.members);
+        match before.find(|before| before.name == now.name && before.pods == now.pods) {
+            Some(before) => as_decided(before, now),
+            None => now,
+        }
+    });
+    WeightedShareStatus {
+        observed_generation: pool.object.metadata.generation,
+        members: members.collect(),
+        conditions: conditions::conditions(view, pool, divided, &reports, &Time(view.now)),
+        capacity: pool.object.spec.capacity,
+        allocated: amounts(divided, |divided| divided.charged()),
+        lent: known.map_or_else(|| amounts(divided, |divided| divided.lent()), |known| known.lent),
+    }
+}
+
+/// The status of a pool that is not divided, as it is over a bound of its namespace.
+#[must_use]
+pub fn over_bounds(pool: &WeightedShare, excess: Excess, now: &Time) -> WeightedShareStatus {
+    WeightedShareStatus {
+        observed_generation: pool.metadata.generation,
+        conditions: conditions::over_bounds(pool, excess, now),
+        capacity: pool.spec.capacity,
+        ..WeightedShareStatus::default()
+    }
+}
+
+/// The status of a member for which nothing was decided: the amounts of the last decision, and how it stands now.
+fn as_decided(before: &MemberStatus, now: MemberStatus) -> MemberStatus {
+    // The sentence about a weight tells what was measured, which moves by itself.
+    let message = match now.reason == before.reason && now.dynamic_weight.is_some() {
+        true => before.message.clone(),
+        false => now.message.clone(),
+    };
+    MemberStatus {
+        effective_weight: before.effective_weight,
+        dynamic_weight: now.dynamic_weight.as_ref().and(before.dynamic_weight.clone()),
+        message,
+        demand: before.demand,
+        fair: before.fair,
+        share: before.share,
+        unplaceable: before.unplaceable,
+        ..now
+    }
+}
+
+fn member_status(
+    member: &MemberPods,
+    report: &MemberReport,
+    index: usize,
+    divided: &Shares,
+    recommendations: Vec<Recommendation>,
+) -> MemberStatus {
+    let charges: Vec<u64> = divided
+        .cpu
+        .iter()
+        .flat_map(|divided| &divided.members[index].pods)
+        .map(|pod| pod.holding.charge())
+        .collect();
+    let kernel = |of: fn(u64) -> u64| {
+        (!charges.is_empty()).then(|| charges.iter().map(|&milli| of(milli)).sum())
+    };
+    let of = |resource| divided[resource].as_ref().map(|divided| &divided.members[index]);
+    let sums = |amount: fn(&PodShare) -> u64| {
+        let sum = |member: &MemberShare| member.sum(amount);
+        PerResource::from_fn(|resource| of(resource).map(sum)).into()
+    };
+    MemberStatus {
+        name: member.spec.name.clone(),
+        weight: member.spec.weight,
+        effective_weight: Resource::ALL
+            .into_iter()
+            .find_map(|resource| Some(divided[resource].as_ref()?.members[index].claim.weight))
+            .unwrap_or_default(),
+        dynamic_weight: member.spec.dynamic_weight.as_ref().map(|_| DynamicWeightStatus {
+            weight: member.weight,
+            signals: member.signals.clone(),
+        }),
+        pods: u32::try_from(member.pods.len()).unwrap_or(u32::MAX),
+        demand: PerResource::from_fn(|resource| of(resource)?.demand()).into(),
+        fair: sums(|pod| pod.fair()),
+        share: sums(|pod| pod.granted()),
+        applied: sums(|pod| pod.holding.charge()),
+        unplaceable: PerResource::from_fn(|resource| {
+            of(resource).map(|member| member.unplaceable).filter(|&amount| amount > 0)
+        })
+        .into(),
+        cpu_shares: kernel(|milli| CpuShares::of(MilliCpu(milli)).0),
+        cpu_weight: kernel(|milli| CpuWeight::of(MilliCpu(milli)).0),
+        recommendations,
+        state: Some(report.state),
+        reason: report.reason.to_owned(),
+        message: report.message.clone(),
+    }
+}
+
+/// What `of` says of each resource that is divided.
+fn amounts(divided: &Shares, of: impl Fn(&Divided) -> u64) -> Resources {
+    PerResource::from_fn(|resource| divided[resource].as_ref().map(&of)).into()
+}

@@ -1,0 +1,111 @@
+//! Decisions one after the other: what is looked at, and what is left alone.
+
+use super::*;
+use crate::cluster::Bounds;
+
+/// A controller that decides again and again, on a cluster whose events it is told.
+#[derive(Default)]
+struct Controller {
+    cluster: Cluster,
+    engine: Engine,
+    history: History,
+    now: Now,
+}
+
+impl Controller {
+    fn see(&mut self, kind: Kind, name: &str, object: Object) {
+        let namespace = if kind == Kind::Node { "" } else { "shop" };
+        let key = Key { kind, namespace: namespace.into(), name: name.into() };
+        self.cluster.apply(Event::Applied(key, object));
+    }
+
+    fn see_pod(&mut self, pod: Pod) {
+        self.see(Kind::Pod, &pod.name.clone(), Object::Pod(Box::new(pod)));
+    }
+
+    fn see_pool(&mut self, pool: WeightedShare) {
+        self.cluster.apply(Event::Applied(pool.key(), pool.read()));
+    }
+
+    fn decide(&mut self) -> Plan {
+        self.now.wall += std::time::Duration::from_secs(1);
+        self.now.steady += std::time::Duration::from_secs(1);
+        let changes = self.cluster.take_changes();
+        let (metrics, news) = (Metrics::default(), crate::metrics::News::default());
+        let history = &mut self.history;
+        self.engine.decide(&self.cluster, &metrics, &changes, &news, history, self.now)
+    }
+
+    /// Decides until nothing is left to decide. The pools of the last plan that had any.
+    fn settle(&mut self) -> Vec<String> {
+        let mut last = Vec::new();
+        for _ in 0..10 {
+            let plan = self.decide();
+            if plan.pools.is_empty() {
+                return last;
+            }
+            last = plan.pools.keys().map(|id| id.name.clone()).collect();
+        }
+        panic!("{last:?} do not come to rest");
+    }
+}
+
+/// Two pools of a member each, with a pod each on a node of its own.
+fn two_pools() -> Controller {
+    let mut controller = Controller::default();
+    for (age, name, node) in [(0, "one", "n1"), (1, "two", "n2")] {
+        let allocatable = PerResource { cpu: 4000, memory: 1 << 30 };
+        controller.see(Kind::Node, node, Object::Node(Node { allocatable, ..Node::default() }));
+        let mut pool = pool(name, age, 500, json!([member(name, 100)]));
+        pool.metadata.uid = Some(name.into());
+        controller.see_pool(pool);
+        controller.see_pod(Pod { node: Some(node.into()), ..pod(name, name, 300) });
+    }
+    controller
+}
+
+#[test]
+fn only_what_changed_is_decided_again() {
+    let mut controller = two_pools();
+    controller.settle();
+    assert!(controller.decide().pools.is_empty());
+    controller.see_pod(Pod { node: Some("n2".into()), generation: 2, ..pod("two", "two", 310) });
+    assert_eq!(controller.settle(), ["two"]);
+    // A node that takes another pod: those who have pods there are looked at again.
+    controller.see_pod(Pod { node: Some("n1".into()), ..pod("foreign", "foreign", 3900) });
+    assert_eq!(controller.settle(), ["one"]);
+}
+
+#[test]
+fn a_pool_over_the_bounds_of_its_namespace_says_so_and_takes_no_part() {
+    let bounds = Bounds { pools: 1, ..Bounds::default() };
+    let mut controller = Controller { cluster: Cluster::bounded(bounds), ..Controller::default() };
+    for (age, name) in [(0, "old"), (1, "new")] {
+        let mut pool = pool(name, age, 500, json!([member("a", 100)]));
+        pool.metadata.uid = Some(name.into());
+        controller.see_pool(pool);
+    }
+    controller.see_pod(pod("a", "a", 300));
+    let plan = controller.decide();
+    let planned = |plan: &Plan, name: &str| {
+        plan.pools.iter().find(|(id, _)| id.name == name).map(|(_, plan)| plan.clone()).unwrap()
+    };
+    let over = planned(&plan, "new");
+    assert!(over.resizes.is_empty() && !over.finalizer && over.status.members.is_empty());
+    assert_eq!(true_conditions(&over.status), [("Stalled", "TooManyPools")]);
+    assert_eq!(over.notices.len(), 1, "{:?}", over.notices);
+    assert_eq!(over.new_pods, Some(NewPodsSpec::default()));
+    assert_eq!(planned(&plan, "old").status.members[0].pods, 1);
+
+    // It is told once, and divided as soon as the older one is gone.
+    controller.see_pool({
+        let mut again = pool("new", 1, 600, json!([member("a", 100)]));
+        again.metadata.uid = Some("new".into());
+        again
+    });
+    assert!(planned(&controller.decide(), "new").notices.is_empty());
+    let old = pool("old", 0, 500, json!([])).key();
+    controller.cluster.apply(Event::Deleted(old));
+    let plan = controller.decide();
+    assert_eq!(planned(&plan, "new").status.members[0].pods, 1);
+}

@@ -1,0 +1,83 @@
+//! What a decision rests on.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::{backoff::Backoff, field_conflicts::FieldConflicts, pending_pods::Reserved};
+use crate::{
+    cluster::{Cluster, Pod, PoolId},
+    metrics::{MemberKey, Metrics, PodMeasures},
+    share::{PerResource, Resource},
+};
+
+/// A moment, by two clocks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Now {
+    /// The time of day. Somebody may set that clock.
+    pub wall: Timestamp,
+    /// The time since the process began. It never goes back.
+    pub steady: Duration,
+}
+
+/// The cluster, what is measured, and what is remembered of pods and nodes, at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// What is measured.
+    pub metrics: &'a Metrics,
+    /// Room that is kept free on nodes, for pods that the scheduler finds none for.
+    pub reserved: &'a Reserved,
+    /// Resizes that went wrong.
+    pub backoff: &'a Backoff,
+    /// The managers that keep setting what we set.
+    pub conflicts: &'a FieldConflicts,
+    /// Whether pods may grow: not while writes of the process that led before may still be carried out.
+    pub may_grow: bool,
+    /// The time of the decision.
+    pub now: Timestamp,
+}
+
+impl<'a> View<'a> {
+    /// The pool of a member.
+    #[must_use]
+    pub fn pool_of(&self, member: &MemberKey) -> Option<&'a PoolId> {
+        let namespace = self.cluster.namespace(&member.namespace)?;
+        namespace.pools().keys().find(|id| id.name == member.pool)
+    }
+
+    /// What is measured of a pod.
+    #[must_use]
+    pub fn measured(&self, pod: &Pod) -> Option<PodMeasures> {
+        self.metrics.pod(&pod.namespace, &pod.name, self.now)
+    }
+
+    /// Whether a node uses nearly all that it can allocate: 95 % or more.
+    #[must_use]
+    pub fn is_busy(&self, node: &str, resource: Resource) -> bool {
+        // Of CPU nanocores are measured.
+        let unit = PerResource { cpu: 1_000_000u128, memory: 1 };
+        let all = self.cluster.node(node).map_or(0, |node| node.allocatable[resource]);
+        let all = u128::from(all) * unit[resource];
+        let used = self.metrics.node(node).map_or(0, |used| used[resource]);
+        all > 0 && u128::from(used) * 100 >= all * 95
+    }
+
+    /// What is free on a node: allocatable less the charges of all pods on it and the room that is kept free there, never
+    /// below zero. None: the node was not seen.
+    #[must_use]
+    pub fn free(&self, node: &str) -> Option<PerResource<u64>> {
+        let free = self.cluster.free(node)?;
+        let reserved = self.reserved.get(node).copied().unwrap_or_default();
+        Some(PerResource::from_fn(|it| free[it].saturating_sub(reserved[it])))
+    }
+}
+
+impl<'a> View<'a> {
+    /// The LimitRanges of a pod's namespace.
+    #[must_use]
+    pub fn limits(&self, namespace: &str) -> crate::cluster::Limits {
+        self.cluster.limits(namespace)
+    }
+}

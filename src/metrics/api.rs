@@ -1,0 +1,112 @@
+//! What pods and nodes use, as metrics.k8s.io/v1beta1 tells it: what is read of it, and no more.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    apimachinery::pkg::{
+        api::resource::Quantity,
+        apis::meta::v1::{ObjectMeta, Time},
+    },
+    jiff::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{NodeReading, PodReading, Readings};
+use crate::share::{Bytes, PerResource, Resource, nanocores};
+
+/// What the containers of one pod use.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct PodMetrics {
+    /// The pod's name and namespace.
+    #[serde(default)]
+    pub metadata: ObjectMeta,
+    /// When it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<Time>,
+    /// Its containers.
+    #[serde(default)]
+    pub containers: Vec<ContainerMetrics>,
+}
+
+/// What one container uses.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct ContainerMetrics {
+    /// The container's name.
+    pub name: String,
+    /// How much of each resource.
+    #[serde(default)]
+    pub usage: BTreeMap<String, Quantity>,
+}
+
+/// What one node uses.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct NodeMetrics {
+    /// The node's name.
+    #[serde(default)]
+    pub metadata: ObjectMeta,
+    /// When it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<Time>,
+    /// How much of each resource.
+    #[serde(default)]
+    pub usage: BTreeMap<String, Quantity>,
+}
+
+impl PodMetrics {
+    /// What its containers use together: nanocores of CPU, bytes of memory.
+    #[must_use]
+    pub fn used(&self) -> PerResource<u64> {
+        PerResource::from_fn(|resource| {
+            let used = self.containers.iter().map(|container| used(&container.usage, resource));
+            used.fold(0, u64::saturating_add)
+        })
+    }
+}
+
+impl NodeMetrics {
+    /// What it uses: nanocores of CPU, bytes of memory.
+    #[must_use]
+    pub fn used(&self) -> PerResource<u64> {
+        PerResource::from_fn(|resource| used(&self.usage, resource))
+    }
+}
+
+impl Readings {
+    /// What metrics say. What has no time of its own is of this time; without one, it cannot be told from an older answer, and
+    /// is left out.
+    #[must_use]
+    pub fn of(pods: &[PodMetrics], nodes: &[NodeMetrics], time: Option<Timestamp>) -> Self {
+        let at = |known: &Option<Time>| known.as_ref().map(|known| known.0).or(time);
+        let pod = |pod: &PodMetrics| {
+            Some(PodReading {
+                namespace: pod.metadata.namespace.clone()?,
+                name: pod.metadata.name.clone()?,
+                at: at(&pod.timestamp)?,
+                used: pod.used().map(Some),
+                waiting: None,
+                guest: None,
+            })
+        };
+        let node = |node: &NodeMetrics| {
+            Some(NodeReading {
+                name: node.metadata.name.clone()?,
+                at: at(&node.timestamp)?,
+                used: node.used(),
+            })
+        };
+        Self {
+            pods: pods.iter().filter_map(pod).collect(),
+            nodes: nodes.iter().filter_map(node).collect(),
+            objectives: Vec::new(),
+        }
+    }
+}
+
+/// The use of one resource. What cannot be read counts as none.
+fn used(usage: &BTreeMap<String, Quantity>, resource: Resource) -> u64 {
+    let Some(Quantity(text)) = usage.get(resource.name()) else { return 0 };
+    match resource {
+        Resource::Cpu => nanocores(text).unwrap_or_default(),
+        Resource::Memory => Bytes::rounded_up(text).unwrap_or_default().0,
+    }
+}

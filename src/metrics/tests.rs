@@ -1,0 +1,206 @@
+//! What is known of what is measured, as answers come, come late, or do not come.
+
+use k8s_openapi::jiff::SignedDuration;
+
+use super::*;
+use crate::{
+    cluster::{Container, Pod},
+    share::{Held, Resource},
+};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1) + SignedDuration::from_secs(second)
+}
+
+fn said(second: i64, milli: u64) -> Readings {
+    let pod = PodReading {
+        namespace: "shop".into(),
+        name: "a".into(),
+        at: at(second),
+        used: PerResource { cpu: Some(milli * 1_000_000), memory: Some(milli) },
+        waiting: None,
+        guest: None,
+    };
+    Readings { pods: vec![pod], ..Readings::default() }
+}
+
+fn metrics() -> Metrics {
+    let mut measured = Metrics::default();
+    measured.expect("metrics", true, false);
+    measured
+}
+
+fn failed() -> SourceError {
+    SourceError::Failed("metrics do not answer".into())
+}
+
+fn of_pod(measured: &Metrics, second: i64) -> PodMeasures {
+    measured.pod("shop", "a", at(second)).unwrap()
+}
+
+#[test]
+fn an_answer_that_is_repeated_is_no_news() {
+    let mut measured = metrics();
+    assert!(measured.take("metrics", Ok(said(0, 100))));
+    assert!(!measured.take("metrics", Ok(said(0, 100))));
+    assert!(measured.take("metrics", Ok(said(15, 80))));
+    let of_pod = of_pod(&measured, 15);
+    assert_eq!((of_pod.used.cpu, of_pod.peak.cpu), (80_000_000, 100_000_000));
+    assert_eq!((of_pod.used.memory, of_pod.peak.memory), (80, 100));
+}
+
+#[test]
+fn what_is_older_than_three_intervals_is_stale() {
+    let mut measured = metrics();
+    assert_eq!(measured.usage(at(0)), Freshness::Stale("no measurement has come yet".into()));
+    for second in [0, 15, 30] {
+        measured.take("metrics", Ok(said(second, 100)));
+    }
+    assert_eq!(measured.usage(at(75)), Freshness::Fresh);
+    assert!(matches!(measured.usage(at(76)), Freshness::Stale(_)));
+    // The numbers stay as they were.
+    assert_eq!(of_pod(&measured, 4000).used.cpu, 100_000_000);
+
+    // Why it fails is told with the first words, and only once it matters.
+    assert!(measured.take("metrics", Err(failed())));
+    assert!(!measured.take("metrics", Err(SourceError::Failed("otherwise".into()))));
+    assert_eq!(measured.usage(at(75)), Freshness::Fresh);
+    assert_eq!(measured.usage(at(76)), Freshness::Stale("metrics do not answer".into()));
+    assert!(measured.take("metrics", Ok(said(90, 100))));
+    assert_eq!(measured.usage(at(90)), Freshness::Fresh);
+}
+
+#[test]
+fn a_source_that_is_not_there_is_not_waited_for() {
+    let absent = || SourceError::Absent("install it".into());
+    let mut measured = metrics();
+    measured.take("metrics", Err(absent()));
+    assert_eq!(measured.usage(at(0)), Freshness::Absent("install it".into()));
+    // One that was there is: it may be on its way back.
+    measured.take("metrics", Ok(said(0, 100)));
+    measured.take("metrics", Err(absent()));
+    assert_eq!(measured.usage(at(300)), Freshness::Stale("install it".into()));
+    assert_eq!(measured.usage(at(601)), Freshness::Absent("install it".into()));
+    // And one of two is enough.
+    measured.expect("other", true, false);
+    measured.take("other", Ok(said(600, 50)));
+    assert_eq!(measured.usage(at(601)), Freshness::Fresh);
+}
+
+#[test]
+fn where_all_sources_fail_each_says_why() {
+    let mut measured = metrics();
+    measured.expect("other", true, false);
+    let stale = |words: &str| Freshness::Stale(words.into());
+    assert_eq!(measured.usage(at(0)), stale("no measurement has come yet"));
+    measured.take("other", Err(SourceError::Failed("other is down".into())));
+    measured.take("metrics", Err(failed()));
+    assert_eq!(measured.usage(at(0)), stale("metrics do not answer; other is down"));
+}
+
+#[test]
+fn use_comes_from_the_first_source_that_is_fresh() {
+    let mut measured = metrics();
+    measured.expect("other", true, false);
+    measured.take("metrics", Ok(said(0, 100)));
+    let mut other = said(5, 900);
+    other.pods[0].waiting = Some(30);
+    measured.take("other", Ok(other));
+    let first = of_pod(&measured, 5);
+    assert_eq!((first.used.cpu, first.peak.cpu), (100_000_000, 100_000_000));
+    assert_eq!(first.waiting, Some(30));
+    measured.take("other", Ok(said(46, 50)));
+    assert_eq!(of_pod(&measured, 46).used.cpu, 50_000_000);
+    measured.take("metrics", Ok(said(60, 70)));
+    measured.take("other", Ok(said(65, 80)));
+    assert_eq!(of_pod(&measured, 65).used.cpu, 70_000_000);
+}
+
+#[test]
+fn the_interval_is_what_is_seen_of_it() {
+    let mut measured = metrics();
+    let interval = |measured: &Metrics| measured.interval();
+    assert_eq!(interval(&measured), 15);
+    for second in [0, 61, 121] {
+        measured.take("metrics", Ok(said(second, 1)));
+    }
+    assert_eq!(interval(&measured), 60);
+    // An outage makes one gap long, not the interval.
+    measured.take("metrics", Ok(said(5000, 1)));
+    assert_eq!(interval(&measured), 60);
+    for second in [5015, 5030] {
+        measured.take("metrics", Ok(said(second, 1)));
+    }
+    assert_eq!(interval(&measured), 15);
+}
+
+#[test]
+fn use_is_held_against_what_was_held_when_it_was_measured() {
+    let mut measured = metrics();
+    let holding = |milli: u64| {
+        let mut container = Container { name: "main".into(), ..Container::default() };
+        container.held[Resource::Cpu] = Held { requested: milli, admitted: milli };
+        Pod {
+            namespace: "shop".into(),
+            name: "a".into(),
+            containers: vec![container],
+            ..Pod::default()
+        }
+    };
+    measured.take("metrics", Ok(said(0, 100)));
+    assert_eq!(of_pod(&measured, 0).held.cpu, None);
+    for (second, milli) in [(1, 100), (40, 500), (41, 500), (80, 200)] {
+        measured.note_held(&holding(milli), at(second));
+    }
+    for (second, least) in [(30, 100), (45, 100), (60, 500), (79, 500), (85, 200), (200, 200)] {
+        measured.take("metrics", Ok(said(second, 1)));
+        assert_eq!(of_pod(&measured, second).held.cpu, Some(least), "at {second} s");
+    }
+}
+
+#[test]
+fn who_is_gone_is_forgotten_but_not_in_an_outage() {
+    let mut measured = metrics();
+    measured.take("metrics", Ok(said(0, 100)));
+    measured.take("metrics", Err(failed()));
+    assert!(measured.measures("shop", "a"));
+    let mut other = said(601, 100);
+    other.pods[0].name = "b".into();
+    measured.take("metrics", Ok(other));
+    assert!(measured.measures("shop", "b") && !measured.measures("shop", "a"));
+}
+
+#[test]
+fn waiting_is_trusted_while_it_is_new() {
+    let mut measured = metrics();
+    let mut waits = said(0, 100);
+    waits.pods[0].waiting = Some(250);
+    measured.take("metrics", Ok(waits));
+    assert_eq!(of_pod(&measured, 45).waiting, Some(250));
+    assert_eq!(of_pod(&measured, 46).waiting, None);
+}
+
+#[test]
+fn objectives_are_those_of_the_last_look() {
+    let mut measured = Metrics::default();
+    measured.expect("objectives", false, true);
+    let answer = |member: &str, second, value| ObjectiveReading {
+        member: MemberKey { member: member.into(), ..MemberKey::default() },
+        at: at(second),
+        value,
+    };
+    let objectives = vec![answer("a", 0, Ok(0.5)), answer("b", 0, Err("nothing".into()))];
+    measured.take("objectives", Ok(Readings { objectives, ..Readings::default() }));
+    let of = |measured: &Metrics, member: &str| {
+        let member = MemberKey { member: member.into(), ..MemberKey::default() };
+        measured.objective(&member).cloned()
+    };
+    let both = ["a", "b"].map(|member| of(&measured, member));
+    assert_eq!(both, [Some(Ok(0.5)), Some(Err("nothing".into()))]);
+    let worth = (measured.performance(at(1)), measured.usage(at(1)));
+    assert_eq!(worth, (Freshness::Fresh, Freshness::default()));
+    let objectives = vec![answer("b", 15, Ok(2.0))];
+    measured.take("objectives", Ok(Readings { objectives, ..Readings::default() }));
+    assert_eq!(["a", "b"].map(|member| of(&measured, member)), [None, Some(Ok(2.0))]);
+    assert!(matches!(measured.performance(at(61)), Freshness::Stale(_)));
+}

@@ -1,0 +1,178 @@
+//! The pools as their status says, for Prometheus: worked out when somebody asks, so nothing stays of those that go.
+//!
+//! The labels name pools and members, never pods: a status has 256 members at most.
+
+use std::{collections::BTreeMap, fmt};
+
+use kube::ResourceExt;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
+    metrics::{MetricType, gauge::ConstGauge},
+};
+
+use super::PublishedPools;
+use crate::{
+    api::{MemberStatus, Resources, WeightedShare, WeightedShareStatus},
+    share::Resource,
+};
+
+/// Tells of all pools that the process knows.
+#[derive(Clone, Debug, Default)]
+pub struct Pools(pub PublishedPools);
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Ord, PartialEq, PartialOrd)]
+struct OfMembers {
+    state: String,
+    reason: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet)]
+struct OfPool {
+    namespace: String,
+    pool: String,
+    resource: &'static str,
+    unit: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet)]
+struct OfMember {
+    namespace: String,
+    pool: String,
+    member: String,
+    resource: &'static str,
+    unit: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet)]
+struct OfWeight {
+    namespace: String,
+    pool: String,
+    member: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet)]
+struct OfCondition {
+    namespace: String,
+    pool: String,
+    condition: String,
+    reason: String,
+}
+
+/// A series for each resource of a pool: its name, what it says, and where that is in a status.
+type PoolAmount = (&'static str, &'static str, fn(&WeightedShareStatus) -> &Resources);
+
+const OF_POOLS: [PoolAmount; 3] = [
+    ("weightedshare_pool_capacity", "What there is to divide", |it| &it.capacity),
+    ("weightedshare_pool_allocated", "What the pods of the pool hold in all", |it| &it.allocated),
+    ("weightedshare_pool_lent", "What owners leave idle and others hold", |it| &it.lent),
+];
+
+/// Likewise of each member.
+type MemberAmount = (&'static str, &'static str, fn(&MemberStatus) -> &Resources);
+
+const OF_MEMBERS: [MemberAmount; 4] = [
+    ("weightedshare_member_fair", "What the member owns", |it| &it.fair),
+    ("weightedshare_member_share", "What the member is granted", |it| &it.share),
+    ("weightedshare_member_applied", "What the pods of the member hold by now", |it| &it.applied),
+    ("weightedshare_member_demand", "What the member was measured to have a use for", |it| {
+        &it.demand
+    }),
+];
+
+impl Collector for Pools {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let all = self.0.all().unwrap_or_default();
+        let pools: Vec<(&WeightedShare, &WeightedShareStatus)> =
+            all.iter().filter_map(|pool| Some((&**pool, pool.status.as_ref()?))).collect();
+        let members =
+            || pools.iter().flat_map(|(pool, it)| it.members.iter().map(|it| (*pool, it)));
+
+        let mut states = BTreeMap::<OfMembers, u32>::new();
+        for (_, member) in members() {
+            let state = member.state.map(|state| format!("{state:?}")).unwrap_or_default();
+            *states.entry(OfMembers { state, reason: member.reason.clone() }).or_default() += 1;
+        }
+        let states = states.into_iter().map(|(labels, count)| (labels, f64::from(count)));
+        let help = "Members of all pools, by what their status says of them";
+        gauges(&mut encoder, "weightedshare_members", help, states)?;
+
+        let conditions = pools.iter().flat_map(|(pool, status)| {
+            status.conditions.iter().map(|it| {
+                let (condition, reason) = (it.type_.clone(), it.reason.clone());
+                let (namespace, name) = (namespace(pool), pool.name_any());
+                let holds = if it.status == "True" { 1.0 } else { 0.0 };
+                (OfCondition { namespace, pool: name, condition, reason }, holds)
+            })
+        });
+        let help = "The conditions of each pool: 1 where it holds";
+        gauges(&mut encoder, "weightedshare_pool_condition", help, conditions)?;
+
+        for (name, help, of) in OF_POOLS {
+            let amounts = pools.iter().flat_map(|(pool, status)| {
+                amounts(of(status)).map(|(resource, amount)| {
+                    let (namespace, name, unit) =
+                        (namespace(pool), pool.name_any(), unit(resource));
+                    let resource = resource.name();
+                    (OfPool { namespace, pool: name, resource, unit }, amount)
+                })
+            });
+            gauges(&mut encoder, name, help, amounts)?;
+        }
+        for (name, help, of) in OF_MEMBERS {
+            let amounts = members().flat_map(|(pool, member)| {
+                amounts(of(member)).map(|(resource, amount)| {
+                    let (namespace, name, unit) =
+                        (namespace(pool), pool.name_any(), unit(resource));
+                    let (member, resource) = (member.name.clone(), resource.name());
+                    (OfMember { namespace, pool: name, member, resource, unit }, amount)
+                })
+            });
+            gauges(&mut encoder, name, help, amounts)?;
+        }
+        let weights = members().map(|(pool, member)| {
+            let (namespace, name) = (namespace(pool), pool.name_any());
+            let labels = OfWeight { namespace, pool: name, member: member.name.clone() };
+            (labels, member.effective_weight as f64)
+        });
+        let help = "What the member weighs beside the others of its pool";
+        gauges(&mut encoder, "weightedshare_member_weight", help, weights)
+    }
+}
+
+fn gauges<L: EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    values: impl Iterator<Item = (L, f64)>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (labels, value) in values {
+        ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+/// In the units of Prometheus: cores and bytes.
+fn amounts(resources: &Resources) -> impl Iterator<Item = (Resource, f64)> {
+    Resource::ALL.into_iter().filter_map(|resource| {
+        let amount = resources.get(resource)? as f64;
+        let units = match resource {
+            Resource::Cpu => 1000.0,
+            Resource::Memory => 1.0,
+        };
+        Some((resource, amount / units))
+    })
+}
+
+/// As kube-state-metrics has it.
+fn unit(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Cpu => "core",
+        Resource::Memory => "byte",
+    }
+}
+
+fn namespace(pool: &WeightedShare) -> String {
+    pool.namespace().unwrap_or_default()
+}

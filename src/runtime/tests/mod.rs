@@ -1,0 +1,6 @@
+mod auth;
+mod election;
+mod optional;
+mod server;
+mod serving;
+mod telling;

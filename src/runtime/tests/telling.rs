@@ -1,0 +1,133 @@
+use std::time::Duration;
+
+use axum::{Router, body::Body};
+use http::{Request, StatusCode};
+use serde_json::json;
+use tokio::time::{Instant, advance};
+use tower::ServiceExt;
+
+use crate::{
+    api::WeightedShare,
+    cluster::PoolId,
+    runtime::{Address, Health, Leadership, PublishedPools, Telemetry, Terms, TurnResult},
+    share::Resource,
+};
+
+async fn ask(routes: &Router, path: &str) -> StatusCode {
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    routes.clone().oneshot(request).await.unwrap().status()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_lives_until_a_turn_or_its_own_end_hangs() {
+    let (health, leadership) = (Health::default(), Leadership::by(Terms::of_seconds(15)));
+    let routes = health.clone().routes(leadership.clone());
+    assert_eq!(ask(&routes, "/healthz").await, StatusCode::OK);
+    assert_eq!(ask(&routes, "/readyz").await, StatusCode::SERVICE_UNAVAILABLE);
+    health.fills();
+    assert_eq!(ask(&routes, "/readyz").await, StatusCode::SERVICE_UNAVAILABLE);
+    health.filled();
+    assert_eq!(ask(&routes, "/readyz").await, StatusCode::OK);
+
+    let turn = health.turn();
+    advance(Duration::from_secs(120)).await;
+    assert_eq!(ask(&routes, "/healthz").await, StatusCode::OK);
+    advance(Duration::from_secs(120)).await;
+    assert_eq!(ask(&routes, "/healthz").await, StatusCode::SERVICE_UNAVAILABLE);
+    drop(turn);
+    assert_eq!(ask(&routes, "/healthz").await, StatusCode::OK);
+
+    leadership.renewed(Instant::now());
+    advance(Duration::from_secs(65)).await;
+    assert_eq!(ask(&routes, "/healthz").await, StatusCode::OK);
+    advance(Duration::from_secs(10)).await;
+    assert_eq!(health.lives(&leadership), Err("the lease was lost 65 s ago".to_owned()));
+}
+
+#[test]
+fn turns_and_resizes_are_counted() {
+    let metrics = Telemetry::of(PublishedPools::default());
+    metrics.leads(true);
+    metrics.turn(TurnResult::RequeueAfter, Duration::from_millis(20));
+    metrics.turn(TurnResult::Error, Duration::from_secs(2));
+    metrics.resize(Resource::Cpu, true, None);
+    metrics.resize(Resource::Memory, false, Some("QuotaExceeded"));
+    let text = metrics.text().unwrap();
+    for line in [
+        "controller_runtime_reconcile_total{controller=\"weightedshare\",result=\"requeue_after\"} 1",
+        "controller_runtime_reconcile_errors_total{controller=\"weightedshare\"} 1",
+        "controller_runtime_reconcile_time_seconds_bucket{le=\"0.025\",controller=\"weightedshare\"} 1",
+        "controller_runtime_reconcile_time_seconds_count{controller=\"weightedshare\"} 2",
+        "leader_election_master_status{name=\"weighted-share\"} 1",
+        "weightedshare_resizes_total{resource=\"cpu\",direction=\"grow\",result=\"sent\"} 1",
+        "weightedshare_resizes_total{resource=\"memory\",direction=\"shrink\",result=\"QuotaExceeded\"} 1",
+    ] {
+        assert!(text.contains(&format!("{line}\n")), "{line} is not in\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn members_are_counted_as_long_as_their_pool_is_there() {
+    let pools = PublishedPools::default();
+    let metrics = Telemetry::of(pools.clone());
+    let member = |name: &str, state: &str, reason: &str| {
+        json!({
+            "name": name, "state": state, "reason": reason, "weight": 1, "effectiveWeight": 1, "pods": 1,
+        })
+    };
+    let mut members = json!([
+        member("a", "Settled", "Settled"),
+        member("b", "Settled", "Settled"),
+        member("c", "Deferred", "NoRoom"),
+    ]);
+    members[0]["share"] = json!({"cpu": "1500m", "memory": "1Gi"});
+    let pool = json!({
+        "apiVersion": "weightedshare.dev/v1alpha1",
+        "kind": "WeightedShare",
+        "metadata": {"name": "pool", "namespace": "ns"},
+        "spec": {"capacity": {"cpu": "1"}, "members": []},
+        "status": {"members": members, "capacity": {"cpu": "2"}, "conditions": [{
+            "type": "Ready", "status": "True", "reason": "Divided", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]},
+    });
+    let pool: WeightedShare = serde_json::from_value(pool).unwrap();
+    let id = PoolId::of(&pool.metadata);
+    pools.set(&id, Some(&pool));
+    let text = metrics.text().unwrap();
+    let of_pool = "namespace=\"ns\",pool=\"pool\"";
+    for line in [
+        "weightedshare_members{state=\"Settled\",reason=\"Settled\"} 2.0".to_owned(),
+        "weightedshare_members{state=\"Deferred\",reason=\"NoRoom\"} 1.0".to_owned(),
+        format!("weightedshare_pool_capacity{{{of_pool},resource=\"cpu\",unit=\"core\"}} 2.0"),
+        format!(
+            "weightedshare_member_share{{{of_pool},member=\"a\",resource=\"cpu\",unit=\"core\"}} 1.5"
+        ),
+        format!(
+            "weightedshare_member_share{{{of_pool},member=\"a\",resource=\"memory\",unit=\"byte\"}} 1073741824.0"
+        ),
+        format!(
+            "weightedshare_pool_condition{{{of_pool},condition=\"Ready\",reason=\"Divided\"}} 1.0"
+        ),
+        format!("weightedshare_member_weight{{{of_pool},member=\"c\"}} 1.0"),
+    ] {
+        assert!(text.contains(&format!("{line}\n")), "{line} is not in\n{text}");
+    }
+    pools.set(&id, None);
+    assert!(
+        !metrics.text().unwrap().contains("{state=")
+            && !metrics.text().unwrap().contains("pool=\"")
+    );
+
+    let routes = metrics.routes();
+    assert_eq!(ask(&routes, "/metrics").await, StatusCode::OK);
+}
+
+#[test]
+fn an_address_is_one_or_all_or_none() {
+    for text in ["127.0.0.1:8080", "[::1]:8080", ":8081", "0"] {
+        assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+    }
+    for text in ["", "8080", "localhost:8080", ":", ":70000"] {
+        assert!(text.parse::<Address>().is_err(), "{text}");
+    }
+}

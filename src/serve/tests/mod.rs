@@ -1,5 +1,0 @@
-mod election;
-mod gate;
-mod server;
-mod serving;
-mod telling;
