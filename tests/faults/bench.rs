@@ -12,11 +12,11 @@ use std::{
 
 use super::{
     fault::Fault,
-    oracle::Oracle,
+    oracle::{Oracle, Violation},
     plant::Bug,
     rng::Rng,
     run::{Outcome, log, run},
-    scenario::Scenario,
+    scenario::{NAMESPACE, OTHER, Scenario},
 };
 
 /// How many faulty runs there are of each scenario.
@@ -41,8 +41,8 @@ pub fn faults(seed: u64, k: u64, learned: &Outcome, scenario: &Scenario) -> Vec<
     let mut faults: Vec<Fault> = (0..count).map(any).collect();
     // What came later to this has a source of its own, so that seeds keep their meaning.
     let mut more = Rng::of(seed, 200 + k);
-    if more.percent(8) {
-        faults.push(Fault::slow_answers(&mut more, scenario.busy()));
+    if more.percent(30) {
+        faults.push(Fault::beside(&mut more, scenario.busy()));
     }
     let unknown = |it: &Fault| matches!(it, Fault::Lost { .. } | Fault::Unanswered { .. });
     if faults.iter().any(unknown) && rng.percent(30) {
@@ -72,12 +72,33 @@ pub fn seed(seed: u64, tally: &mut Tally) {
     if !learned.violations.is_empty() {
         return;
     }
+    if let Some(without) = scenario.without_steps_of(NAMESPACE) {
+        let alone = run(&without, &[], None, None, None);
+        tally.note(&scenario, &[], &isolated(&scenario, &learned, alone));
+    }
     for k in 0..FAULTY {
         let faults = faults(seed, k, &learned, &scenario);
         let like = comparable(&scenario, &learned, &faults).then_some(&learned.end);
         let outcome = run(&scenario, &faults, None, None, like);
         tally.note(&scenario, &faults, &outcome);
     }
+}
+
+/// The run in which nothing was done in one namespace, held against the other run: whoever is in the other namespace must not have
+/// noticed.
+fn isolated(scenario: &Scenario, learned: &Outcome, mut alone: Outcome) -> Outcome {
+    let there = |name: &str| {
+        let mut apps = scenario.apps.iter().filter(|app| app.namespace == OTHER);
+        name == "pool pool1" || apps.any(|app| name.starts_with(&format!("pod {}-", app.name)))
+    };
+    for (name, now) in learned.end.iter().filter(|(name, _)| there(name)) {
+        if alone.end.get(name) != Some(now) {
+            let what = format!("{name} is {now}\n      instead of {:?}", alone.end.get(name));
+            let at = scenario.busy();
+            alone.violations.push(Violation { oracle: Oracle::Isolation, at, what });
+        }
+    }
+    alone
 }
 
 /// Whether the oracles find a planted bug in a scenario, with a fault or without.
@@ -87,7 +108,12 @@ pub fn finds(seed: u64, bug: Bug, oracles: &[Oracle]) -> bool {
     let faults =
         if seed.is_multiple_of(2) { Vec::new() } else { faults(seed, 0, &right, &scenario) };
     let like = comparable(&scenario, &right, &faults).then_some(&right.end);
-    let outcome = run(&scenario, &faults, Some(bug), None, like);
+    let mut outcome = run(&scenario, &faults, Some(bug), None, like);
+    if oracles.contains(&Oracle::Isolation) {
+        let Some(without) = scenario.without_steps_of(NAMESPACE) else { return false };
+        let wrong = run(&scenario, &[], Some(bug), None, None);
+        outcome = isolated(&scenario, &wrong, run(&without, &[], Some(bug), None, None));
+    }
     outcome.violations.iter().any(|it| oracles.contains(&it.oracle))
 }
 

@@ -17,6 +17,7 @@ use super::{
     amounts::text,
     fault::{Fault, within},
     oracle::Violation,
+    progress::Progress,
     server::Call,
     store::{Key, Kind, Logged, Store},
 };
@@ -68,6 +69,9 @@ pub struct Instance {
     pub deaf_until: Option<Instant>,
 }
 
+/// What pods use: millicores and bytes, by name.
+pub type Usage = BTreeMap<String, (u64, u64)>;
+
 pub struct Cluster {
     pub seed: u64,
     pub began: Instant,
@@ -75,8 +79,14 @@ pub struct Cluster {
     pub faults: Vec<Fault>,
     pub page_size: usize,
     pub pages: BTreeMap<String, (u64, Vec<Arc<Value>>)>,
-    /// What pods use: millicores and bytes, by name. None: nobody measures.
-    pub usage: Option<BTreeMap<String, (u64, u64)>>,
+    /// What pods use. None: nobody measures.
+    pub usage: Option<Usage>,
+    /// The memory that pods used, from when on.
+    pub used: Vec<(Duration, String, u64)>,
+    /// What was measured last before nothing was measured any more, and when.
+    measured: Option<(i64, Usage)>,
+    /// What was decided so far.
+    pub progress: Progress,
     pub instances: Vec<Instance>,
     pub writes: Vec<Write>,
     pub violations: Vec<Violation>,
@@ -116,6 +126,9 @@ impl Cluster {
             page_size: usize::MAX,
             pages: BTreeMap::new(),
             usage: None,
+            used: Vec::new(),
+            measured: None,
+            progress: Progress::default(),
             instances: Vec::new(),
             writes: Vec::new(),
             violations: Vec::new(),
@@ -188,9 +201,17 @@ impl Cluster {
     }
 
     /// What `metrics.k8s.io` says: it measures every 15 seconds.
-    pub fn metrics(&self, nodes: bool) -> Option<Value> {
+    pub fn metrics(&mut self, nodes: bool) -> Option<Value> {
         let usage = self.usage.as_ref()?;
-        let at = self.time().as_second() / 15 * 15;
+        let (elapsed, at) = (self.elapsed(), self.time().as_second() / 15 * 15);
+        let stale = self.faults.iter().any(|fault| match fault {
+            Fault::StaleMetrics { at, lasts } => within(elapsed, *at, *lasts),
+            _ => false,
+        });
+        if !stale {
+            self.measured = Some((at, usage.clone()));
+        }
+        let (at, usage) = self.measured.clone().unwrap_or_else(|| (at, usage.clone()));
         let at = Timestamp::from_second(at).ok()?.to_string();
         let amounts = |(cpu, memory): (u64, u64)| json!({"cpu": format!("{cpu}m"), "memory": memory.to_string()});
         let running: Vec<(&Arc<Value>, (u64, u64))> = self

@@ -48,6 +48,12 @@ pub enum Fault {
     Jump { at: Duration, seconds: i64, back: Option<Duration> },
     /// The kubelets do nothing for a while.
     DeadKubelet { at: Duration, lasts: Duration },
+    /// One kubelet does nothing for a while: that of the node with this place.
+    SilentKubelet { node: usize, at: Duration, lasts: Duration },
+    /// Nothing is measured anew for a while.
+    StaleMetrics { at: Duration, lasts: Duration },
+    /// A pod of nobody's is patched sixty times a second for a while.
+    Storm { at: Duration, lasts: Duration },
     /// The controller crashes, and what its new instance lists was so some seconds ago.
     StaleList { at: Duration, age: Duration, late: Duration },
 }
@@ -96,12 +102,18 @@ impl Fault {
         }
     }
 
-    /// Writes that are answered after others have seen what they did.
-    pub fn slow_answers(rng: &mut Rng, busy: Duration) -> Self {
-        Self::SlowAnswers {
-            at: seconds(rng, 0, busy.as_secs() + 10),
-            lasts: seconds(rng, 5, 60),
-            by: Duration::from_millis(rng.range(100, 4000)),
+    /// One of those that came later, beside others.
+    pub fn beside(rng: &mut Rng, busy: Duration) -> Self {
+        let at = seconds(rng, 0, busy.as_secs() + 10);
+        let lasts = seconds(rng, 5, 60);
+        match rng.range(0, 3) {
+            0 => {
+                let by = Duration::from_millis(rng.range(100, 4000));
+                Self::SlowAnswers { at, lasts, by }
+            }
+            1 => Self::SilentKubelet { node: rng.range(0, 2) as usize, at, lasts: lasts * 2 },
+            2 => Self::StaleMetrics { at, lasts: lasts * 3 },
+            _ => Self::Storm { at, lasts: lasts / 4 },
         }
     }
 

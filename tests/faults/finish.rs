@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::{
     amounts::{RESOURCES, amount, charge, infeasible, limit, list, request, text},
     cluster::Cluster,
+    flaps::flaps,
     oracle::{Oracle, member_of},
-    scenario::Scenario,
+    scenario::{FOREIGN, Scenario},
 };
 
 /// How many resizes of one pod one change may cost, on average.
@@ -19,7 +20,8 @@ pub type End = BTreeMap<String, Value>;
 
 pub fn end(cluster: &Cluster) -> End {
     let mut end = End::new();
-    for pod in cluster.store.of_kind("pods") {
+    let pods = cluster.store.of_kind("pods");
+    for pod in pods.filter(|pod| pod["metadata"]["namespace"] != FOREIGN) {
         let amounts = |it: &Value| RESOURCES.map(|of| json!([request(it, of), limit(it, of)]));
         let of = |it: &Value| json!([it["name"], amounts(it)]);
         let containers: Vec<Value> = list(pod, "/spec/containers").iter().map(of).collect();
@@ -71,6 +73,10 @@ pub fn judge(cluster: &mut Cluster, scenario: &Scenario, like: Option<&End>) {
         found.extend(min(cluster, pool));
     }
     found.extend(released(cluster, scenario));
+    cluster.judge_progress();
+    if cluster.faults.is_empty() {
+        found.extend(flaps(cluster, scenario));
+    }
     // What could not go back in time is told, and left as it is.
     let left = cluster.store.of_kind("events").any(|event| event["reason"] == "NotReleased");
     let end = end(cluster);

@@ -10,12 +10,14 @@ use weightedshare::{
 use super::{
     cluster::{Shared, with},
     oracle::Oracle,
+    progress,
 };
 
 /// Looks at each decision of an instance.
 pub fn check(shared: &Shared) -> Check {
     let shared = shared.clone();
     Box::new(move |before, engine, plan, after| {
+        progress::note(&shared, before.cluster, plan);
         if let Some(what) = difference(before, engine, plan, after) {
             with(&shared, |cluster| cluster.violate(Oracle::FromNothing, what));
         }

@@ -67,6 +67,10 @@ fn turn(cluster: &mut Cluster, work: &mut BTreeMap<Key, Work>, rng: &mut Rng) ->
         if this.uid != text(&pod, "/metadata/uid") {
             *this = Work { uid: text(&pod, "/metadata/uid").to_owned(), ..Work::default() };
         }
+        if let Some(until) = silent_until(cluster, text(&pod, "/spec/nodeName")) {
+            soon(until);
+            continue;
+        }
         let mut wait = |low: u64, high: u64| now + Duration::from_millis(rng.range(low, high));
         if !pod["metadata"]["deletionTimestamp"].is_null() {
             let end = *this.end.get_or_insert_with(|| wait(200, 3000));
@@ -108,6 +112,17 @@ fn turn(cluster: &mut Cluster, work: &mut BTreeMap<Key, Work>, rng: &mut Rng) ->
         }
     }
     next
+}
+
+/// Until when the kubelet of a node does nothing. None: it does what it is to.
+fn silent_until(cluster: &Cluster, node: &str) -> Option<Instant> {
+    let elapsed = cluster.elapsed();
+    cluster.faults.iter().find_map(|fault| match fault {
+        Fault::SilentKubelet { node: which, at, lasts } if within(elapsed, *at, *lasts) => {
+            (format!("node-{which}") == node).then(|| cluster.began + *at + *lasts)
+        }
+        _ => None,
+    })
 }
 
 fn has(pod: &Value, condition: &str) -> bool {

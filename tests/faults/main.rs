@@ -2,15 +2,18 @@
 //! that can. docs/faults.md says what is tried and what is checked.
 
 mod amounts;
+mod app;
 mod bench;
 mod cluster;
 mod fault;
 mod finish;
+mod flaps;
 mod from_nothing;
 mod kubelet;
 mod odd;
 mod oracle;
 mod plant;
+mod progress;
 mod resize;
 mod rng;
 mod run;

@@ -37,6 +37,16 @@ pub enum Oracle {
     Alive,
     /// A decision that looks at what changed is that of an engine which looks at everything.
     FromNothing,
+    /// An edit is decided within 250 ms, whatever else goes on.
+    Progress,
+    /// What decisions want is sent, and in the end they want nothing.
+    FixedPoint,
+    /// Nobody is moved to and fro while nothing changes.
+    Flaps,
+    /// No memory limit goes under what the pod uses.
+    InUse,
+    /// What is done in one namespace moves nobody in another, where nodes have room.
+    Isolation,
 }
 
 #[derive(Clone, Debug)]
@@ -185,7 +195,7 @@ impl Cluster {
 
     fn judge_shape(&mut self, before: &Value, after: &Value, in_pool: bool) {
         let name = text(after, "/metadata/name");
-        let mut found = Vec::new();
+        let (mut found, mut in_use) = (Vec::new(), None);
         // What a policy says, or said, of limits.
         let policed = self.store.log.iter().any(|logged| {
             list(&logged.object, "/spec/members").iter().any(|member| {
@@ -214,6 +224,9 @@ impl Cluster {
                 if resource == "memory" && is < was.min(in_force) && in_pool && !measured {
                     found.push(format!("{name}: the memory limit goes down, and nobody measures"));
                 }
+                if let Some(limit) = is.filter(|_| resource == "memory" && is < was) {
+                    in_use = in_use.max(limit_in_use(self.least_used(name), limit));
+                }
             }
             let rest = |container: &Value| {
                 let mut container = container.clone();
@@ -228,7 +241,26 @@ impl Cluster {
         for what in found {
             self.violate(Oracle::Shape, what);
         }
+        if let Some((limit, used)) = in_use {
+            let what = format!("{name}: the memory limit goes down to {limit}, and {used} is used");
+            self.violate(Oracle::InUse, what);
+        }
     }
+
+    /// The least memory that a pod used in the last minute, where that is measured.
+    fn least_used(&self, pod: &str) -> Option<u64> {
+        let from = self.elapsed().saturating_sub(Duration::from_secs(60));
+        let known: Vec<&(Duration, String, u64)> =
+            self.used.iter().filter(|(_, name, _)| name == pod).collect();
+        // What it used when the minute began, and since.
+        let first = known.iter().rposition(|(at, ..)| *at <= from).unwrap_or(0);
+        known[first..].iter().map(|(_, _, memory)| *memory).min()
+    }
+}
+
+/// The limit and the use, where there is less than the margin between them: a fifth, and at least 16Mi.
+fn limit_in_use(used: Option<u64>, limit: u64) -> Option<(u64, u64)> {
+    used.filter(|used| limit < used + (used / 5).max(16 << 20)).map(|used| (limit, used))
 }
 
 /// The member of a pool that matches a pod, by its place.
@@ -241,8 +273,13 @@ pub fn member_of(pool: &Value, pod: &Value) -> Option<usize> {
         });
         let owners = list(pod, "/metadata/ownerReferences").iter();
         let target = &member["targetRef"];
-        let owned =
-            |owner: &Value| owner["kind"] == target["kind"] && owner["name"] == target["name"];
+        // The ReplicaSet of a Deployment has its name here.
+        let owned = |owner: &Value| {
+            let kind = |kind: &Value| {
+                if kind == "Deployment" { "ReplicaSet".into() } else { kind.clone() }
+            };
+            kind(&owner["kind"]) == kind(&target["kind"]) && owner["name"] == target["name"]
+        };
         by_label || (target.is_object() && owners.into_iter().any(owned))
     };
     let matching = (0..members.len()).filter(|&i| matches(&members[i]));

@@ -46,11 +46,21 @@ pub enum Bug {
     HoldsOn,
     /// Says nothing on the object.
     Silent,
+    /// Does not see that a pool was edited.
+    Overlooks,
+    /// Sends a resize again and again on a version that is gone.
+    Insists,
+    /// Takes back each resize that shrinks a pod, a while later.
+    Undoes,
+    /// Halves memory limits.
+    Squeezes,
+    /// Asks for more where pools of other namespaces were edited.
+    Spills,
 }
 
 impl Bug {
     /// All of them, each with the oracles of which one must find it.
-    pub const ALL: [(Self, &'static [Oracle]); 14] = [
+    pub const ALL: [(Self, &'static [Oracle]); 19] = [
         (Self::More, &[Oracle::Pool]),
         (Self::Blind, &[Oracle::Pool]),
         (Self::Believes, &[Oracle::Pool]),
@@ -65,6 +75,11 @@ impl Bug {
         (Self::Forgets, &[Oracle::End]),
         (Self::HoldsOn, &[Oracle::Told]),
         (Self::Silent, &[Oracle::Told]),
+        (Self::Overlooks, &[Oracle::Progress]),
+        (Self::Insists, &[Oracle::FixedPoint]),
+        (Self::Undoes, &[Oracle::Flaps]),
+        (Self::Squeezes, &[Oracle::InUse]),
+        (Self::Spills, &[Oracle::Isolation]),
     ];
 }
 
@@ -105,6 +120,33 @@ pub async fn planted(
         }
         Bug::HoldsOn if patch["metadata"]["finalizers"] == json!([]) => {
             return pretend(shared, &call, &json!({}));
+        }
+        Bug::Insists if is_resize && with(shared, |cluster| cluster.writes.len() > 6) => {
+            return Ok(answer(409, &json!({"kind": "Status", "code": 409, "message": "modified"})));
+        }
+        Bug::Undoes if is_resize => {
+            let (shared, mut back) = (shared.clone(), call.clone());
+            let before = requests_of(&shared, &call);
+            tokio::spawn(async move {
+                sleep(Duration::from_secs(70)).await;
+                back.body = Bytes::from(json!({"spec": {"containers": before}}).to_string());
+                let _ = serve(&shared, instance, back).await;
+            });
+        }
+        Bug::Squeezes if is_resize => each(&mut patch, |resources| {
+            if let Some(limit) = amount("memory", &resources["limits"]["memory"]) {
+                for which in ["requests", "limits"] {
+                    resources[which]["memory"] = (limit / 4).to_string().into();
+                }
+            }
+        }),
+        Bug::Spills if is_resize => {
+            let more = edits_elsewhere(shared, &call);
+            each(&mut patch, |resources| {
+                if let Some(cpu) = amount("cpu", &resources["requests"]["cpu"]) {
+                    resources["requests"]["cpu"] = format!("{}m", cpu + more).into();
+                }
+            });
         }
         Bug::Silent if is_status => return pretend(shared, &call, &json!({})),
         Bug::Chatty if is_status && with(shared, |cluster| cluster.once(0)) => {
@@ -184,6 +226,9 @@ fn seen(bug: Bug, plural: &str) -> Option<fn(&mut Value)> {
                 }
             }
         }),
+        (Bug::Overlooks, "weightedshares") => Some(|pool| {
+            pool["metadata"]["generation"] = 1.into();
+        }),
         (Bug::LargeNodes, "nodes") => Some(|node| {
             let most = amount("cpu", &node["status"]["allocatable"]["cpu"]).unwrap_or_default();
             node["status"]["allocatable"]["cpu"] = format!("{}m", most * 2).into();
@@ -229,6 +274,27 @@ fn pretend(shared: &Shared, call: &Call, patch: &Value) -> Result<Answer, io::Er
         super::store::bump(&mut object);
     }
     Ok(answer(200, &object))
+}
+
+/// What the containers of the pod ask for that a resize is of.
+fn requests_of(shared: &Shared, call: &Call) -> Value {
+    let name = call.path.rsplit('/').nth(1).unwrap_or_default().to_owned();
+    with(shared, |cluster| {
+        let mut pods = cluster.store.of_kind("pods");
+        let pod = pods.find(|pod| text(pod, "/metadata/name") == name);
+        let of = |it: &Value| json!({"name": it["name"], "resources": it["resources"]});
+        pod.map(|pod| list(pod, "/spec/containers").iter().map(of).collect()).unwrap_or_default()
+    })
+}
+
+/// How often pools of other namespaces were edited.
+fn edits_elsewhere(shared: &Shared, call: &Call) -> u64 {
+    with(shared, |cluster| {
+        let elsewhere = cluster.store.log.iter().filter(|logged| {
+            logged.key.0 == "weightedshares" && !call.path.contains(&format!("/{}/", logged.key.1))
+        });
+        elsewhere.filter(|logged| logged.object["metadata"]["generation"] != 1).count() as u64
+    })
 }
 
 /// Whether the pod's member has a min and the patch asks for less than there is.

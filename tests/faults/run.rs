@@ -19,13 +19,14 @@ use weightedshare::{
 
 use super::{
     amounts::text,
+    app::App,
     cluster::{Cluster, Cut, Instance, Shared, Write, with},
     fault::Fault,
     finish::{self, End},
     from_nothing, kubelet,
     oracle::{Oracle, Violation},
     plant::Bug,
-    scenario::{NAMESPACE, Scenario, Step, cores, mebibytes},
+    scenario::{FOREIGN, NAMESPACE, Scenario, Step, cores, mebibytes},
     server,
     store::bump,
 };
@@ -69,6 +70,7 @@ async fn drive(
     with(&shared, |cluster| populate(cluster, scenario));
     let began = with(&shared, |cluster| cluster.began);
     let kubelets = tokio::spawn(kubelet::run(shared.clone(), scenario.seed));
+    faults.iter().for_each(|fault| storm(&shared, fault));
     sleep_until(began + Duration::from_secs(3)).await;
     let mut running = vec![start(&shared, bug, None)];
     let crash = with(&shared, |cluster| cluster.crash.clone());
@@ -132,6 +134,27 @@ async fn drive(
             settled: finish::is_settled(cluster),
         }
     })
+}
+
+/// The pod that a storm of events is of.
+const NOISE: &str = "noise";
+
+/// Somebody patches a pod of nobody's as fast as a slow client can, where the fault is that.
+fn storm(shared: &Shared, fault: &Fault) {
+    let (shared, Fault::Storm { at, lasts }) = (shared.clone(), fault.clone()) else { return };
+    tokio::spawn(async move {
+        let began = with(&shared, |cluster| cluster.began);
+        sleep_until(began + at).await;
+        let key = ("pods", FOREIGN.to_owned(), NOISE.to_owned());
+        for count in 0..lasts.as_secs() * 60 {
+            with(&shared, |cluster| {
+                cluster.store.change(&key, |pod| {
+                    pod["metadata"]["annotations"]["count"] = count.to_string().into();
+                });
+            });
+            sleep(Duration::from_millis(17)).await;
+        }
+    });
 }
 
 /// An instance crashes.
@@ -211,8 +234,21 @@ pub fn populate(cluster: &mut Cluster, scenario: &Scenario) {
             "status": {"allocatable": {"cpu": format!("{cpu}m"), "memory": memory.to_string(), "pods": "110"}},
         }));
     }
-    for app in &scenario.apps {
-        cluster.store.put("replicasets", app.replica_set());
+    for (plural, workload) in scenario.apps.iter().flat_map(App::workloads) {
+        cluster.store.put(plural, workload);
+    }
+    for (pod, (_, memory)) in cluster.usage.iter().flatten() {
+        cluster.used.push((Duration::ZERO, pod.clone(), *memory));
+    }
+    if cluster.faults.iter().any(|fault| matches!(fault, Fault::Storm { .. })) {
+        let node = &scenario.nodes[0].0;
+        let requests = json!({"requests": {"cpu": "1m", "memory": "1Mi"}});
+        cluster.store.put("pods", json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": NOISE, "namespace": FOREIGN, "annotations": {kubelet::NODE: node}},
+            "spec": {"containers": [{"name": "main", "image": "noise", "resources": requests}]},
+            "status": {"phase": "Pending", "qosClass": "Burstable"},
+        }));
     }
     for (app, pod, node) in &scenario.pods {
         cluster.store.put("pods", scenario.apps[*app].pod(pod, node));
@@ -235,7 +271,13 @@ pub fn populate(cluster: &mut Cluster, scenario: &Scenario) {
 
 /// Does what a step says.
 fn take(shared: &Shared, scenario: &Scenario, step: &Step) {
-    let key = |kind, name: &str| (kind, NAMESPACE.to_owned(), name.to_owned());
+    let key = |kind, name: &str| {
+        let pool = scenario.pools.iter().find(|pool| pool["metadata"]["name"] == name);
+        let app = name.split('-').next().unwrap_or_default();
+        let app = scenario.apps.iter().find(|it| it.name == app).map(|app| app.namespace);
+        let namespace = pool.map(|pool| text(pool, "/metadata/namespace")).or(app);
+        (kind, namespace.unwrap_or(NAMESPACE).to_owned(), name.to_owned())
+    };
     with(shared, |cluster| match step {
         Step::Edit { pool, spec } => {
             cluster.store.change(&key("weightedshares", pool), |pool| {
@@ -263,8 +305,10 @@ fn take(shared: &Shared, scenario: &Scenario, step: &Step) {
         }
         Step::DeletePool { pool } => cluster.delete(&key("weightedshares", pool)),
         Step::Use { pod, cpu, memory } => {
+            let now = cluster.elapsed();
             if let Some(usage) = &mut cluster.usage {
                 usage.insert(pod.clone(), (*cpu, *memory));
+                cluster.used.push((now, pod.clone(), *memory));
             }
         }
     });

@@ -5,34 +5,15 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::{Value, json};
 
 use super::{
-    kubelet::{NEVER, NODE},
+    app::{App, Shape},
     rng::Rng,
 };
 
 pub const NAMESPACE: &str = "shop";
-
-/// The classes of pods.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Shape {
-    Burstable,
-    Limited,
-    Guaranteed,
-    BestEffort,
-}
-
-/// A member's pods, all of one template.
-#[derive(Clone, Debug)]
-pub struct App {
-    pub name: String,
-    pub shape: Shape,
-    pub cpu: u64,
-    pub memory: u64,
-    pub limit: u64,
-    pub side: bool,
-    pub init: bool,
-    pub never: bool,
-    pub pods: u64,
-}
+/// Where the second pool is, in some scenarios.
+pub const OTHER: &str = "blog";
+/// Where pods are that no pool may touch.
+pub const FOREIGN: &str = "else";
 
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -84,79 +65,11 @@ pub struct Scenario {
     pub quiet: Duration,
     /// Where the end does not depend on the way there.
     pub comparable: bool,
+    /// Nodes have little more room than what there is at first.
+    pub crowded: bool,
 }
 
 pub const MI: u64 = 1 << 20;
-
-impl App {
-    pub fn template(&self) -> Value {
-        let main = |share: u64| {
-            let (cpu, memory) = (self.cpu * share / 100, self.memory * share / 100 / MI);
-            let requests = json!({"cpu": format!("{cpu}m"), "memory": format!("{memory}Mi")});
-            let limits = match self.shape {
-                Shape::Guaranteed => requests.clone(),
-                _ => {
-                    json!({"cpu": format!("{}m", cpu * self.limit / 100), "memory": format!("{}Mi", memory * self.limit / 100)})
-                }
-            };
-            match self.shape {
-                Shape::BestEffort => json!({}),
-                Shape::Burstable => json!({"requests": requests}),
-                Shape::Limited | Shape::Guaranteed => {
-                    json!({"requests": requests, "limits": limits})
-                }
-            }
-        };
-        let container =
-            |name: &str, share| json!({"name": name, "image": "app", "resources": main(share)});
-        let containers = match self.side {
-            true => vec![container("main", 75), container("side", 25)],
-            false => vec![container("main", 100)],
-        };
-        let mut spec = json!({"containers": containers});
-        if self.init {
-            spec["initContainers"] = json!([container("prepare", 50)]);
-        }
-        spec
-    }
-
-    pub fn pod(&self, name: &str, node: &str) -> Value {
-        let mut annotations = json!({NODE: node});
-        if self.never {
-            annotations[NEVER] = "yes".into();
-        }
-        json!({
-            "apiVersion": "v1", "kind": "Pod",
-            "metadata": {
-                "name": name, "namespace": NAMESPACE, "labels": {"app": self.name}, "annotations": annotations,
-                "ownerReferences": [{
-                    "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": self.name, "uid": self.name, "controller": true,
-                }],
-            },
-            "spec": self.template(),
-            "status": {"phase": "Pending", "qosClass": class_of(self.shape)},
-        })
-    }
-
-    pub fn replica_set(&self) -> Value {
-        json!({
-            "apiVersion": "apps/v1", "kind": "ReplicaSet",
-            "metadata": {"name": self.name, "namespace": NAMESPACE},
-            "spec": {
-                "selector": {"matchLabels": {"app": self.name}},
-                "template": {"metadata": {"labels": {"app": self.name}}, "spec": self.template()},
-            },
-        })
-    }
-}
-
-fn class_of(shape: Shape) -> &'static str {
-    match shape {
-        Shape::Guaranteed => "Guaranteed",
-        Shape::BestEffort => "BestEffort",
-        _ => "Burstable",
-    }
-}
 
 pub fn cores(milli: u64) -> Value {
     format!("{milli}m").into()
@@ -177,8 +90,12 @@ impl Scenario {
         while left > 0 && apps.len() < 5 {
             let pods = rng.range(1, 3).min(left);
             left -= pods;
-            apps.push(app(&mut rng, apps.len(), pods));
+            apps.push(App::any(&mut rng, apps.len(), pods));
         }
+        // What came later has sources of its own, so that seeds keep their meaning.
+        let mut world = Rng::of(seed, 3);
+        let kinds: [&'static str; 4] = ["ReplicaSet", "Deployment", "StatefulSet", "DaemonSet"];
+        apps.iter_mut().for_each(|app| app.kind = *world.of_list(&kinds));
         let nodes = rng.range(1, 3);
         let nodes: Vec<String> = (0..nodes).map(|i| format!("node-{i}")).collect();
         let mut pods = Vec::new();
@@ -202,7 +119,10 @@ impl Scenario {
         };
         let nodes: Vec<_> = nodes.iter().map(|it| (it.clone(), room(it).0, room(it).1)).collect();
         let mut pools = pools(&mut rng, &apps, with_memory);
-        // What came later to this has a source of its own, so that seeds keep their meaning.
+        if pools.len() == 2 && world.percent(50) {
+            pools[1]["metadata"]["namespace"] = OTHER.into();
+            apps.iter_mut().skip(1).step_by(2).for_each(|app| app.namespace = OTHER);
+        }
         let mut more = Rng::of(seed, 2);
         let policed = more.percent(15);
         if policed {
@@ -227,6 +147,7 @@ impl Scenario {
                 && apps.iter().all(|app| {
                     !app.never && !(app.shape == Shape::Guaranteed && (with_memory || measured))
                 }),
+            crowded,
             apps,
             pools,
             pods,
@@ -297,30 +218,35 @@ impl Scenario {
         }
     }
 
+    /// The scenario without what is done to the pools and pods of a namespace. None: all are in one, or what is done in one can
+    /// be felt in the other, as nodes are full.
+    pub fn without_steps_of(&self, namespace: &str) -> Option<Self> {
+        let apart = self.apps.iter().any(|app| app.namespace == OTHER);
+        if !apart || self.crowded || self.quota.is_some() {
+            return None;
+        }
+        let of_pool = |name: &str| {
+            let pool = self.pools.iter().find(|pool| pool["metadata"]["name"] == name);
+            pool.is_some_and(|pool| pool["metadata"]["namespace"] == namespace)
+        };
+        let of_pod = |name: &str| {
+            let app = name.split('-').next().unwrap_or_default();
+            self.apps.iter().any(|it| it.name == app && it.namespace == namespace)
+        };
+        let mut without = self.clone();
+        without.steps.retain(|(_, step)| match step {
+            Step::Edit { pool, .. } | Step::DeletePool { pool } => !of_pool(pool),
+            Step::Add { pod, .. }
+            | Step::Delete { pod }
+            | Step::Recreate { pod, .. }
+            | Step::Use { pod, .. } => !of_pod(pod),
+        });
+        (without.steps.len() < self.steps.len()).then_some(without)
+    }
+
     /// Until when something happens.
     pub fn busy(&self) -> Duration {
         self.steps.last().map_or(Duration::from_secs(5), |(at, _)| *at)
-    }
-}
-
-fn app(rng: &mut Rng, i: usize, pods: u64) -> App {
-    let shape = match rng.range(0, 99) {
-        0..45 => Shape::Burstable,
-        45..70 => Shape::Limited,
-        70..90 => Shape::Guaranteed,
-        _ => Shape::BestEffort,
-    };
-    let requests = shape != Shape::BestEffort;
-    App {
-        name: format!("app{i}"),
-        shape,
-        cpu: if requests { rng.range(4, 60) * 20 } else { 0 },
-        memory: if requests { rng.range(2, 32) * 32 * MI } else { 0 },
-        limit: rng.range(12, 40) * 10,
-        side: rng.percent(25),
-        init: rng.percent(15),
-        never: rng.percent(3),
-        pods,
     }
 }
 
@@ -383,8 +309,7 @@ fn member(rng: &mut Rng, app: &App, capacity: u64) -> Value {
     if rng.percent(70) {
         member["selector"] = json!({"matchLabels": {"app": app.name}});
     } else {
-        member["targetRef"] =
-            json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": app.name});
+        member["targetRef"] = json!({"apiVersion": "apps/v1", "kind": app.kind, "name": app.name});
     }
     if rng.percent(40) {
         member["min"] = json!({"cpu": cores(capacity * rng.range(2, 20) / 100)});

@@ -120,6 +120,10 @@ fn refused(code: u16, message: &str) -> Answer {
 /// Answers one request, unless a fault stands in the way.
 pub async fn serve(shared: &Shared, instance: usize, call: Call) -> Result<Answer, io::Error> {
     let number = call.is_write().then(|| with(shared, |cluster| cluster.number()));
+    if call.path.ends_with("/resize") {
+        let Target { namespace, name, .. } = call.target();
+        with(shared, |cluster| cluster.note_sent(namespace, name.unwrap_or_default()));
+    }
     let wait = with(shared, |cluster| Rng::of(cluster.seed, cluster.requests()).range(1, 4));
     sleep(Duration::from_millis(wait)).await;
 

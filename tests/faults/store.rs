@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use super::amounts::text;
 
 /// The kinds that are kept, by their plural. Of all others there are none.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 12] = [
+    "daemonsets",
+    "deployments",
     "events",
     "leases",
     "limitranges",
@@ -21,6 +23,7 @@ const KINDS: [&str; 9] = [
     "pods",
     "replicasets",
     "resourcequotas",
+    "statefulsets",
     "weightedshares",
 ];
 

@@ -1,0 +1,152 @@
+//! The pods of a member, and what makes them.
+
+use serde_json::{Value, json};
+
+use super::{
+    kubelet::{NEVER, NODE},
+    rng::Rng,
+    scenario::{MI, NAMESPACE},
+};
+
+/// The classes of pods.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Shape {
+    Burstable,
+    Limited,
+    Guaranteed,
+    BestEffort,
+}
+
+/// A member's pods, all of one template.
+#[derive(Clone, Debug)]
+pub struct App {
+    pub name: String,
+    pub namespace: &'static str,
+    /// What its pods are made by.
+    pub kind: &'static str,
+    pub shape: Shape,
+    pub cpu: u64,
+    pub memory: u64,
+    pub limit: u64,
+    pub side: bool,
+    pub init: bool,
+    pub never: bool,
+    pub pods: u64,
+}
+
+impl App {
+    /// A member's pods, however many, with whatever they ask for.
+    pub fn any(rng: &mut Rng, i: usize, pods: u64) -> Self {
+        let shape = match rng.range(0, 99) {
+            0..45 => Shape::Burstable,
+            45..70 => Shape::Limited,
+            70..90 => Shape::Guaranteed,
+            _ => Shape::BestEffort,
+        };
+        let requests = shape != Shape::BestEffort;
+        Self {
+            name: format!("app{i}"),
+            namespace: NAMESPACE,
+            kind: "ReplicaSet",
+            shape,
+            cpu: if requests { rng.range(4, 60) * 20 } else { 0 },
+            memory: if requests { rng.range(2, 32) * 32 * MI } else { 0 },
+            limit: rng.range(12, 40) * 10,
+            side: rng.percent(25),
+            init: rng.percent(15),
+            never: rng.percent(3),
+            pods,
+        }
+    }
+
+    pub fn template(&self) -> Value {
+        let main = |share: u64| {
+            let (cpu, memory) = (self.cpu * share / 100, self.memory * share / 100 / MI);
+            let requests = json!({"cpu": format!("{cpu}m"), "memory": format!("{memory}Mi")});
+            let limits = match self.shape {
+                Shape::Guaranteed => requests.clone(),
+                _ => {
+                    json!({"cpu": format!("{}m", cpu * self.limit / 100), "memory": format!("{}Mi", memory * self.limit / 100)})
+                }
+            };
+            match self.shape {
+                Shape::BestEffort => json!({}),
+                Shape::Burstable => json!({"requests": requests}),
+                Shape::Limited | Shape::Guaranteed => {
+                    json!({"requests": requests, "limits": limits})
+                }
+            }
+        };
+        let container =
+            |name: &str, share| json!({"name": name, "image": "app", "resources": main(share)});
+        let containers = match self.side {
+            true => vec![container("main", 75), container("side", 25)],
+            false => vec![container("main", 100)],
+        };
+        let mut spec = json!({"containers": containers});
+        if self.init {
+            spec["initContainers"] = json!([container("prepare", 50)]);
+        }
+        spec
+    }
+
+    pub fn pod(&self, name: &str, node: &str) -> Value {
+        let mut annotations = json!({NODE: node});
+        if self.never {
+            annotations[NEVER] = "yes".into();
+        }
+        json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {
+                "name": name, "namespace": self.namespace, "labels": {"app": self.name}, "annotations": annotations,
+                "ownerReferences": [owner(self.made_by(), &self.name)],
+            },
+            "spec": self.template(),
+            "status": {"phase": "Pending", "qosClass": class_of(self.shape)},
+        })
+    }
+
+    /// What owns its pods: the ReplicaSet of a Deployment has its name here.
+    fn made_by(&self) -> &'static str {
+        if self.kind == "Deployment" { "ReplicaSet" } else { self.kind }
+    }
+
+    /// What makes its pods, with the plural of each kind.
+    pub fn workloads(&self) -> Vec<(&'static str, Value)> {
+        let plural = |kind: &str| match kind {
+            "DaemonSet" => "daemonsets",
+            "Deployment" => "deployments",
+            "ReplicaSet" => "replicasets",
+            _ => "statefulsets",
+        };
+        let workload = |kind: &str| {
+            json!({
+                "apiVersion": "apps/v1", "kind": kind,
+                "metadata": {"name": self.name, "namespace": self.namespace},
+                "spec": {
+                    "selector": {"matchLabels": {"app": self.name}},
+                    "template": {"metadata": {"labels": {"app": self.name}}, "spec": self.template()},
+                },
+            })
+        };
+        let mut all = vec![(plural(self.kind), workload(self.kind))];
+        if self.kind == "Deployment" {
+            let mut below = workload("ReplicaSet");
+            below["metadata"]["ownerReferences"] = json!([owner(self.kind, &self.name)]);
+            all.push((plural("ReplicaSet"), below));
+        }
+        all
+    }
+}
+
+fn owner(kind: &str, name: &str) -> Value {
+    json!({"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": name, "controller": true})
+}
+
+fn class_of(shape: Shape) -> &'static str {
+    match shape {
+        Shape::Guaranteed => "Guaranteed",
+        Shape::BestEffort => "BestEffort",
+        _ => "Burstable",
+    }
+}
