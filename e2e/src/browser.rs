@@ -32,6 +32,8 @@ pub struct Browser {
     output: BufReader<ChildStdout>,
     tab: Option<String>,
     last: u64,
+    /// The page that was opened last is there, with all that belongs to it.
+    loaded: bool,
     /// What was asked of the network, and what the page was refused or failed in, since the last [`Browser::open`].
     requests: Vec<String>,
     troubles: Vec<String>,
@@ -70,6 +72,7 @@ impl Browser {
             output,
             tab: None,
             last: 0,
+            loaded: false,
             requests: Vec::new(),
             troubles: Vec::new(),
         };
@@ -95,12 +98,19 @@ impl Browser {
         self.call("Emulation.setDeviceMetricsOverride", size).await?;
         self.requests.clear();
         self.troubles.clear();
+        self.loaded = false;
         let answer = self.call("Page.navigate", json!({"url": url})).await?;
         if let Some(trouble) = answer["errorText"].as_str() {
             bail!("{url}: {trouble}");
         }
-        while self.hear().await?["method"] != "Page.loadEventFired" {}
-        Ok(())
+        // It may have been there before the answer was. A page that lives says something all the time, so all of it has a limit.
+        let is_loaded = async {
+            while !self.loaded {
+                self.hear().await?;
+            }
+            Ok(())
+        };
+        timeout(PATIENCE, is_loaded).await.with_context(|| format!("{url} does not load"))?
     }
 
     /// What a JavaScript expression is on the page.
@@ -156,14 +166,19 @@ impl Browser {
             call["sessionId"] = json!(tab);
         }
         self.input.write_all(format!("{call}\0").as_bytes()).await?;
-        loop {
-            let mut heard = self.hear().await.with_context(|| method.to_owned())?;
-            if heard["id"] == self.last {
-                return match heard.get("error") {
-                    Some(error) => bail!("{method}: {error}"),
-                    None => Ok(heard["result"].take()),
-                };
+        let answer = async {
+            loop {
+                let heard = self.hear().await?;
+                if heard["id"] == self.last {
+                    return anyhow::Ok(heard);
+                }
             }
+        };
+        let answer = timeout(PATIENCE, answer).await.context("there is no answer");
+        let mut answer = answer.flatten().with_context(|| method.to_owned())?;
+        match answer.get("error") {
+            Some(error) => bail!("{method}: {error}"),
+            None => Ok(answer["result"].take()),
         }
     }
 
@@ -185,6 +200,7 @@ impl Browser {
             Some("Log.entryAdded") if params["entry"]["level"] == "error" => {
                 self.troubles.push(params["entry"].to_string());
             }
+            Some("Page.loadEventFired") => self.loaded = true,
             Some("Runtime.exceptionThrown") => self.troubles.push(params.to_string()),
             _ => {}
         }
