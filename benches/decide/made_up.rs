@@ -148,7 +148,7 @@ impl MadeUp {
                 .parse()
                 .expect("a version");
             shown.metadata.resource_version = Some((version + 1).to_string());
-            shown.status = Some(pool.status.clone());
+            shown.status = Some((*pool.status).clone());
             history.reported(id, &pool.status);
             self.cluster.set_status(id, shown);
         }

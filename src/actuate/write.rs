@@ -1,5 +1,7 @@
 //! One write, from what it takes to what became of it.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1 as core;
 use kube::{Api, Client, ResourceExt};
 use tokio::time::Instant;
@@ -42,7 +44,7 @@ pub enum Write {
     /// Sets our finalizer, or takes it off.
     Finalizer { pool: PoolRef, ours: bool },
     /// Writes a status.
-    Status { id: PoolId, pool: PoolRef, status: Box<WeightedShareStatus> },
+    Status { id: PoolId, pool: PoolRef, status: Arc<WeightedShareStatus> },
     /// Writes with what new pods start.
     NewPods { id: PoolId, pool: PoolRef, new_pods: Box<NewPodsSpec> },
     /// Publishes an event.
@@ -89,7 +91,7 @@ pub enum Answer {
         pod: Option<Box<core::Pod>>,
     },
     /// The status of a pool as it was written, and the pool as the API server shows it.
-    Status(PoolId, Box<WeightedShareStatus>, Box<WeightedShare>),
+    Status(PoolId, Arc<WeightedShareStatus>, Box<WeightedShare>),
     /// With what new pods of a pool start was written.
     NewPods(PoolId, Box<NewPodsSpec>),
     /// The last event of a pool that is being deleted was written.

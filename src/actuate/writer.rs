@@ -125,7 +125,6 @@ impl Writer {
             keys.insert(self.want(Key::NewPods(id.clone()), write));
         }
         if !is_reported {
-            let status = Box::new(status);
             let write = Write::Status { id: id.clone(), pool: pool.clone(), status };
             keys.insert(self.want(Key::Status(id.clone()), write));
         }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -52,7 +53,7 @@ pub struct PoolHistory {
     /// The members that wait to get back what they own.
     pub reclaims: ReclaimLatency,
     /// The status of which the events were told last.
-    pub noticed: Option<WeightedShareStatus>,
+    pub noticed: Option<Arc<WeightedShareStatus>>,
     /// Resizes that the API server took, of which no event was told.
     pub resized: Vec<PodResize>,
     /// With what its new pods are to start.
@@ -61,6 +62,16 @@ pub struct PoolHistory {
     pub restoring: Option<Duration>,
     /// It is deleted: whether the event that names the pods that keep what they have was written.
     pub farewell: bool,
+}
+
+impl PoolHistory {
+    /// Takes note of a status, whose events are told now. One that is as it was is kept once.
+    pub(super) fn notice(&mut self, status: WeightedShareStatus) -> Arc<WeightedShareStatus> {
+        let same = self.noticed.take().filter(|known| **known == status);
+        let status = same.unwrap_or_else(|| Arc::new(status));
+        self.noticed = Some(status.clone());
+        status
+    }
 }
 
 impl History {
@@ -93,7 +104,7 @@ impl History {
     /// A status of a pool was written. Something else may have been decided meanwhile.
     pub fn reported(&mut self, pool: &PoolId, status: &WeightedShareStatus) {
         if let Some(known) = self.pools.get_mut(pool)
-            && known.noticed.as_ref() == Some(status)
+            && known.noticed.as_deref() == Some(status)
         {
             known.grants.set_reported();
         }

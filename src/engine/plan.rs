@@ -1,6 +1,6 @@
 //! What was decided: everything that is to be written, and when to decide again.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{notices::Notice, resize::PodResize};
 use crate::{
@@ -36,7 +36,7 @@ pub struct PoolPlan {
     /// The resizes that may be sent now.
     pub resizes: Vec<PodResize>,
     /// What the object is to say.
-    pub status: WeightedShareStatus,
+    pub status: Arc<WeightedShareStatus>,
     /// Whether it says so already.
     pub is_reported: bool,
     /// What happened, for events.

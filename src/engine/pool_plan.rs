@@ -85,14 +85,12 @@ pub fn plan(
     }
     let resizes = outcome.sent.clone();
     let mut status = status::status(view, pool, divided, &outcome, decided);
-    keep_times(&mut status, known.noticed.as_ref(), view.now);
-    let before = known.noticed.as_ref().or(object.status.as_ref());
+    keep_times(&mut status, known.noticed.as_deref(), view.now);
+    let before = known.noticed.as_deref().or(object.status.as_ref());
     let resized: Vec<PodResize> = std::mem::take(&mut known.resized);
     let notices = notices::notices(before, &status, pool, &resized);
-    if known.noticed.as_ref() != Some(&status) {
-        known.noticed = Some(status.clone());
-    }
-    let is_reported = object.status.as_ref() == Some(&status);
+    let status = known.notice(status);
+    let is_reported = object.status.as_ref() == Some(&*status);
     if is_reported {
         known.grants.set_reported();
     }
@@ -133,15 +131,15 @@ pub fn over_bounds(
     now: Timestamp,
 ) -> PoolPlan {
     let mut status = status::over_bounds(pool, excess, &Time(now));
-    keep_times(&mut status, known.noticed.as_ref(), now);
-    let before = known.noticed.as_ref().or(pool.status.as_ref());
+    keep_times(&mut status, known.noticed.as_deref(), now);
+    let before = known.noticed.as_deref().or(pool.status.as_ref());
     let notices = notices::of_conditions(before, &status);
-    known.noticed = Some(status.clone());
+    let status = known.notice(status);
     PoolPlan {
         pool: PoolRef::of(pool),
         finalizer: false,
         resizes: Vec::new(),
-        is_reported: pool.status.as_ref() == Some(&status),
+        is_reported: pool.status.as_ref() == Some(&*status),
         status,
         notices,
         // Pods that come now belong to no pool.
