@@ -16,7 +16,7 @@ use crate::{
     api::NewPodsSpec,
     cluster::{Cluster, PoolId, Requests},
     engine::{Deletion, Plan, PodResize, PoolPlan, describe},
-    runtime::{Clock, Serving},
+    runtime::{Clock, Serving, TurnResult},
 };
 
 /// How many pods are resized at once, and how many other writes are on their way beside them.
@@ -295,6 +295,9 @@ impl Writer {
             _ => Ended::InTime,
         };
         self.queue(key).done(key.namespace(), how);
+        if matches!(answer, Err(_) | Ok(Answer::Unknown { .. })) {
+            self.serving.telemetry.turn(TurnResult::Error, began.elapsed());
+        }
         let answer = match answer {
             Ok(answer) => self.note(key, answer),
             Err(Failure { why, .. }) => {
@@ -337,7 +340,7 @@ impl Writer {
         let times = self.failures.get(key).map_or(0, |(times, _)| *times);
         let wait = FIRST_RETRY.saturating_mul(1 << times.min(10)).min(LONGEST_RETRY);
         let now = Instant::now();
-        // What nobody wanted again is forgotten.
+        // Failures of writes that no plan has wanted since are forgotten.
         self.failures.retain(|_, (_, at)| *at + LONGEST_RETRY > now);
         self.failures.insert(key.clone(), (times + 1, now + wait));
         wait

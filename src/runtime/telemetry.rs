@@ -32,7 +32,7 @@ const TAKEN_BACK: [f64; 12] =
 /// What OpenMetrics is called in HTTP.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// How a turn ended.
+/// How a decision, or a write that had no good answer, ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum TurnResult {
     /// It is looked at again when something changes.
@@ -106,17 +106,17 @@ impl Telemetry {
         };
         inner.registry.register(
             "controller_runtime_reconcile",
-            "Turns, by how they ended",
+            "Decisions, and writes that failed, by how they ended",
             inner.turns.clone(),
         );
         inner.registry.register(
             "controller_runtime_reconcile_errors",
-            "Turns that failed",
+            "Writes that failed and are tried again",
             inner.failed.clone(),
         );
         inner.registry.register(
             "controller_runtime_reconcile_time_seconds",
-            "How long turns took",
+            "How long decisions, and writes that failed, took",
             inner.took.clone(),
         );
         inner.registry.register(
@@ -147,7 +147,7 @@ impl Telemetry {
         self.0.leads.get_or_create(&OfLease { name: super::lease::NAME }).set(i64::from(leads));
     }
 
-    /// A turn ended.
+    /// A decision ended, or a write failed.
     pub fn turn(&self, result: TurnResult, took: Duration) {
         let controller = CONTROLLER;
         let result = match result {
@@ -157,7 +157,7 @@ impl Telemetry {
         };
         let of_controller = OfController { controller };
         self.0.turns.get_or_create(&OfTurn { controller, result }).inc();
-        // It is there from the first turn on, so that a rate can be told from no rate.
+        // It is there from the first decision on, so that a rate can be told from no rate.
         self.0.failed.get_or_create(&of_controller).inc_by(u64::from(result == "error"));
         self.0.took.get_or_create(&of_controller).observe(took.as_secs_f64());
     }

@@ -16,9 +16,10 @@ use crate::{
 
 type Server = Handle<Request<Body>, Response<Body>>;
 
-/// A writer, the API server that it writes to, and the cluster.
+/// A writer with what it tells of itself, the API server that it writes to, and the cluster.
 struct Here {
     writer: Writer,
+    serving: Serving,
     server: Server,
     cluster: Cluster,
 }
@@ -37,7 +38,9 @@ impl Here {
                 serde_json::from_value(pod(namespace, name, "1")).unwrap();
             cluster.apply(Event::Applied(pod.key(), pod.read()));
         }
-        Self { writer: Writer::new(client, Clock::system(), Serving::default()), server, cluster }
+        let serving = Serving::default();
+        let writer = Writer::new(client, Clock::system(), serving.clone());
+        Self { writer, serving, server, cluster }
     }
 
     /// Takes over a plan of such resizes for the one pool.
@@ -61,7 +64,7 @@ impl Here {
 
     /// What is asked next, which gets this answer; with None, the connection breaks. And what the writer makes of it.
     async fn answer(&mut self, answer: Option<Value>) -> (Asked, Answer) {
-        let Self { writer, server, cluster } = self;
+        let Self { writer, server, cluster, .. } = self;
         let serve = async {
             let (request, respond) = server.next_request().await.unwrap();
             match answer {
@@ -122,6 +125,9 @@ async fn a_resize_without_an_answer_stays_charged_until_its_pod_has_moved_on() {
     let (asked, answer) = here.answer(None).await;
     assert_eq!(asked, (Method::PATCH, "web-0/resize".into()));
     assert!(matches!(answer, Answer::Other) && here.is_in_flight("web-0"));
+    // An alert looks at this.
+    let failed = "controller_runtime_reconcile_errors_total{controller=\"weightedshare\"} 1";
+    assert!(here.serving.telemetry.text().unwrap().contains(failed));
     // Whatever is planned meanwhile.
     here.submit(Vec::new());
     let (asked, answer) = here.answer(Some(pod("shop", "web-0", "1"))).await;
