@@ -141,7 +141,13 @@ impl Backoff {
                 Some(_) | None => {}
             }
         }
-        self.0.retain(|_, of_pod| of_pod.cpu.is_some() || of_pod.memory.is_some());
+        for resize in asked {
+            let is_empty =
+                |it: &PerResource<Option<Setback>>| it.cpu.is_none() && it.memory.is_none();
+            if self.0.get(&resize.uid).is_some_and(is_empty) {
+                self.0.remove(&resize.uid);
+            }
+        }
     }
 
     /// When the next of these pods may be tried again. None: none of them waits for its time.

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use k8s_openapi::api::core::v1 as core;
 use kube::Client;
 use tokio::{
     sync::watch,
@@ -16,10 +17,10 @@ use tracing::{debug_span, field, info, warn};
 
 use super::{Clock, Serving, TurnResult, watches};
 use crate::{
-    actuate::{Answer, Writer},
+    actuate::{Answer, Writer, set_in_flight},
     api::{Member, WeightedShare},
     cluster::{Bounds, Changes, Cluster, Event, Kind, Object, Pod, PoolId},
-    engine::{Engine, History, Plan},
+    engine::{Engine, History, Plan, PodResize},
     metrics::{Asked, Freshness, MemberKey, Metrics, Objective, Questions, Said, poll},
 };
 
@@ -256,18 +257,12 @@ impl Control {
     fn note(&mut self, answer: Answer) {
         match answer {
             Answer::Resized { pool, asked, sent, pod, refused } => {
-                crate::actuate::set_in_flight(&mut self.cluster, &asked, false);
-                if let Some(pod) = pod {
-                    self.cluster.answered(Pod::read(&pod));
-                }
+                self.landed(&asked, pod.as_deref());
                 let now = self.clock.now();
                 self.history.resized(pool.as_ref(), &asked, sent, refused.as_ref(), now);
             }
             Answer::ReadBack { pool, asked, pod } => {
-                crate::actuate::set_in_flight(&mut self.cluster, &asked, false);
-                if let Some(pod) = pod {
-                    self.cluster.answered(Pod::read(&pod));
-                }
+                self.landed(&asked, pod.as_deref());
                 self.history.note(pool);
             }
             Answer::Status(id, status, shown) => {
@@ -276,6 +271,14 @@ impl Control {
             }
             Answer::Farewell(id) => self.history.said_farewell(&id),
             Answer::NewPods(..) | Answer::Unknown { .. } | Answer::Other => {}
+        }
+    }
+
+    /// It is known what became of the resizes of a pod, and how the pod is now.
+    fn landed(&mut self, asked: &[PodResize], pod: Option<&core::Pod>) {
+        set_in_flight(&mut self.cluster, asked, false);
+        if let Some(pod) = pod {
+            self.cluster.answered(Pod::read(pod));
         }
     }
 
