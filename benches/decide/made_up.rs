@@ -17,7 +17,7 @@ use weightedshare::{
 use crate::measure::Random;
 
 const NAMESPACES: usize = 50;
-/// Pods of pools on each node, and pods of nobody's beside them.
+/// On each node: pods that belong to a pool, and pods that belong to none.
 const ON_A_NODE: usize = 20;
 const FOREIGN: usize = 10;
 
@@ -118,7 +118,7 @@ impl MadeUp {
         self.pods.insert((namespace.to_owned(), name.to_owned()), pod);
     }
 
-    /// Somebody asks for a millicore more or less for some pod.
+    /// Moves the CPU request of a random pod by one millicore.
     pub fn change_a_pod(&mut self, random: &mut Random) -> Event {
         let name = &self.names[random.below(self.names.len() as u64) as usize];
         let pod = self.pods.get_mut(name).expect("a pod");

@@ -131,7 +131,7 @@ async fn one_leads_and_another_follows() -> Result<()> {
         writes.len()
     );
     ensure!(writers.len() <= 4, "{writers:?}");
-    // After a leader that did not give the lease back, nobody grows for half a minute.
+    // After a leader that did not release its lease, no pod grows for up to 35 s.
     ensure!(resizes * 2 > usize::try_from(rounds)?, "{resizes} resizes in {rounds} rounds");
 
     // Both are whole, and tell of it.

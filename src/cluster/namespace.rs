@@ -1,4 +1,4 @@
-//! What there is in one namespace. A pool depends on nothing else but nodes.
+//! The objects of one namespace: apart from nodes, all that its pools depend on.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::share::Resource;
 
-/// What there is in one namespace, each kind by name.
+/// The objects of one namespace, each kind by name.
 #[derive(Clone, Debug, Default)]
 pub struct Namespace {
     pub(super) pools: BTreeMap<PoolId, Pool>,
@@ -209,9 +209,9 @@ impl Namespace {
         Some(pod)
     }
 
-    /// A container of which its node has not spoken may hold what it started with. Where it was resized meanwhile, that is
-    /// what its template says (or less, where it started inside a pool); where it has no template, nobody knows what, and
-    /// it is not taken to hold anything until its node has spoken.
+    /// A container that its node has not reported on yet may hold what it started with. If it was resized meanwhile, that is
+    /// what its template says, or less if it started inside a pool. Without a template that is unknown, and the container counts
+    /// as holding nothing until its node reports.
     fn set_admitted(&self, pod: &mut Pod) {
         let workload = pod.owner.as_ref().and_then(|it| self.workloads.get(it));
         for container in pod.containers.iter_mut().filter(|it| it.unheard) {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Leadership;
 
-/// A turn may take a minute. One that goes on for so long will not end any more.
+/// A decision may take a minute. One that goes on for so long will not end any more.
 const STUCK: Duration = Duration::from_secs(180);
 /// The process ends when it loses the lease. One that is still there so long after it should have, hangs.
 const OVERDUE: Duration = Duration::from_secs(60);
@@ -22,7 +22,7 @@ pub struct Health(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     stage: Stage,
-    /// When the turn began that is going on.
+    /// When the decision began that is going on.
     turn: Option<Instant>,
 }
 
@@ -35,7 +35,7 @@ enum Stage {
     Filled,
 }
 
-/// A turn in progress: it ends with this value.
+/// A decision in progress: it ends with this value.
 #[derive(Debug)]
 pub struct Turn(Health);
 
@@ -61,7 +61,7 @@ impl Health {
         self.state().stage = Stage::Filled;
     }
 
-    /// A turn begins.
+    /// A decision begins.
     #[must_use]
     pub fn turn(&self) -> Turn {
         self.state().turn = Some(Instant::now());
@@ -76,7 +76,7 @@ impl Health {
         let seconds = |time: Duration| time.as_secs();
         let turn = self.state().turn.map(|began| began.elapsed());
         if let Some(time) = turn.filter(|time| *time > STUCK) {
-            return Err(format!("a turn has been going on for {} s", seconds(time)));
+            return Err(format!("a decision has been going on for {} s", seconds(time)));
         }
         match leadership.overdue() {
             Some(late) if late > OVERDUE => {

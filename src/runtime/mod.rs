@@ -43,7 +43,7 @@ pub use published::PublishedPools;
 pub use telemetry::{Telemetry, TurnResult};
 pub use traces::{TraceError, Traces};
 
-/// How long the turn in progress may take when the process is told to end. After that it is abandoned between two
+/// How long the work in progress may take when the process is told to end. After that it is abandoned between two
 /// writes, which takes as long as a write may at most: both, and the release, fit into the 30 s that a pod is given.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -131,7 +131,7 @@ async fn within_grace(leadership: &Leadership, stop: Stop, work: impl Future<Out
     };
     tokio::select! {
         () = work => leadership.retire().await,
-        () = impatience => info!("the turn in progress is left where it is"),
+        () = impatience => info!("the work in progress is left where it is"),
     }
 }
 

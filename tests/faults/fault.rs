@@ -52,7 +52,7 @@ pub enum Fault {
     SilentKubelet { node: usize, at: Duration, lasts: Duration },
     /// Nothing is measured anew for a while.
     StaleMetrics { at: Duration, lasts: Duration },
-    /// A pod of nobody's is patched sixty times a second for a while.
+    /// A pod that belongs to no pool is patched 60 times a second for a while.
     Storm { at: Duration, lasts: Duration },
     /// The controller crashes, and what its new instance lists was so some seconds ago.
     StaleList { at: Duration, age: Duration, late: Duration },

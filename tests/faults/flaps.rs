@@ -1,4 +1,4 @@
-//! Whether a pod is moved to and fro although nothing changes.
+//! Whether a pod is resized and resized back although nothing changes.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,7 +9,7 @@ use super::{
     scenario::Scenario,
 };
 
-/// Within this time nothing is undone that nobody asked for.
+/// Within this time no resize is undone unless something changed.
 const WINDOW: Duration = Duration::from_secs(300);
 /// A change has its effects within this time, or it has none.
 const EFFECT: Duration = Duration::from_secs(60);

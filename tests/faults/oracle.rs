@@ -41,11 +41,11 @@ pub enum Oracle {
     Progress,
     /// What decisions want is sent, and in the end they want nothing.
     FixedPoint,
-    /// Nobody is moved to and fro while nothing changes.
+    /// No pod is resized and resized back while nothing changes.
     Flaps,
     /// No memory limit goes under what the pod uses.
     InUse,
-    /// What is done in one namespace moves nobody in another, where nodes have room.
+    /// Where nodes have room, what is done in one namespace resizes no pod of another.
     Isolation,
 }
 

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use weightedshare::engine::Plan;
+use weightedshare::engine::{Plan, PodResize};
 
 use super::{
     cluster::{Cluster, Shared, with},
@@ -45,7 +45,7 @@ pub fn note(shared: &Shared, known: &weightedshare::cluster::Cluster, plan: &Pla
         }
         for (id, pool) in &plan.pools {
             let before = wanted.entry((id.namespace.clone(), id.name.clone())).or_default();
-            let since = |resize: &weightedshare::engine::PodResize| {
+            let since = |resize: &PodResize| {
                 let key = (resize.pod.clone(), resize.resource.name());
                 let since = before.get(&key).copied().unwrap_or(now);
                 (key, since)
@@ -68,7 +68,7 @@ impl Cluster {
     /// Judges whether what was wanted was done.
     pub fn judge_progress(&mut self) {
         let mut found = Vec::new();
-        // Whatever else goes on: but who does not hear, or is not heard, cannot.
+        // Not in runs in which the controller cannot see the edit, or is down.
         let quick =
             |fault: &Fault| matches!(fault, Fault::Storm { .. } | Fault::SilentKubelet { .. });
         if self.faults.iter().all(quick) {
@@ -97,7 +97,7 @@ impl Cluster {
             let generation = logged.object["metadata"]["generation"].as_i64().unwrap_or_default();
             let before = known.insert(&logged.key, generation);
             let by = logged.at + DECIDED;
-            // What came and went before anybody led is nobody's.
+            // Only edits count, and only those whose time has come.
             if logged.event != "MODIFIED" || before == Some(generation) || by > self.elapsed() {
                 continue;
             }

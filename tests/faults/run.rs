@@ -139,7 +139,7 @@ async fn drive(
 /// The pod that a storm of events is of.
 const NOISE: &str = "noise";
 
-/// Somebody patches a pod of nobody's as fast as a slow client can, where the fault is that.
+/// Patches a pod that belongs to no pool 60 times a second, if the fault is a storm.
 fn storm(shared: &Shared, fault: &Fault) {
     let (shared, Fault::Storm { at, lasts }) = (shared.clone(), fault.clone()) else { return };
     tokio::spawn(async move {
