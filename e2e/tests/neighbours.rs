@@ -163,7 +163,6 @@ async fn after_three_rounds_a_pod_is_left_to_who_keeps_resizing_it() -> Result<(
     ensure!(message.contains("rival has set its cpu three times"), "{message}");
     bench.holding("fought", &[73]).await?;
     bench.holding("plain", &[227]).await?;
-    let status = bench.settled("pool").await?;
-    ensure!(cpu_share(&status, "plain") == 227, "{status:?}");
+    bench.settled_with("pool", |status| cpu_share(status, "plain") == 227).await?;
     bench.end().await
 }

@@ -123,6 +123,16 @@ impl Bench {
         self.status(pool, |status| holds(status, "Ready")).await
     }
 
+    /// The status of a pool once it is Ready and `as_wanted`: where something else than the spec has changed, a status that is
+    /// Ready may still be one of before.
+    pub async fn settled_with(
+        &self,
+        pool: &str,
+        as_wanted: impl Fn(&WeightedShareStatus) -> bool,
+    ) -> Result<WeightedShareStatus> {
+        self.status(pool, |status| holds(status, "Ready") && as_wanted(status)).await
+    }
+
     /// Waits until the CPU requests of the pods with the label are these, actually, and returns the pods.
     pub async fn holding(&self, app: &str, milli: &[u64]) -> Result<Vec<Pod>> {
         eventually(MINUTE, || async {
