@@ -30,7 +30,7 @@ VERSIONS := v1.34 v1.35 v1.36 v1.37
 # What a test on the cluster says is its error; a hundred lines of frames would hide it.
 e2e longer versions chaos stats plug: export RUST_BACKTRACE := 0
 
-.PHONY: help try demo test test-cluster nightly nightly-cluster fresh beside lint unit e2e longer versions cluster binary faults chaos stats plug bench crds manifests docs pictures image clean
+.PHONY: help try demo test test-cluster nightly nightly-cluster fresh beside lint unit e2e longer versions cluster binary faults chaos stats plug bench scale crds manifests docs pictures image clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -146,8 +146,17 @@ faults: export TIER := nightly
 faults: harness ## 100,000 runs of the fault bench (about an hour); SEED=n replays one
 	$(TIMED) cargo test -p weightedshare --release --locked --test faults -- --nocapture
 
-bench: toolchain ## how long the division takes, against sorting as many keys
-	cargo bench -p weightedshare --locked --bench division
+bench: toolchain ## how long the division and whole decisions take, against sorting as many keys
+	cargo bench -p weightedshare --locked --bench division --bench decide
+
+# SIZES are pods in pools x namespaces. Both sides are built as what users run is.
+SIZES := 1000x50 1000x1 10000x50 10000x1
+scale: setup binary ## how the controller bears a large cluster, against a bare loop of the same resizes: docs/scale.md
+	cargo build -p e2e --release --locked
+	@mkdir -p target/scale
+	@for size in $(SIZES); do \
+	  target/release/e2e scale --pods $${size%x*} --namespaces $${size#*x} --json target/scale/$$size.json || exit 1; \
+	done
 
 crds: toolchain ## crds/, generated from the types
 	cargo run --locked --quiet -- crd > target/crds.yaml && mv target/crds.yaml crds/weightedshares.yaml

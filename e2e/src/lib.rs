@@ -8,7 +8,7 @@
 //! away), [`namespace`], [`init`] (the first process in there), [`inside`] (starts everything,
 //! then the command), [`filesystems`], [`network`], [`certificates`], [`control_plane`],
 //! [`node`], [`addons`], [`prometheus`]. [`packages`] and [`binaries`] bring what all of this needs.
-//! [`timed`] runs tests, and tells which were slow.
+//! [`timed`] runs tests, and tells which were slow. [`scale`] measures how the controller bears a large cluster.
 //! [`binaries::api_servers`] are those of other Kubernetes versions: with one of them, there is nothing else but etcd.
 
 pub mod addons;
@@ -47,6 +47,7 @@ pub mod prometheus;
 pub mod requests;
 pub mod run_dir;
 pub mod say;
+pub mod scale;
 pub mod session;
 pub(crate) mod shared_libraries;
 pub mod signals;

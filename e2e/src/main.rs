@@ -9,6 +9,7 @@ use e2e::{
     binaries::{self, api_servers::ApiServer},
     demo, exit, image, init, inside,
     say::say,
+    scale::{self, Size},
     session::{self, Session},
     signals::Signals,
     timed,
@@ -49,6 +50,21 @@ enum Task {
     },
     /// Shows the main job on a cluster: installs the operator, divides a node, edits weights.
     Demo,
+    /// Measures how the controller bears a large cluster, against a bare loop of the same resizes.
+    Scale {
+        /// The pods in pools, ten in each. Half as many more are in none.
+        #[arg(long, default_value_t = 1000)]
+        pods: usize,
+        /// How many namespaces the pools are in.
+        #[arg(long, default_value_t = 50)]
+        namespaces: usize,
+        /// How often all pools are edited.
+        #[arg(long, default_value_t = 3)]
+        edits: u32,
+        /// A file that the figures are written to, as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
     /// Makes the operator's image of static binaries, as an OCI layout in a tar.
     Image {
         /// The binary; one for each kind of machine.
@@ -120,6 +136,9 @@ async fn perform(task: Task) -> Result<u8> {
             Session { command: vec![shell], shell: true, api_server: None, keep_logs }.run().await
         }
         Task::Demo => demo().await,
+        Task::Scale { pods, namespaces, edits, json } => {
+            scale(Size { pods, namespaces, edits }, json).await
+        }
         Task::Image { binary, tag, output } => {
             let images = binary.iter().map(|binary| image::operator_image(binary, &tag));
             let images = images.collect::<Result<Vec<_>>>()?;
@@ -150,6 +169,23 @@ async fn demo() -> Result<u8> {
     }
     let this = std::env::current_exe().context("the path of this program")?;
     let command = vec![this.into(), "demo".into()];
+    Session { command, shell: false, api_server: None, keep_logs: false }.run().await
+}
+
+/// On a cluster: measures. Else: a cluster, and the same on it.
+async fn scale(size: Size, json: Option<PathBuf>) -> Result<u8> {
+    if Cluster::from_env().run_dir().is_some() {
+        return scale::run(size, json).await.map(|()| 0);
+    }
+    let this = std::env::current_exe().context("the path of this program")?;
+    let mut command = vec![this.into(), "scale".into()];
+    let Size { pods, namespaces, edits } = size;
+    command.push(format!("--pods={pods}").into());
+    command.push(format!("--namespaces={namespaces}").into());
+    command.push(format!("--edits={edits}").into());
+    if let Some(json) = json {
+        command.extend(["--json".into(), json.into()]);
+    }
     Session { command, shell: false, api_server: None, keep_logs: false }.run().await
 }
 

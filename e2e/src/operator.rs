@@ -24,6 +24,14 @@ const BINARY: &str = "WEIGHTEDSHARE_BINARY";
 /// # Errors
 /// When the binary is not built, or helm fails.
 pub async fn install(cluster: &Cluster) -> Result<()> {
+    install_with(cluster, &[]).await
+}
+
+/// Likewise, with more values of the chart, each as `name=value`.
+///
+/// # Errors
+/// When the binary is not built, or helm fails.
+pub async fn install_with(cluster: &Cluster, values: &[String]) -> Result<()> {
     let Some(run_dir) = cluster.run_dir() else { return Ok(()) };
     let note = run_dir.root().join("installed-operator");
     let noted = std::fs::read_to_string(&note).ok();
@@ -32,7 +40,7 @@ pub async fn install(cluster: &Cluster) -> Result<()> {
         let ready = [&ready[..], &["--namespace", NAMESPACE]].concat();
         return kubectl::run("kubectl", &ready, "").await.map(drop);
     }
-    install_anew(cluster).await?;
+    install_anew(cluster, values).await?;
     std::fs::write(&note, installed().await?).with_context(|| note.display().to_string())
 }
 
@@ -60,7 +68,7 @@ fn note_versions(path: &Path, all: &mut String) -> Result<()> {
     paths.iter().try_for_each(|path| note_versions(path, all))
 }
 
-async fn install_anew(cluster: &Cluster) -> Result<()> {
+async fn install_anew(cluster: &Cluster, values: &[String]) -> Result<()> {
     let charts = charts();
     let (crds, chart) = (charts.join("weighted-share-crds"), charts.join("weighted-share"));
     let (crds, chart) = (crds.display().to_string(), chart.display().to_string());
@@ -79,6 +87,7 @@ async fn install_anew(cluster: &Cluster) -> Result<()> {
         arguments.extend(["--set-string", annotation]);
     }
     arguments.extend(["--set", "metrics.exposed=true", "--set", "liveUpdate.enabled=true"]);
+    arguments.extend(values.iter().flat_map(|value| ["--set", value.as_str()]));
     helm("weighted-share", &chart, &arguments).await
 }
 
