@@ -11,7 +11,7 @@ use super::{events, hotplug::hotplug, pool_writes, resize};
 use crate::{
     api::{NewPodsSpec, WeightedShare, WeightedShareStatus},
     cluster::{Pod, PoolId},
-    engine::{Hotplug, Notice, PodResize, PoolRef, Refusal, RefusalKind, describe},
+    engine::{Hotplug, Notice, PodResize, PoolRef, Refusal, RefusalKind},
     runtime::{CARRIED_OUT, Clock, Serving},
 };
 
@@ -239,7 +239,7 @@ async fn send_resizes(
                     warn!(namespace = %resize.namespace, "{refusal}");
                     break;
                 }
-                info!(namespace = %resize.namespace, pod = %resize.pod, "{}", describe(&resize));
+                info!(namespace = %resize.namespace, pod = %resize.pod, "{resize}");
                 sent.push(resize);
             }
             Err(refusal) => {

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     api::NewPodsSpec,
     cluster::{Cluster, PoolId, Requests},
-    engine::{Deletion, Plan, PodResize, PoolPlan, describe},
+    engine::{Deletion, Plan, PodResize, PoolPlan},
     runtime::{Clock, Serving, TurnResult},
 };
 
@@ -357,7 +357,7 @@ pub fn set_in_flight(cluster: &mut Cluster, resizes: &[PodResize], in_flight: bo
     });
     let requests = in_flight.then(|| Requests {
         uid: first.uid.clone(),
-        description: describe(first),
+        description: first.to_string(),
         requests: requests.collect(),
     });
     cluster.set_in_flight(&first.namespace, &first.pod, requests);

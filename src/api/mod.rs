@@ -2,6 +2,8 @@
 
 pub mod condition;
 mod crd;
+mod dynamic_weight;
+mod member;
 mod new_pods;
 mod resizing;
 mod rules;
@@ -12,12 +14,11 @@ mod status;
 mod tests;
 
 pub use crd::{crd, crd_yaml};
+pub use dynamic_weight::{Better, DynamicWeight, Objective};
+pub use member::{Member, TargetRef, WeightPer};
 pub use new_pods::{NewPods, NewPodsSpec, Start};
 pub use resizing::{ContainerMode, ContainerPolicy, LimitPolicy, LiveUpdate};
-pub use spec::{
-    Better, DynamicWeight, Member, Mode, Objective, Resources, Sharing, Strategy, Surplus,
-    TargetRef, WeightPer, WeightedShare, WeightedShareSpec,
-};
+pub use spec::{Mode, Resources, Sharing, Strategy, Surplus, WeightedShare, WeightedShareSpec};
 pub use status::{
     DynamicWeightStatus, MemberState, MemberStatus, Recommendation, WeightedShareStatus,
 };

@@ -21,7 +21,7 @@ pub fn planned(Looked { cluster, metrics }: &Looked, now: Timestamp) -> Vec<Plan
         let status: WeightedShareStatus = status(&view, &members, &shares, &outcome, true);
         let mut pool = members.object.clone();
         pool.status = Some(status);
-        let used = members.members.iter().map(|member| member.used(&view)).collect();
+        let used = members.used(&view);
         PlannedPool { pool, used }
     });
     planned.collect()

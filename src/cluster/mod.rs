@@ -20,6 +20,7 @@ mod pod;
 mod pool;
 mod qos;
 mod quota;
+mod read_pod;
 #[cfg(test)]
 mod tests;
 mod update;
@@ -47,7 +48,7 @@ pub use object::{Event, Kept, Key, Kind, Object};
 pub use obstacle::Obstacle;
 pub use pending::{Pending, Terms};
 pub use pod::{Container, FIELD_MANAGER, Owner, Pod, Resize};
-pub use pool::{Pool, PoolId};
+pub use pool::{Pool, PoolId, PoolName};
 pub use qos::Qos;
 pub use quota::{Bounded, Quota, Scope};
 pub use workload::{Template, TemplateContainer, Workload};

@@ -2,19 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{
-    api::core::v1 as core,
-    apimachinery::pkg::{
-        api::resource::Quantity,
-        apis::meta::v1::{ManagedFieldsEntry, ObjectMeta},
-    },
-    jiff::Timestamp,
-};
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::ObjectMeta, jiff::Timestamp};
 
-use super::{
-    Obstacle, Pending, Qos,
-    amount::{amount, limit},
-};
+use super::{Obstacle, Pending, Qos};
 use crate::share::{self, AdjustableRange, Held, Holding, InitContainer, PerResource, Resource};
 
 /// The field manager of everything that we write.
@@ -131,80 +121,21 @@ pub enum Resize {
 }
 
 impl Pod {
-    /// Reads a pod of the API. Quantities that cannot be read count as zero: the API server checked them.
-    #[must_use]
-    pub fn read(pod: &core::Pod) -> Self {
-        let meta = &pod.metadata;
-        let spec = pod.spec.as_ref();
-        let status = pod.status.as_ref();
-        let statuses =
-            status.and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
-        let init_statuses =
-            status.and_then(|status| status.init_container_statuses.as_deref()).unwrap_or_default();
-        let containers = spec.map(|spec| spec.containers.as_slice()).unwrap_or_default();
-        let init = spec.and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default();
-
-        Self {
-            namespace: meta.namespace.clone().unwrap_or_default(),
-            name: meta.name.clone().unwrap_or_default(),
-            uid: meta.uid.clone().unwrap_or_default(),
-            resource_version: meta.resource_version.clone().unwrap_or_default(),
-            generation: meta.generation.unwrap_or_default(),
-            labels: meta.labels.clone().unwrap_or_default(),
-            owner: Owner::of(meta),
-            machine: machine(meta),
-            created: meta.creation_timestamp.as_ref().map(|it| it.0),
-            node: spec.and_then(|spec| spec.node_name.clone()).filter(|name| !name.is_empty()),
-            finished: matches!(phase(pod), "Succeeded" | "Failed"),
-            terminating: meta.deletion_timestamp.is_some(),
-            qos: Qos::of(pod),
-            containers: containers
-                .iter()
-                .map(|container| read_container(container, statuses, is_starting(pod)))
-                .collect(),
-            init: PerResource::from_fn(|resource| {
-                init.iter()
-                    .map(|container| InitContainer {
-                        held: held(container, init_statuses, resource),
-                        sidecar: container.restart_policy.as_deref() == Some("Always"),
-                    })
-                    .collect()
-            }),
-            overhead: PerResource::from_fn(|resource| {
-                amount(spec.and_then(|spec| spec.overhead.as_ref()), resource).unwrap_or_default()
-            }),
-            init_limited: PerResource::from_fn(|resource| {
-                init.iter().all(|container| limit(container, resource).is_some())
-            }),
-            deadline: spec.is_some_and(|spec| spec.active_deadline_seconds.is_some()),
-            priority_class: spec.and_then(|spec| spec.priority_class_name.clone()),
-            pending: Pending::read(pod).map(Box::new),
-            resize: read_resize(pod),
-            unseen: is_unseen(pod),
-            resized_by_us: {
-                let resized = set_by_us(meta, &["f:requests", "f:limits"]);
-                PerResource::from_fn(|resource| resized[resource] || is_lowered(meta, resource))
-            },
-            limited_by_us: set_by_us(meta, &["f:limits"]),
-            set_by: PerResource::from_fn(|resource| {
-                let others = resizers(meta, resource).filter_map(|entry| {
-                    Some((entry.time.as_ref().map(|time| time.0), entry.manager.as_deref()?))
-                });
-                // These two carry out what others ask for.
-                let not = [FIELD_MANAGER, "kubelet", "kube-apiserver"];
-                let last = others.filter(|(_, manager)| !not.contains(manager)).max();
-                last.map(|(_, manager)| manager.to_owned())
-            }),
-            critical: spec.is_some_and(is_critical),
-            obstacle: Obstacle::of(pod),
-            in_flight: false,
-        }
-    }
-
     /// What it is charged, in units of the resource.
     #[must_use]
     pub fn charge(&self, resource: Resource) -> u64 {
-        self.holding(resource, |_| None).charge()
+        let regular = self.containers.iter().map(|it| self.held(it.held[resource]).charged());
+        let init = self.init[resource].iter();
+        let init = init.map(|init| (self.held(init.held).charged(), init.sidecar));
+        share::charged(regular, init, self.overhead[resource])
+    }
+
+    /// What of a request counts: what the node can never give is in the spec, but nobody charges it.
+    fn held(&self, held: Held) -> Held {
+        match self.resize {
+            Resize::Infeasible(_) => Held { requested: held.admitted, ..held },
+            _ => held,
+        }
     }
 
     /// What it holds of one resource, with the `range` that each regular container is given.
@@ -213,24 +144,18 @@ impl Pod {
         resource: Resource,
         range: impl Fn(&Container) -> Option<AdjustableRange>,
     ) -> Holding {
-        // What the node can never give is in the spec, but nobody charges it.
-        let infeasible = matches!(self.resize, Resize::Infeasible(_));
-        let held = |held: Held| match infeasible {
-            true => Held { requested: held.admitted, ..held },
-            false => held,
-        };
         Holding {
             containers: self
                 .containers
                 .iter()
                 .map(|container| share::Container {
-                    held: held(container.held[resource]),
+                    held: self.held(container.held[resource]),
                     range: range(container),
                 })
                 .collect(),
             init: self.init[resource]
                 .iter()
-                .map(|init| InitContainer { held: held(init.held), ..*init })
+                .map(|init| InitContainer { held: self.held(init.held), ..*init })
                 .collect(),
             overhead: self.overhead[resource],
         }
@@ -265,153 +190,5 @@ impl Owner {
             kind: owner.kind.clone(),
             name: owner.name.clone(),
         })
-    }
-}
-
-/// Whether the pod started with less of the resource than its template says.
-fn is_lowered(meta: &ObjectMeta, resource: Resource) -> bool {
-    let lowered = meta.annotations.as_ref().and_then(|all| all.get(LOWERED));
-    lowered.is_some_and(|all| all.split(',').any(|name| name == resource.name()))
-}
-
-/// What of these fields of some container a resize of ours set.
-fn set_by_us(meta: &ObjectMeta, fields: &[&str]) -> PerResource<bool> {
-    let ours = meta.managed_fields.iter().flatten().filter(|entry| {
-        entry.manager.as_deref() == Some(FIELD_MANAGER)
-            && entry.subresource.as_deref() == Some("resize")
-    });
-    let entries: Vec<_> = ours.filter_map(|entry| entry.fields_v1.as_ref()).collect();
-    PerResource::from_fn(|resource| {
-        let field = format!("f:{resource}");
-        entries.iter().any(|entry| {
-            let containers = entry.0["f:spec"]["f:containers"].as_object();
-            containers.into_iter().flatten().any(|(_, container)| {
-                let resources = &container["f:resources"];
-                fields.iter().any(|&it| resources[it].get(&field).is_some())
-            })
-        })
-    })
-}
-
-fn phase(pod: &core::Pod) -> &str {
-    pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
-}
-
-/// The entries of those whose resizes set the resource somewhere in the pod.
-fn resizers(pod: &ObjectMeta, resource: Resource) -> impl Iterator<Item = &ManagedFieldsEntry> {
-    let field = format!("\"f:{resource}\"");
-    let entries = pod.managed_fields.iter().flatten();
-    entries.filter(move |entry| {
-        entry.subresource.as_deref() == Some("resize")
-            && entry.fields_v1.iter().any(|fields| fields.0.to_string().contains(&field))
-    })
-}
-
-/// Whether the kubelet and the scheduler evict others for it.
-fn is_critical(spec: &core::PodSpec) -> bool {
-    let named = ["system-node-critical", "system-cluster-critical"];
-    spec.priority_class_name.as_deref().is_some_and(|name| named.contains(&name))
-        || spec.priority.is_some_and(|priority| priority >= 2_000_000_000)
-}
-
-/// The virtual machine whose launcher a pod is.
-fn machine(pod: &ObjectMeta) -> Option<String> {
-    let labels = pod.labels.as_ref()?;
-    labels.get("kubevirt.io/created-by").filter(|_| labels.contains_key("kubevirt.io")).cloned()
-}
-
-fn read_container(
-    container: &core::Container,
-    statuses: &[core::ContainerStatus],
-    starting: bool,
-) -> Container {
-    let told =
-        |map: &Option<BTreeMap<String, Quantity>>| map.as_ref().is_some_and(|it| !it.is_empty());
-    Container {
-        name: container.name.clone(),
-        held: PerResource::from_fn(|resource| held(container, statuses, resource)),
-        limit: PerResource::from_fn(|resource| limit(container, resource)),
-        enforced: PerResource::from_fn(|resource| {
-            let status = statuses.iter().find(|status| status.name == container.name)?;
-            amount(status.resources.as_ref()?.limits.as_ref(), resource)
-        }),
-        restarts: PerResource::from_fn(|resource| {
-            container.resize_policy.iter().flatten().any(|policy| {
-                policy.resource_name == resource.name()
-                    && policy.restart_policy == "RestartContainer"
-            })
-        }),
-        unheard: starting
-            && !statuses.iter().filter(|status| status.name == container.name).any(|it| {
-                told(&it.allocated_resources)
-                    || it
-                        .resources
-                        .as_ref()
-                        .is_some_and(|it| told(&it.requests) || told(&it.limits))
-            }),
-    }
-}
-
-/// Whether a node has it, but has not said that it runs.
-fn is_starting(pod: &core::Pod) -> bool {
-    is_placed(pod) && phase(pod) == "Pending"
-}
-
-fn is_placed(pod: &core::Pod) -> bool {
-    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
-    node.is_some_and(|name| !name.is_empty())
-}
-
-/// Whether its node may not have seen the last resize of it yet. Before it has a node, nobody holds anything for it.
-fn is_unseen(pod: &core::Pod) -> bool {
-    let generation = pod.metadata.generation.unwrap_or_default();
-    let seen = pod.status.as_ref().and_then(|status| status.observed_generation);
-    is_placed(pod) && generation > 1 && seen.unwrap_or_default() < generation
-}
-
-fn held(
-    container: &core::Container,
-    statuses: &[core::ContainerStatus],
-    resource: Resource,
-) -> Held {
-    let requested = container
-        .resources
-        .as_ref()
-        .and_then(|resources| amount(resources.requests.as_ref(), resource))
-        // As the API server fills it in.
-        .or_else(|| limit(container, resource))
-        .unwrap_or_default();
-    let status = statuses.iter().find(|status| status.name == container.name);
-    let allocated = status.and_then(|status| amount(status.allocated_resources.as_ref(), resource));
-    let actual = status
-        .and_then(|status| status.resources.as_ref())
-        .and_then(|resources| amount(resources.requests.as_ref(), resource));
-    // A container that no kubelet has spoken of yet holds what its spec says.
-    Held { requested, admitted: allocated.max(actual).unwrap_or(requested) }
-}
-
-fn read_resize(pod: &core::Pod) -> Resize {
-    let Some(status) = &pod.status else { return Resize::Done };
-    let condition = |type_: &str| {
-        status
-            .conditions
-            .iter()
-            .flatten()
-            .find(|condition| condition.type_ == type_ && condition.status == "True")
-    };
-    let message = |condition: &core::PodCondition| condition.message.clone().unwrap_or_default();
-    if let Some(pending) = condition("PodResizePending") {
-        return match pending.reason.as_deref() {
-            Some("Infeasible") => Resize::Infeasible(message(pending)),
-            _ => Resize::Deferred(message(pending)),
-        };
-    }
-    match condition("PodResizeInProgress") {
-        Some(progress) if progress.reason.as_deref() == Some("Error") => {
-            Resize::Failing(message(progress))
-        }
-        Some(_) => Resize::InProgress,
-        None if is_unseen(pod) => Resize::InProgress,
-        None => Resize::Done,
     }
 }

@@ -1,14 +1,21 @@
 //! A pool of the model, and the order of pools.
 
+use std::{cmp::Ordering, ops::Deref, sync::Arc};
+
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::ObjectMeta, jiff::Timestamp};
 use kube::ResourceExt;
 
 use super::bounds::{Excess, Size};
 use crate::api::{WeightedShare, WeightedShareStatus};
 
-/// A pool. The order is by age, then by namespace and name: the oldest has the first claim on a pod.
-#[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct PoolId {
+/// A pool. The order is by age, then by namespace and name: the oldest has the first claim on a pod. Cheap to copy: copies share
+/// what they say.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct PoolId(Arc<PoolName>);
+
+/// What tells one pool from another.
+#[derive(Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct PoolName {
     /// When it was created.
     pub created: Option<Timestamp>,
     /// Its namespace.
@@ -38,11 +45,32 @@ impl PoolId {
     #[must_use]
     pub fn of(meta: &ObjectMeta) -> Self {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        Self {
+        Self(Arc::new(PoolName {
             created: meta.creation_timestamp.as_ref().map(|time| time.0),
             namespace: text(&meta.namespace),
             name: text(&meta.name),
-        }
+        }))
+    }
+}
+
+impl Deref for PoolId {
+    type Target = PoolName;
+
+    fn deref(&self) -> &PoolName {
+        &self.0
+    }
+}
+
+// Most comparisons are of a copy with what it was copied from.
+impl Ord for PoolId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
+    }
+}
+
+impl PartialOrd for PoolId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

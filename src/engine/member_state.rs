@@ -255,7 +255,8 @@ impl PodProgress<'_, '_> {
             }
             (None, Resize::Done | Resize::InProgress) => {}
         }
-        let sent = self.outcome.sent.iter().find(|resize| resize.pod == pod.name).map(describe);
+        let sent = self.outcome.sent.iter().find(|resize| resize.pod == pod.name);
+        let sent = sent.map(ToString::to_string);
         let on_its_way = || Some(self.view.cluster.in_flight(pod)?.description.clone());
         Some(resizing("Resizing", sent.or_else(on_its_way)?))
     }
@@ -389,13 +390,6 @@ fn failed(failure: &Failure) -> MemberReport {
     let message =
         format!("its node does not carry the resize out, so it keeps what it has: {}", failure.why);
     MemberReport::new(state, reason, message)
-}
-
-/// A resize in words: `cpu 200m -> 1`.
-#[must_use]
-pub fn describe(resize: &PodResize) -> String {
-    let quantity = |amount| resize.resource.quantity(amount);
-    format!("{} {} -> {}", resize.resource, quantity(resize.from), quantity(resize.to))
 }
 
 fn count(n: usize, one: &str, many: &str) -> String {

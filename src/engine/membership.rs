@@ -2,10 +2,7 @@
 //!
 //! It is kept up to date: an event costs as much as it changes.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use kube::core::{Selector, SelectorExt};
 
@@ -18,9 +15,9 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Membership {
     namespaces: BTreeMap<String, Claims>,
-    pools: BTreeMap<Arc<PoolId>, PoolPods>,
+    pools: BTreeMap<PoolId, PoolPods>,
     /// What matches each pod that any pool matches or may match, by namespace and name.
-    pods: BTreeMap<(String, String), Matches>,
+    pods: BTreeMap<String, BTreeMap<String, Matches>>,
 }
 
 /// What has to do with a change.
@@ -53,7 +50,7 @@ struct Matches {
 /// A member: its pool, and its place in the spec.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct Place {
-    pool: Arc<PoolId>,
+    pool: PoolId,
     member: usize,
 }
 
@@ -61,7 +58,7 @@ struct Place {
 #[derive(Debug, Default)]
 struct Claims {
     /// What each pool's members match, in the order of its spec.
-    sources: BTreeMap<Arc<PoolId>, Vec<(String, Source)>>,
+    sources: BTreeMap<PoolId, Vec<(String, Source)>>,
     /// The members that only match pods with this label, so that few are compared.
     by_label: BTreeMap<(String, String), Vec<Claim>>,
     /// The members that match the pods of a workload.
@@ -73,7 +70,7 @@ struct Claims {
 /// A member that may match a pod. Of one pool, the first by name does.
 #[derive(Clone, Debug)]
 struct Claim {
-    pool: Arc<PoolId>,
+    pool: PoolId,
     /// Its place among the members of its pool by name, and in the spec.
     rank: usize,
     member: usize,
@@ -92,24 +89,27 @@ enum Source {
 impl Membership {
     /// Takes in what changed.
     pub fn update(&mut self, cluster: &Cluster, changes: &Changes) -> Touched {
-        let mut forgotten = BTreeMap::new();
+        let mut forgotten: BTreeMap<String, BTreeMap<String, Matches>> = BTreeMap::new();
         let mut pods = changes.pods.clone();
         for namespace in self.update_claims(cluster, changes) {
             // The place of a member may be another's now, so all pods of the namespace are matched anew.
-            forgotten.append(&mut self.forget(&namespace));
             let there = cluster.namespace(&namespace).into_iter().flat_map(Namespace::pods);
             pods.extend(there.map(|pod| (namespace.clone(), pod.name.clone())));
+            let matches = self.forget(&namespace);
+            forgotten.insert(namespace, matches);
         }
         let mut touched = Touched::default();
         for key in pods {
             let now = cluster.pod(&key.0, &key.1).map(|pod| self.matches(cluster, pod));
             let now = now.filter(|it| *it != Matches::default());
-            let known = self.pods.get(&key);
+            let (namespace, name) = &key;
+            let known = self.pods.get(namespace).and_then(|pods| pods.get(name));
             let same = known == now.as_ref();
-            let before = known.or(forgotten.get(&key));
+            let forgotten = forgotten.get(namespace).and_then(|pods| pods.get(name));
+            let before = known.or(forgotten);
             if before != now.as_ref() || changes.pods.contains(&key) {
                 let both = before.into_iter().chain(&now).flat_map(Matches::places);
-                touched.pools.extend(both.map(|place| (*place.pool).clone()));
+                touched.pools.extend(both.map(|place| place.pool.clone()));
                 touched.pods.insert(key.clone());
             }
             if !same {
@@ -128,21 +128,21 @@ impl Membership {
     /// The pool that a pod belongs to, with the member's place in its spec.
     #[must_use]
     pub fn owner(&self, namespace: &str, pod: &str) -> Option<(&PoolId, usize)> {
-        let matches = self.pods.get(&(namespace.to_owned(), pod.to_owned()))?;
-        matches.certain.first().map(|place| (&*place.pool, place.member))
+        let matches = self.pods.get(namespace)?.get(pod)?;
+        matches.certain.first().map(|place| (&place.pool, place.member))
     }
 
     /// The younger pools that match a pod as well as the one that it belongs to.
     pub fn rivals(&self, namespace: &str, pod: &str) -> impl Iterator<Item = &PoolId> {
-        let matches = self.pods.get(&(namespace.to_owned(), pod.to_owned()));
-        matches.into_iter().flat_map(|it| it.certain.iter().skip(1)).map(|place| &*place.pool)
+        let matches = self.pods.get(namespace).and_then(|pods| pods.get(pod));
+        matches.into_iter().flat_map(|it| it.certain.iter().skip(1)).map(|place| &place.pool)
     }
 
     /// The pools whose members name one of these workloads.
     pub fn naming<'m>(&'m self, workload: &'m Owner) -> impl Iterator<Item = &'m PoolId> {
         let claims = self.namespaces.get(&workload.namespace);
         let claims = claims.and_then(|it| it.by_target.get(workload)).into_iter().flatten();
-        claims.map(|claim| &*claim.pool)
+        claims.map(|claim| &claim.pool)
     }
 
     /// Brings what pools match up to date. Returns the namespaces where that changed.
@@ -158,7 +158,7 @@ impl Membership {
             match sources {
                 Some(sources) => {
                     let known = claims.sources.remove_entry(id);
-                    let id = known.map_or_else(|| Arc::new(id.clone()), |(id, _)| id);
+                    let id = known.map_or_else(|| id.clone(), |(id, _)| id);
                     claims.sources.insert(id, sources);
                 }
                 None => drop(claims.sources.remove(id)),
@@ -174,14 +174,9 @@ impl Membership {
     }
 
     /// Forgets what matches the pods of a namespace, and returns it.
-    fn forget(&mut self, namespace: &str) -> BTreeMap<(String, String), Matches> {
-        let pods = self.pods.range((namespace.to_owned(), String::new())..);
-        let of_namespace = pods.take_while(|((of, _), _)| of == namespace);
-        let keys: Vec<(String, String)> = of_namespace.map(|(key, _)| key.clone()).collect();
-        let forgotten = keys.into_iter().filter_map(|key| self.pods.remove_entry(&key));
-        let forgotten = forgotten.collect();
+    fn forget(&mut self, namespace: &str) -> BTreeMap<String, Matches> {
         self.pools.retain(|pool, _| pool.namespace != *namespace);
-        forgotten
+        self.pods.remove(namespace).unwrap_or_default()
     }
 
     fn matches(&self, cluster: &Cluster, pod: &Pod) -> Matches {
@@ -193,16 +188,21 @@ impl Membership {
 
     /// Notes what matches a pod now.
     fn set(&mut self, key: (String, String), now: Option<Matches>) {
-        if let Some(before) = self.pods.remove(&key) {
-            self.note(&key.1, &before, |pods, name| {
+        let (namespace, name) = key;
+        let mut pods = self.pods.remove(&namespace).unwrap_or_default();
+        if let Some(before) = pods.remove(&name) {
+            self.note(&name, &before, |pods, name| {
                 pods.remove(name);
             });
         }
         if let Some(now) = now {
-            self.note(&key.1, &now, |pods, name| {
+            self.note(&name, &now, |pods, name| {
                 pods.insert(name.to_owned());
             });
-            self.pods.insert(key, now);
+            pods.insert(name, now);
+        }
+        if !pods.is_empty() {
+            self.pods.insert(namespace, pods);
         }
     }
 
@@ -303,7 +303,7 @@ impl Claims {
         let above = cluster.workloads_above(pod).chain([&itself]);
         let by_target = above.filter_map(|owner| self.by_target.get(owner));
         let candidates = by_label.flatten().chain(by_target.flatten()).chain(&self.any);
-        let mut first: BTreeMap<&Arc<PoolId>, (usize, usize)> = BTreeMap::new();
+        let mut first: BTreeMap<&PoolId, (usize, usize)> = BTreeMap::new();
         for claim in candidates {
             let source = &self.sources[&claim.pool][claim.member].1;
             let better = first.get(&claim.pool).is_none_or(|(rank, _)| claim.rank < *rank);

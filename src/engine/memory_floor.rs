@@ -92,7 +92,9 @@ pub fn safe(view: &View, pod: &Pod) -> Option<u64> {
     used(view, pod).map(with_margin)
 }
 
-fn used(view: &View, pod: &Pod) -> Option<u64> {
+/// The most memory that a pod used of late, in bytes. None: nobody measures it.
+#[must_use]
+pub fn used(view: &View, pod: &Pod) -> Option<u64> {
     let measured = view.measured(pod)?;
     Some(measured.peak.memory.max(measured.used.memory))
 }

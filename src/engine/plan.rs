@@ -9,6 +9,9 @@ use crate::{
     share::{PerResource, Resource},
 };
 
+/// What the pods of a member use, in millicores and bytes: none where nobody has measured all of them.
+pub type Used = PerResource<Option<u64>>;
+
 /// A decision. It has the pools for which something may have changed: the others keep what was planned for them.
 #[derive(Debug, Default)]
 pub struct Plan {
@@ -20,6 +23,8 @@ pub struct Plan {
     pub deletions: BTreeMap<PoolId, Deletion>,
     /// Pools that are gone.
     pub gone: Vec<PoolId>,
+    /// What the members use, in the order of the spec, of the pools that were decided for or measured anew.
+    pub used: BTreeMap<PoolId, Vec<Used>>,
     /// One virtual machine is to have more.
     pub hotplug: Option<Hotplug>,
     /// Decide again after this time, if nothing happens before.
@@ -45,8 +50,6 @@ pub struct PoolPlan {
     pub new_pods: Option<NewPodsSpec>,
     /// How long members waited that have back what they own.
     pub reclaimed: Vec<(Resource, Duration)>,
-    /// What each member uses, in the order of the spec, in millicores and bytes.
-    pub used: Vec<PerResource<Option<u64>>>,
 }
 
 /// What is to be written for a pool that is being deleted.

@@ -10,6 +10,7 @@ use super::{
     View,
     dynamic_weights::Trouble,
     membership::{self, Membership, PoolPods},
+    plan::Used,
 };
 
 /// A pool with the pods that are its own.
@@ -85,6 +86,12 @@ impl<'a> PoolMembers<'a> {
         self.members.iter().flat_map(|member| member.pods.iter().copied())
     }
 
+    /// What each member uses.
+    #[must_use]
+    pub fn used(&self, view: &View) -> Vec<Used> {
+        self.members.iter().map(|member| member.used(view)).collect()
+    }
+
     /// Whether some pod may or may not belong to the pool. Until that is known, a division could give away what the pod holds.
     #[must_use]
     pub fn stands_still(&self) -> bool {
@@ -143,7 +150,7 @@ impl<'a> MemberPods<'a> {
 
     /// What its pods use, in millicores and bytes; none where nobody has measured all of them.
     #[must_use]
-    pub fn used(&self, view: &View) -> PerResource<Option<u64>> {
+    pub fn used(&self, view: &View) -> Used {
         PerResource::from_fn(|resource| {
             let of_pod = |pod: &&Pod| Some(view.measured(pod)?.used[resource]);
             let used: Option<u64> = self.pods.iter().map(of_pod).sum();

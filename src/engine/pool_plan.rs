@@ -101,7 +101,6 @@ pub fn plan(
         notices,
         new_pods: new_pods_of(view, pool, decided, known),
         reclaimed: known.reclaims.see(&status, now),
-        used: pool.members.iter().map(|member| member.used(view)).collect(),
         status,
         is_reported,
     }
@@ -145,7 +144,6 @@ pub fn over_bounds(
         // Pods that come now belong to no pool.
         new_pods: Some(NewPodsSpec::default()),
         reclaimed: Vec::new(),
-        used: Vec::new(),
     }
 }
 

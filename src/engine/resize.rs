@@ -1,5 +1,7 @@
 //! A resize of one pod, as it is decided, and what the API server may say to it.
 
+use std::fmt;
+
 use crate::{
     cluster::{Container, Pod, Qos},
     share::Resource,
@@ -158,5 +160,13 @@ impl PodResize {
     #[must_use]
     pub fn grows(&self) -> bool {
         self.to > self.from
+    }
+}
+
+/// In words: `cpu 200m -> 1`.
+impl fmt::Display for PodResize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quantity = |amount| self.resource.quantity(amount);
+        write!(f, "{} {} -> {}", self.resource, quantity(self.from), quantity(self.to))
     }
 }

@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::{backoff::Backoff, field_conflicts::FieldConflicts, pending_pods::Reserved};
 use crate::{
-    cluster::{Cluster, Pod, PoolId},
+    cluster::{Cluster, Pod, Pool, PoolId},
     metrics::{MemberKey, Metrics, PodMeasures},
     share::{PerResource, Resource},
 };
@@ -40,6 +40,13 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
+    /// A pool that is neither being deleted nor over a bound, with its name as the cluster keeps it.
+    #[must_use]
+    pub fn live_pool(&self, id: &PoolId) -> Option<(&'a PoolId, &'a Pool)> {
+        let pools = self.cluster.namespace(&id.namespace)?.pools();
+        pools.get_key_value(id).filter(|(_, pool)| pool.is_live())
+    }
+
     /// The pool of a member.
     #[must_use]
     pub fn pool_of(&self, member: &MemberKey) -> Option<&'a PoolId> {

@@ -11,7 +11,7 @@ use k8s_openapi::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{NodeReading, PodReading, Readings};
+use super::{NodeReading, PodReading};
 use crate::share::{Bytes, PerResource, Resource, nanocores};
 
 /// What the containers of one pod use.
@@ -61,6 +61,20 @@ impl PodMetrics {
             used.fold(0, u64::saturating_add)
         })
     }
+
+    /// What it tells. Where it has no time of its own, it is of this `time`; without one, it cannot be told from an older answer,
+    /// and is left out.
+    #[must_use]
+    pub fn reading(&self, time: Option<Timestamp>) -> Option<PodReading> {
+        Some(PodReading {
+            namespace: self.metadata.namespace.clone()?,
+            name: self.metadata.name.clone()?,
+            at: self.timestamp.as_ref().map(|known| known.0).or(time)?,
+            used: self.used().map(Some),
+            waiting: None,
+            guest: None,
+        })
+    }
 }
 
 impl NodeMetrics {
@@ -69,36 +83,13 @@ impl NodeMetrics {
     pub fn used(&self) -> PerResource<u64> {
         PerResource::from_fn(|resource| used(&self.usage, resource))
     }
-}
 
-impl Readings {
-    /// What metrics say. What has no time of its own is of this time; without one, it cannot be told from an older answer, and
-    /// is left out.
+    /// What it tells, of its own time or of this one, as [`PodMetrics::reading`].
     #[must_use]
-    pub fn of(pods: &[PodMetrics], nodes: &[NodeMetrics], time: Option<Timestamp>) -> Self {
-        let at = |known: &Option<Time>| known.as_ref().map(|known| known.0).or(time);
-        let pod = |pod: &PodMetrics| {
-            Some(PodReading {
-                namespace: pod.metadata.namespace.clone()?,
-                name: pod.metadata.name.clone()?,
-                at: at(&pod.timestamp)?,
-                used: pod.used().map(Some),
-                waiting: None,
-                guest: None,
-            })
-        };
-        let node = |node: &NodeMetrics| {
-            Some(NodeReading {
-                name: node.metadata.name.clone()?,
-                at: at(&node.timestamp)?,
-                used: node.used(),
-            })
-        };
-        Self {
-            pods: pods.iter().filter_map(pod).collect(),
-            nodes: nodes.iter().filter_map(node).collect(),
-            objectives: Vec::new(),
-        }
+    pub fn reading(&self, time: Option<Timestamp>) -> Option<NodeReading> {
+        let name = self.metadata.name.clone()?;
+        let at = self.timestamp.as_ref().map(|known| known.0).or(time)?;
+        Some(NodeReading { name, at, used: self.used() })
     }
 }
 

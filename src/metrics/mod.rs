@@ -2,10 +2,13 @@
 //! may be missing, may fail and may come late.
 
 mod api;
+mod item_by_item;
+mod measures;
 mod metrics_api;
 mod model;
 mod poll;
 pub mod prometheus;
+mod record;
 pub mod scope;
 mod sources;
 #[cfg(test)]
@@ -16,9 +19,11 @@ use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
 
 pub use api::{ContainerMetrics, NodeMetrics, PodMetrics};
+pub use measures::PodMeasures;
 pub use metrics_api::MetricsApi;
-pub use model::{Freshness, Metrics, News, PodMeasures};
+pub use model::{Metrics, News};
 pub use poll::{Asked, Questions, Said, poll};
+pub use record::Freshness;
 pub use sources::sources;
 
 use crate::share::PerResource;

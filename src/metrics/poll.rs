@@ -11,7 +11,7 @@ use tokio::{
 use super::{Objective, Readings, Source, SourceError};
 
 /// How long a source may take for an answer.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub const PATIENCE: Duration = Duration::from_secs(15);
 /// How often it is asked while news is due, which is from so long before it is expected to so long after that.
 const PROMPT: Duration = Duration::from_secs(1);
 const LATE: Duration = Duration::from_secs(5);

@@ -20,7 +20,7 @@ use crate::{
     actuate::{Answer, Writer, set_in_flight},
     api::{Member, WeightedShare},
     cluster::{Bounds, Changes, Cluster, Event, Kind, Object, Pod, PoolId},
-    engine::{Engine, History, Plan, PodResize},
+    engine::{Engine, History, Plan, PodResize, PoolPlan},
     metrics::{Asked, Freshness, MemberKey, Metrics, Objective, Questions, Said, poll},
 };
 
@@ -228,8 +228,12 @@ impl Control {
             for (resource, waited) in &pool.reclaimed {
                 self.serving.telemetry.taken_back(*resource, *waited);
             }
-            self.serving.dashboard.saw(&pool.pool.uid, &pool.status, &pool.used, now.wall);
         }
+        let seen = plan.used.iter().filter_map(|(id, used)| {
+            let PoolPlan { pool, status, .. } = self.engine.planned(id)?;
+            Some((pool.uid.as_str(), &**status, used.as_slice()))
+        });
+        self.serving.dashboard.saw(seen, now.wall);
         let wake_after = plan.wake_after;
         self.writer.submit(plan, &mut self.cluster);
         self.writer.start(&mut self.cluster);

@@ -25,7 +25,7 @@ pub use division::{
 pub use fill::{Claim, Filling, fill};
 pub use pacing::{Common, Position, steps};
 pub use peak::Peak;
-pub use pod::{Container, Held, Holding, InitContainer};
+pub use pod::{Container, Held, Holding, InitContainer, charged};
 pub use quantity::{Bytes, MilliCpu, QuantityError, nanocores};
 pub use range::{AdjustableRange, LimitRule};
 pub use resource::{PerResource, Resource};

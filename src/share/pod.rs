@@ -150,20 +150,30 @@ impl Holding {
         self.init.iter().filter(|init| init.sidecar).map(|init| init.held.charged()).sum()
     }
 
-    /// Kubernetes' rule: the regular containers with all sidecars, or the init container that needs the most with
-    /// the sidecars started before it, whichever is more; and the overhead.
     fn total(&self, regular: impl FnMut(&Container) -> u64, held: impl Fn(Held) -> u64) -> u64 {
-        let (mut sidecars, mut peak) = (0u64, 0u64);
-        for init in &self.init {
-            let amount = sidecars.saturating_add(held(init.held));
-            peak = peak.max(amount);
-            if init.sidecar {
-                sidecars = amount;
-            }
-        }
-        let running = self.containers.iter().map(regular).fold(sidecars, u64::saturating_add);
-        running.max(peak).saturating_add(self.overhead)
+        let init = self.init.iter().map(|init| (held(init.held), init.sidecar));
+        charged(self.containers.iter().map(regular), init, self.overhead)
     }
+}
+
+/// What a pod is charged by Kubernetes' rule: the `regular` containers with all sidecars, or the init container that needs the
+/// most with the sidecars started before it, whichever is more; and the overhead. Of each init container it is told what it
+/// asks for, and whether it is a sidecar.
+#[must_use]
+pub fn charged(
+    regular: impl Iterator<Item = u64>,
+    init: impl Iterator<Item = (u64, bool)>,
+    overhead: u64,
+) -> u64 {
+    let (mut sidecars, mut peak) = (0u64, 0u64);
+    for (amount, sidecar) in init {
+        let amount = sidecars.saturating_add(amount);
+        peak = peak.max(amount);
+        if sidecar {
+            sidecars = amount;
+        }
+    }
+    regular.fold(sidecars, u64::saturating_add).max(peak).saturating_add(overhead)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Which writes are sent, in which order, and what follows from answers.
 
 use http::{Method, Request, Response};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
@@ -45,7 +46,12 @@ impl Here {
 
     /// Takes over a plan of such resizes for the one pool.
     fn submit(&mut self, resizes: Vec<PodResize>) {
-        let id = PoolId { namespace: "shop".into(), name: "pool".into(), ..PoolId::default() };
+        let meta = ObjectMeta {
+            namespace: Some("shop".to_owned()),
+            name: Some("pool".to_owned()),
+            ..ObjectMeta::default()
+        };
+        let id = PoolId::of(&meta);
         let plan = PoolPlan {
             pool: PoolRef { namespace: "shop".into(), name: "pool".into(), ..PoolRef::default() },
             finalizer: false,
@@ -55,7 +61,6 @@ impl Here {
             notices: Vec::new(),
             new_pods: None,
             reclaimed: Vec::new(),
-            used: Vec::new(),
         };
         self.writer
             .submit(Plan { pools: [(id, plan)].into(), ..Plan::default() }, &mut self.cluster);

@@ -5,13 +5,38 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Engine;
 use crate::{
     cluster::{Changes, Cluster, PoolId},
-    engine::{View, history::PoolHistory, membership::Membership},
+    engine::{
+        View, history::PoolHistory, membership::Membership, plan::Used, pool_members::PoolMembers,
+    },
     metrics::News,
     share::PerResource,
 };
 
 impl Engine {
-    /// Adds the pools for which something may have changed beside their pods.
+    /// Adds the pools of which something was measured that changes what a decision reads. Returns what the members use of all
+    /// pools that were measured.
+    pub(super) fn add_measured<'a>(
+        &self,
+        view: &View<'a>,
+        membership: &'a Membership,
+        news: &News,
+        dirty: &mut BTreeSet<PoolId>,
+    ) -> BTreeMap<PoolId, Vec<Used>> {
+        let measured = news.pods.iter();
+        let measured = measured.filter_map(|(namespace, name)| membership.owner(namespace, name));
+        let mut used = BTreeMap::new();
+        for id in measured.map(|(pool, _)| pool).collect::<BTreeSet<_>>() {
+            let Some((id, pool)) = view.live_pool(id) else { continue };
+            let members = PoolMembers::of(view, membership, id, &pool.object);
+            if self.readings.differ(view, &members) {
+                dirty.insert(id.clone());
+            }
+            used.insert(id.clone(), members.used(view));
+        }
+        used
+    }
+
+    /// Adds the pools for which something may have changed beside their pods, and what is measured of them.
     pub(super) fn add_dirty(
         &mut self,
         view: &View,
@@ -26,9 +51,6 @@ impl Engine {
         dirty.append(&mut self.unsettled);
         let named = changes.workloads.iter().flat_map(|workload| membership.naming(workload));
         dirty.extend(named.cloned());
-        for (namespace, name) in &news.pods {
-            dirty.extend(membership.owner(namespace, name).map(|(pool, _)| pool.clone()));
-        }
         dirty.extend(news.objectives.iter().filter_map(|key| view.pool_of(key)).cloned());
         for node in news.nodes.iter().chain(&changes.nodes) {
             let busy = PerResource::from_fn(|resource| view.is_busy(node, resource));
@@ -92,6 +114,7 @@ impl Engine {
                 self.plans.remove(id);
                 self.hotplugs.remove(id);
                 self.short.remove(id);
+                self.readings.forget(id);
                 self.deadlines.set(id, None);
                 self.rooms.remove(id);
                 // What was promised to it, others may have.

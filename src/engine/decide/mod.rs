@@ -2,6 +2,7 @@
 
 mod deadlines;
 mod dirty;
+mod readings;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,6 +11,8 @@ use std::{
 
 use deadlines::Deadlines;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use readings::Readings;
 
 use super::{
     History, Now, View,
@@ -66,6 +69,7 @@ pub struct Engine {
     /// Pools with a virtual machine that is short of something: whether it can have it depends on all nodes.
     short: BTreeSet<PoolId>,
     deadlines: Deadlines,
+    readings: Readings,
     /// What concerns all pods alike, as it was at the last decision.
     measuring: Option<Measuring>,
     divider: Divider,
@@ -124,13 +128,14 @@ impl Engine {
             before.keys().chain(reserved.keys()).filter(differs).collect();
         let view = View { reserved: &reserved, ..view };
 
+        let used = self.add_measured(&view, &membership, news, &mut dirty);
         self.add_dirty(&view, &membership, changes, news, noted, &mut dirty);
         for node in nodes.into_iter().chain(&changes.nodes).chain(&changes.charged) {
             self.rooms.touch(node);
             dirty.extend(self.growth.wanting(node).cloned());
         }
         let gone = self.forget(cluster, changes, histories, &mut dirty);
-        let mut plan = Plan { gone, ..Plan::default() };
+        let mut plan = Plan { gone, used, ..Plan::default() };
         plan_over_bounds(cluster, changes, histories, now.wall, &mut plan);
         let live = |id: &PoolId| cluster.pool(id).is_some_and(|pool| pool.is_live());
         dirty.retain(live);
@@ -236,6 +241,8 @@ impl Engine {
             let short = self.short.contains(&id).then_some(view.now + SHORT);
             let deadline = deadline(&view, members, &known).into_iter().chain(short).min();
             self.deadlines.set(&id, deadline);
+            self.readings.keep(&view, members);
+            plan.used.insert(id.clone(), members.used(&view));
             histories.insert(id.clone(), known);
             plan.pools.insert(id, planned);
         }
@@ -292,9 +299,7 @@ impl<'a> Tick<'_, 'a> {
         if self.in_hand.contains_key(id) {
             return;
         }
-        let pools = self.view.cluster.namespace(&id.namespace).map(|it| it.pools());
-        let found = pools.and_then(|pools| pools.get_key_value(id));
-        let Some((id, pool)) = found.filter(|(_, pool)| pool.is_live()) else { return };
+        let Some((id, pool)) = self.view.live_pool(id) else { return };
         let uid = pool.object.metadata.uid.as_deref().unwrap_or_default();
         let known = self.histories.remove(id).filter(|known| known.uid == uid);
         let mut known =

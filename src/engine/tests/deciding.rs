@@ -7,6 +7,8 @@ use crate::cluster::Bounds;
 #[derive(Default)]
 struct Controller {
     cluster: Cluster,
+    metrics: Metrics,
+    measured: i64,
     engine: Engine,
     history: History,
     now: Now,
@@ -31,9 +33,30 @@ impl Controller {
         self.now.wall += std::time::Duration::from_secs(1);
         self.now.steady += std::time::Duration::from_secs(1);
         let changes = self.cluster.take_changes();
-        let (metrics, news) = (Metrics::default(), crate::metrics::News::default());
+        let news = self.metrics.take_news();
         let history = &mut self.history;
-        self.engine.decide(&self.cluster, &metrics, &changes, &news, history, self.now)
+        self.engine.decide(&self.cluster, &self.metrics, &changes, &news, history, self.now)
+    }
+
+    /// The next measurement: takes in what pods use, in millicores, and decides. The pools that were decided for, and what all
+    /// use that were measured.
+    fn measure(&mut self, pods: &[(&str, u64)]) -> (Vec<String>, Vec<Option<u64>>) {
+        self.measured += 1;
+        self.now.wall = Timestamp::from_second(15 * self.measured).unwrap();
+        let at = self.now.wall;
+        let reading = |&(name, milli): &(&str, u64)| PodReading {
+            namespace: "shop".to_owned(),
+            name: name.to_owned(),
+            at,
+            used: PerResource { cpu: Some(milli * 1_000_000), memory: Some(0) },
+            ..PodReading::default()
+        };
+        let pods = pods.iter().map(reading).collect();
+        self.metrics.take("test", Ok(Readings { pods, ..Readings::default() }));
+        let plan = self.decide();
+        self.settle();
+        let names = plan.pools.keys().map(|id| id.name.clone()).collect();
+        (names, plan.used.values().flatten().map(|used| used.cpu).collect())
     }
 
     /// Decides until nothing is left to decide. The pools of the last plan that had any.
@@ -74,6 +97,42 @@ fn only_what_changed_is_decided_again() {
     // A node that takes another pod: those who have pods there are looked at again.
     controller.see_pod(Pod { node: Some("n1".into()), ..pod("foreign", "foreign", 3900) });
     assert_eq!(controller.settle(), ["one"]);
+}
+
+#[test]
+fn a_sample_that_changes_nothing_that_is_read_changes_no_decision() {
+    let mut controller = two_pools();
+    controller.metrics.expect("test", true, false);
+    // It is measured at all, and how often.
+    for _ in 0..3 {
+        controller.measure(&[("one", 200), ("two", 200)]);
+    }
+    let mut decided = |one, two| {
+        let (names, used) = controller.measure(&[("one", one), ("two", two)]);
+        assert_eq!(used, [Some(one), Some(two)]);
+        names
+    };
+    assert_eq!(decided(200, 200), [""; 0]);
+    // Less than at its peak, and not so much less that the busy time is over.
+    assert_eq!(decided(150, 200), [""; 0]);
+    assert_eq!(decided(210, 200), ["one"]);
+    assert_eq!(decided(20, 200), ["one"]);
+    assert_eq!(decided(20, 250), ["two"]);
+}
+
+#[test]
+fn what_moves_a_weight_is_read_all_of_it() {
+    let mut controller = two_pools();
+    controller.metrics.expect("test", true, false);
+    let dynamic = json!([{"name": "one", "weight": 100, "selector": {"matchLabels": {"app": "one"}},
+        "dynamicWeight": {"expression": "clamp(100 * usage / share, 50, 200)"}}]);
+    let mut pool = pool("one", 0, 500, dynamic);
+    pool.metadata.uid = Some("one".into());
+    controller.see_pool(pool);
+    for _ in 0..3 {
+        controller.measure(&[("one", 200), ("two", 200)]);
+    }
+    assert_eq!(controller.measure(&[("one", 190), ("two", 190)]).0, ["one"]);
 }
 
 #[test]

@@ -29,11 +29,11 @@ use kube::ResourceExt;
 use maud::Markup;
 
 use past::Past;
-pub use past::Used;
 pub use plan::{PlannedPool, plan_page};
 
 use crate::{
     api::{WeightedShare, WeightedShareStatus},
+    engine::Used,
     runtime::{Clock, PublishedPools},
 };
 
@@ -63,9 +63,15 @@ impl Dashboard {
         Self(Arc::new(Inner { pools, ..Inner::default() }))
     }
 
-    /// Notes how the members of a pool do: what the status says, and what their pods use, in the order of the status.
-    pub fn saw(&self, pool: &str, status: &WeightedShareStatus, used: &[Used], now: Timestamp) {
-        self.past().note(pool, status, used, now);
+    /// Notes how the members of pools, by UID, do: what the status says, and what their pods use, in the order of the status.
+    pub fn saw<'s>(
+        &self,
+        pools: impl Iterator<Item = (&'s str, &'s WeightedShareStatus, &'s [Used])>,
+        now: Timestamp,
+    ) {
+        let mut past = self.past();
+        past.forget(now);
+        pools.for_each(|(pool, status, used)| past.note(pool, status, used, now));
     }
 
     /// `/`, and `/pools/NAMESPACE/NAME`.

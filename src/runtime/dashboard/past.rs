@@ -6,6 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::{
     api::{MemberStatus, WeightedShareStatus},
+    engine::Used,
     share::PerResource,
 };
 
@@ -15,9 +16,6 @@ pub const SPAN: i64 = 3600;
 const APART: i64 = 30;
 /// How many members are kept: 4 KiB each. Those beyond it have no past.
 const KEPT: usize = 2048;
-
-/// What the pods of a member use, in millicores and bytes: none where nobody has measured it.
-pub type Used = PerResource<Option<u64>>;
 
 /// How a member stood at some time. A chart needs no more digits.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,6 +40,12 @@ struct Series {
 pub struct Past(BTreeMap<(String, String), Series>);
 
 impl Past {
+    /// Forgets members of which nothing was noted for an hour: also those whose pools are gone, and after the clock was set back.
+    pub fn forget(&mut self, now: Timestamp) {
+        let at = now.as_second();
+        self.0.retain(|_, past| past.latest.is_some_and(|it| (0..=SPAN).contains(&(at - it.at))));
+    }
+
     /// Notes how the members of a pool stand.
     pub fn note(
         &mut self,
@@ -51,8 +55,6 @@ impl Past {
         now: Timestamp,
     ) {
         let at = now.as_second();
-        // Also of pools that are gone, and after the clock was set back.
-        self.0.retain(|_, past| past.latest.is_some_and(|it| (0..=SPAN).contains(&(at - it.at))));
         for (member, used) in status.members.iter().zip(used) {
             let key = (pool.to_owned(), member.name.clone());
             if self.0.len() < KEPT || self.0.contains_key(&key) {

@@ -3,12 +3,10 @@
 use kube::ResourceExt;
 use maud::{Markup, html};
 
-use super::{
-    past::Used,
-    view::{Kind, amounts, bar, divided, legend, members, of, page},
-};
+use super::view::{Kind, amounts, bar, divided, legend, members, of, page};
 use crate::{
     api::{MemberStatus, WeightedShare, WeightedShareStatus, condition},
+    engine::Used,
     share::Resource,
 };
 

@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::{
-    Dashboard, Used,
+    Dashboard,
     chart::{Drawn, Line, Time, chart, stack},
     past::Past,
 };
 use crate::{
     api::{WeightedShare, WeightedShareStatus},
     cluster::PoolId,
+    engine::Used,
     runtime::{Clock, PublishedPools},
     share::Resource,
 };
@@ -118,8 +119,8 @@ async fn what_others_wrote_stays_text() {
 #[tokio::test]
 async fn the_page_draws_what_it_saw() {
     let (page, routes, _pools) = shown(pool(json!({})));
-    page.saw("its-uid", &status("2"), &used(Some(1500)), at(NOW - 1800));
-    page.saw("its-uid", &status("4"), &used(None), at(NOW - 900));
+    page.saw([("its-uid", &status("2"), &used(Some(1500))[..])].into_iter(), at(NOW - 1800));
+    page.saw([("its-uid", &status("4"), &used(None)[..])].into_iter(), at(NOW - 900));
     let shown = ask(&routes, "/pools/shop/pool").await.1;
     // Of 6 cores 2 in the first half, 4 in the second.
     assert!(shown.contains("M0.0 120V80.7H300.0V120ZM300.0 120V41.3H600.0V120Z"), "{shown}");
@@ -149,10 +150,12 @@ fn an_hour_is_kept_and_not_more() {
 fn pools_that_are_gone_are_forgotten_and_so_is_a_time_that_is_yet_to_come() {
     let mut past = Past::default();
     past.note("gone", &status("2"), &used(None), at(NOW));
+    past.forget(at(NOW + 3601));
     past.note("uid", &status("2"), &used(None), at(NOW + 3601));
     assert!(past.of("gone", "checkout", at(NOW)).is_empty());
     // The clock was set back by a day.
     let before = at(NOW) - SignedDuration::from_hours(24);
+    past.forget(before);
     past.note("uid", &status("3"), &used(None), before);
     let past = past.of("uid", "checkout", before);
     assert_eq!(past.iter().map(|it| it.share.cpu).collect::<Vec<_>>(), [3000.0]);

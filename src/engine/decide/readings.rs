@@ -1,0 +1,65 @@
+//! What a decision read of what is measured: a sample that changes nothing of that changes no decision.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    cluster::{Pod, PoolId},
+    engine::{View, division_input, memory_floor, pool_members::PoolMembers},
+    share::{Demand, PerResource},
+};
+
+/// What was read for each pool when it was decided for last.
+#[derive(Debug, Default)]
+pub struct Readings(BTreeMap<PoolId, Vec<Reading>>);
+
+/// What was read of one pod.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Reading {
+    /// What it has a use for. None: the pool does not divide that.
+    demand: PerResource<Option<Demand>>,
+    /// The most memory that it used of late, in bytes. None: nobody measures it, or the pool does not divide memory.
+    memory: Option<u64>,
+}
+
+impl Readings {
+    /// Keeps what was read for a pool.
+    pub fn keep(&mut self, view: &View, pool: &PoolMembers) {
+        match is_decided_by_all(view, pool) {
+            true => drop(self.0.remove(pool.id)),
+            false => drop(self.0.insert(pool.id.clone(), readings(view, pool))),
+        }
+    }
+
+    /// Forgets a pool.
+    pub fn forget(&mut self, pool: &PoolId) {
+        self.0.remove(pool);
+    }
+
+    /// Whether a decision for this pool would read something else now.
+    #[must_use]
+    pub fn differ(&self, view: &View, pool: &PoolMembers) -> bool {
+        self.0.get(pool.id).is_none_or(|known| *known != readings(view, pool))
+    }
+}
+
+/// Whether everything that is measured of a pool's pods may matter: where it moves weights, or could be what a virtual machine
+/// is short of.
+fn is_decided_by_all(view: &View, pool: &PoolMembers) -> bool {
+    pool.members.iter().any(|member| member.spec.dynamic_weight.is_some())
+        || pool.pods().any(|pod| view.cluster.machine(pod).is_some())
+}
+
+fn readings(view: &View, pool: &PoolMembers) -> Vec<Reading> {
+    let spec = &pool.object.spec;
+    let headroom = spec.sharing.headroom_percent;
+    let of_pod = |pod: &Pod| {
+        let demand = |resource| {
+            spec.capacity.get(resource)?;
+            let holds = pod.charge(resource);
+            Some(division_input::demand(view, pod, holds, resource, headroom))
+        };
+        let demand = PerResource::from_fn(demand);
+        Reading { demand, memory: demand.memory.and_then(|_| memory_floor::used(view, pod)) }
+    };
+    pool.pods().map(of_pod).collect()
+}

@@ -1,0 +1,146 @@
+//! What is measured of pods, over the last minutes.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::PodReading;
+use crate::share::{Peak, PerResource, Resource};
+
+/// Use that is to be steady is so for five minutes, in milliseconds.
+const STEADY: i64 = 300_000;
+/// A pod that nobody has measured for so long is forgotten, in milliseconds.
+pub const FORGOTTEN: i64 = 600_000;
+
+/// What is measured of one pod.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct PodMeasures {
+    /// What it uses: nanocores, bytes.
+    pub used: PerResource<u64>,
+    /// The most that it used of late: nanocores, bytes.
+    pub peak: PerResource<u64>,
+    /// What its use rose to of late, zero where it did not: nanocores, bytes.
+    pub risen: PerResource<u64>,
+    /// The least CPU that it used in the last five minutes, in nanocores. None: it has not been measured for so long.
+    pub throughout: Option<u64>,
+    /// The least that it held while it was last measured: millicores, bytes. None: what it holds now.
+    pub held: PerResource<Option<u64>>,
+    /// The part of the time, in thousandths, in which it waited for CPU. None: nobody says.
+    pub waiting: Option<u16>,
+    /// The least part of the time, in thousandths, in which it waited for CPU in the last five minutes. None: nobody has
+    /// said for so long.
+    pub waited_throughout: Option<u16>,
+    /// The least part of a virtual machine's memory, in thousandths, that its guest used in the last five minutes. None: it
+    /// is none, or nobody has said for so long.
+    pub guest_throughout: Option<u16>,
+}
+
+/// What was measured of one pod, and what it held meanwhile.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Measures {
+    peak: PerResource<Peak>,
+    /// How it waited, and what its guest used of its memory, in thousandths: where anybody says so.
+    waiting: Option<Box<Peak>>,
+    guest: Option<Box<Peak>>,
+    /// What it held, from when on (in milliseconds): the newest last.
+    held: VecDeque<(i64, PerResource<u64>)>,
+}
+
+/// Forgets the pods that nobody has measured since a time in milliseconds. Returns their namespaces and names.
+pub(super) fn forget_before(
+    all: &mut BTreeMap<String, BTreeMap<String, Measures>>,
+    horizon: i64,
+) -> Vec<(String, String)> {
+    let mut forgotten = Vec::new();
+    for (namespace, pods) in &mut *all {
+        let gone = pods.extract_if(.., |_, measures| measures.newest() < horizon);
+        forgotten.extend(gone.map(|(name, _)| (namespace.clone(), name)));
+    }
+    all.retain(|_, pods| !pods.is_empty());
+    forgotten
+}
+
+/// Takes in what a source said of a pod. How long it took to measure it again, in milliseconds, where that is known.
+pub(super) fn take_pod(
+    pods: &mut BTreeMap<String, BTreeMap<String, Measures>>,
+    pod: PodReading,
+) -> Option<i64> {
+    let measures = pods.entry(pod.namespace).or_default().entry(pod.name).or_default();
+    let (at, before) = (pod.at.as_millisecond(), measures.newest());
+    if let Some(used) = pod.used.cpu {
+        measures.peak.cpu.take_mean(at, used);
+    }
+    // What was held at one moment may have been let go just before, and be back right after.
+    if let Some(used) = pod.used.memory {
+        measures.peak.memory.take(at, used);
+    }
+    if let Some(waiting) = pod.waiting {
+        measures.waiting.get_or_insert_default().take(at, waiting.into());
+    }
+    if let Some(guest) = pod.guest {
+        measures.guest.get_or_insert_default().take(at, guest.into());
+    }
+    (before > 0 && at > before).then_some(at - before)
+}
+
+impl Measures {
+    /// When it was measured last, in milliseconds; zero where it never was.
+    pub fn newest(&self) -> i64 {
+        let last = |resource| self.peak[resource].last().map(|(at, _)| at);
+        let waiting = self.waited().map(|(at, _)| at);
+        [last(Resource::Cpu), last(Resource::Memory), waiting]
+            .into_iter()
+            .flatten()
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// How it waited when that was measured last, and when that was.
+    pub fn waited(&self) -> Option<(i64, u64)> {
+        self.waiting.as_ref()?.last()
+    }
+
+    /// The least that it held in the `window` of milliseconds before its last sample, as far as that is known.
+    pub fn held_while_measured(&self, resource: Resource, window: i64) -> Option<u64> {
+        let (at, _) = self.peak[resource].last()?;
+        let untils = self.held.iter().skip(1).map(|(from, _)| *from).chain([i64::MAX]);
+        let then = self.held.iter().zip(untils);
+        let overlaps = then.filter(|((from, _), until)| *from <= at && *until > at - window);
+        overlaps.map(|((_, held), _)| held[resource]).min()
+    }
+
+    /// Whether anybody said what it uses.
+    pub fn is_used(&self) -> bool {
+        self.peak.cpu.last().is_some()
+    }
+
+    /// What is told of it, where it is measured once in a `window` of milliseconds, and counts how it waited from a time on.
+    pub fn told(&self, window: i64, trusted_from: i64) -> PodMeasures {
+        let used = |resource| self.peak[resource].last().map_or(0, |(_, used)| used);
+        let waiting = self.waited().filter(|&(at, _)| at >= trusted_from);
+        let throughout = |of: &Option<Box<Peak>>| of.as_ref()?.throughout(STEADY).map(thousandths);
+        PodMeasures {
+            used: PerResource::from_fn(used),
+            peak: PerResource::from_fn(|resource| self.peak[resource].highest()),
+            risen: PerResource::from_fn(|resource| self.peak[resource].risen()),
+            throughout: self.peak.cpu.throughout(STEADY),
+            held: PerResource::from_fn(|resource| self.held_while_measured(resource, window)),
+            waiting: waiting.map(|(_, waiting)| thousandths(waiting)),
+            waited_throughout: throughout(&self.waiting),
+            guest_throughout: throughout(&self.guest),
+        }
+    }
+
+    /// Notes what it holds from a time on, in milliseconds.
+    pub fn note_held(&mut self, held: PerResource<u64>, now: i64) {
+        if self.held.back().is_none_or(|(_, last)| *last != held) {
+            self.held.push_back((now, held));
+        }
+        // The second oldest says until when the oldest was so.
+        while self.held.get(1).is_some_and(|(until, _)| *until < now - FORGOTTEN) {
+            self.held.pop_front();
+        }
+    }
+}
+
+fn thousandths(part: u64) -> u16 {
+    u16::try_from(part).unwrap_or(u16::MAX)
+}
