@@ -93,7 +93,7 @@ async fn a_rollout_without_unavailability_goes_through_on_a_full_node() -> Resul
     let took = began.elapsed();
     println!("the rollout took {:.1} s", took.as_secs_f32());
     ensure!(took < Duration::from_secs(60), "the rollout took {took:?}");
-    let shared = |status: &_| ["web", "batch"].map(|name| cpu_share(status, name)).iter().sum();
+    let shared = |status: &_| cpu_share(status, "web") + cpu_share(status, "batch");
     bench.settled_with("pool", |status| room == shared(status)).await?;
     // When the old pod is gone, the new one has the whole part.
     bench.holding("web", &[share]).await?;

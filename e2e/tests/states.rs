@@ -52,9 +52,13 @@ async fn a_best_effort_pod_is_reported_and_its_part_goes_to_the_others() -> Resu
     let none = of(&status, "none");
     ensure!(none.state == Some(MemberState::Skipped) && none.reason == "BestEffort", "{none:?}");
     ensure!(none.message.contains("give its template a cpu or memory request"), "{none:?}");
-    let described =
-        e2e::kubectl::run("kubectl", &["-n", "best-effort", "describe", "ws", "pool"], "").await?;
-    ensure!(described.contains("BestEffort") && described.contains("Resized"), "{described}");
+    let describe = ["-n", "best-effort", "describe", "ws", "pool"];
+    eventually(MINUTE, || async {
+        let described = e2e::kubectl::run("kubectl", &describe, "").await?;
+        ensure!(described.contains("BestEffort") && described.contains("Resized"), "{described}");
+        Ok(())
+    })
+    .await?;
     bench.end().await
 }
 

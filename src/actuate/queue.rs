@@ -63,6 +63,12 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// The next piece, with its namespace: it is under way then, until [`Queue::done`].
     ///
     /// While others wait, a namespace has no more than a quarter of the workers, and at least one. Where its calls are slow, it

@@ -19,9 +19,12 @@ use crate::{
     runtime::{Clock, Serving, TurnResult},
 };
 
-/// How many pods are resized at once, and how many other writes are on their way beside them.
+/// How many pods are resized at once, how many other writes are on their way beside them, and how many reports.
 const RESIZES: usize = 8;
-const OTHERS: usize = 8;
+const OTHERS: usize = 4;
+const REPORTS: usize = 4;
+/// While pods wait to be resized reports are held back, but no longer than this.
+const HELD_BACK: Duration = Duration::from_secs(5);
 /// The wait after a first failure; it doubles with each further one, up to the longest.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(120);
@@ -41,6 +44,9 @@ pub struct Writer {
     /// The order in which it is sent.
     resizes: Queue<Key>,
     others: Queue<Key>,
+    reports: Queue<Key>,
+    /// Since when reports are held back.
+    held_back: Option<Instant>,
     queued: BTreeSet<Key>,
     /// What is not sent before its time.
     delayed: BTreeSet<(Instant, Key)>,
@@ -70,6 +76,8 @@ impl Writer {
             of_orphans: BTreeMap::new(),
             resizes: Queue::new(RESIZES),
             others: Queue::new(OTHERS),
+            reports: Queue::new(REPORTS),
+            held_back: None,
             queued: BTreeSet::new(),
             delayed: BTreeSet::new(),
             busy: BTreeMap::new(),
@@ -235,8 +243,23 @@ impl Writer {
     fn queue(&mut self, key: &Key) -> &mut Queue<Key> {
         match key {
             Key::Pod(..) => &mut self.resizes,
-            _ => &mut self.others,
+            Key::Status(_) | Key::NewPods(_) | Key::Event(..) => &mut self.reports,
+            Key::Finalizer(_) | Key::Farewell(_) | Key::Hotplug(_) => &mut self.others,
         }
+    }
+
+    /// The next write that may be sent now. What pods hold comes first, then what is said of it: a status that waited may say that
+    /// all is done.
+    fn next_key(&mut self, now: Instant) -> Option<Key> {
+        if let Some((_, key)) = self.resizes.begin().or_else(|| self.others.begin()) {
+            return Some(key);
+        }
+        if self.resizes.is_empty() || self.reports.is_empty() {
+            self.held_back = None;
+        } else if now < *self.held_back.get_or_insert(now) + HELD_BACK {
+            return None;
+        }
+        self.reports.begin().map(|(_, key)| key)
     }
 
     /// Sends what can be sent: it is charged in the cluster from now on.
@@ -246,26 +269,21 @@ impl Writer {
             self.delayed.pop_first();
             self.enqueue(&key);
         }
-        for is_pod in [true, false] {
-            loop {
-                let queue = if is_pod { &mut self.resizes } else { &mut self.others };
-                let Some((_, key)) = queue.begin() else { break };
-                self.queued.remove(&key);
-                let Some(write) = self.wanted.remove(&key) else {
-                    // A later plan did not want it any more.
-                    queue.done(key.namespace(), Ended::Unneeded);
-                    continue;
-                };
-                match &write {
-                    Write::Resizes { resizes, .. } => set_in_flight(cluster, resizes, true),
-                    Write::Status { id, .. } => self.pace.sent_status(id, now),
-                    _ => {}
-                }
-                self.busy.insert(key.clone(), (write.clone(), now));
-                let call =
-                    send(self.client.clone(), self.clock.clone(), self.serving.clone(), write);
-                self.calls.push(call.map(|answer| (key, answer)).boxed());
+        while let Some(key) = self.next_key(now) {
+            self.queued.remove(&key);
+            let Some(write) = self.wanted.remove(&key) else {
+                // A later plan did not want it any more.
+                self.queue(&key).done(key.namespace(), Ended::Unneeded);
+                continue;
+            };
+            match &write {
+                Write::Resizes { resizes, .. } => set_in_flight(cluster, resizes, true),
+                Write::Status { id, .. } => self.pace.sent_status(id, now),
+                _ => {}
             }
+            self.busy.insert(key.clone(), (write.clone(), now));
+            let call = send(self.client.clone(), self.clock.clone(), self.serving.clone(), write);
+            self.calls.push(call.map(|answer| (key, answer)).boxed());
         }
     }
 

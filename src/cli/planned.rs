@@ -18,7 +18,7 @@ pub fn planned(Looked { cluster, metrics }: &Looked, now: Timestamp) -> Vec<Plan
     let view = preview.view(cluster, metrics, now);
     let planned = preview.divide(&view).into_iter().map(|(members, shares)| {
         let outcome = carried_out(&members, &shares);
-        let status: WeightedShareStatus = status(&view, &members, &shares, &outcome, true);
+        let status: WeightedShareStatus = status(&view, &members, &shares, &outcome, None);
         let mut pool = members.object.clone();
         pool.status = Some(status);
         let used = members.used(&view);

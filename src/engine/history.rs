@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::{
     backoff::Backoff,
@@ -21,6 +21,9 @@ use crate::{
     api::{NewPodsSpec, WeightedShareStatus},
     cluster::PoolId,
 };
+
+/// Resizes of a pool within so long are told of in one event.
+const TOLD_TOGETHER: SignedDuration = SignedDuration::from_secs(10);
 
 /// What was decided, sent and refused so far.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,8 +57,9 @@ pub struct PoolHistory {
     pub reclaims: ReclaimLatency,
     /// The status of which the events were told last.
     pub noticed: Option<Arc<WeightedShareStatus>>,
-    /// Resizes that the API server took, of which no event was told.
+    /// Resizes that the API server took, of which no event was told, and since when there are some.
     pub resized: Vec<PodResize>,
+    pub resized_since: Option<Timestamp>,
     /// With what its new pods are to start.
     pub new_pods: Option<NewPodsSpec>,
     /// It is deleted: since when its pods are restored, since the process began.
@@ -71,6 +75,35 @@ impl PoolHistory {
         let status = same.unwrap_or_else(|| Arc::new(status));
         self.noticed = Some(status.clone());
         status
+    }
+}
+
+impl PoolHistory {
+    /// Takes note of resizes that the API server took. Of two of one pod, one event tells where it came to.
+    fn note_resized(&mut self, sent: Vec<PodResize>, now: Timestamp) {
+        for resize in sent {
+            self.resized_since.get_or_insert(now);
+            let same = |it: &&mut PodResize| it.uid == resize.uid && it.resource == resize.resource;
+            match self.resized.iter_mut().find(same) {
+                Some(known) => known.to = resize.to,
+                None => self.resized.push(resize),
+            }
+        }
+    }
+
+    /// The resizes that events are told of now: once the pool comes to rest, or has moved for some time.
+    pub(super) fn take_resized(&mut self, moves: bool, now: Timestamp) -> Vec<PodResize> {
+        let waits = |since: Timestamp| (since..since + TOLD_TOGETHER).contains(&now);
+        if moves && self.resized_since.is_some_and(waits) {
+            return Vec::new();
+        }
+        self.resized_since = None;
+        std::mem::take(&mut self.resized)
+    }
+
+    /// When events are told of resizes, whether or not the pool still moves.
+    pub(super) fn tells_at(&self) -> Option<Timestamp> {
+        self.resized_since.map(|since| since + TOLD_TOGETHER)
     }
 }
 
@@ -95,7 +128,7 @@ impl History {
         self.backoff.answered(asked, &sent, refused, now);
         if let Some(pool) = pool {
             if let Some(known) = self.pools.get_mut(pool) {
-                known.resized.extend(sent);
+                known.note_resized(sent, now);
             }
             self.noted.insert(pool.clone());
         }

@@ -16,12 +16,11 @@ use super::{
     pacing::Ledger,
     plan::{PoolPlan, PoolRef},
     pool_members::PoolMembers,
-    resize::PodResize,
     shares::{PodShare, Shares},
     status,
 };
 use crate::{
-    api::{Mode, NewPodsSpec, WeightedShare, WeightedShareStatus},
+    api::{Mode, NewPodsSpec, WeightedShare, WeightedShareStatus, condition},
     cluster::Excess,
     share::Resource,
 };
@@ -84,10 +83,13 @@ pub fn plan(
         (outcome.sent, outcome.refused) = view.backoff.hold_back(wanted, view.now);
     }
     let resizes = outcome.sent.clone();
-    let mut status = status::status(view, pool, divided, &outcome, decided);
+    // Not what the object says: an older status may have come late, over the one that was written last.
+    let said = known.noticed.as_deref().or(object.status.as_ref());
+    let mut status = status::status(view, pool, divided, &outcome, said.filter(|_| !decided));
     keep_times(&mut status, known.noticed.as_deref(), view.now);
+    let moves = |it: &Condition| it.type_ == condition::RECONCILING && it.status == "True";
+    let resized = known.take_resized(status.conditions.iter().any(moves), view.now);
     let before = known.noticed.as_deref().or(object.status.as_ref());
-    let resized: Vec<PodResize> = std::mem::take(&mut known.resized);
     let notices = notices::notices(before, &status, pool, &resized);
     let status = known.notice(status);
     let is_reported = object.status.as_ref() == Some(&*status);

@@ -17,15 +17,15 @@ use crate::{
     share::{CpuShares, CpuWeight, MilliCpu, PerResource, Resource},
 };
 
-/// The status of a pool after a decision. Members keep the amounts of the last decision while there is none
-/// (`decided` is false), so that a decision that changes nothing gives an equal status.
+/// The status of a pool after a decision. Where nothing was decided, the amounts of the status before it stand (`stands`), so that
+/// a decision that changes nothing gives an equal status.
 #[must_use]
 pub fn status(
     view: &View,
     pool: &PoolMembers,
     divided: &Shares,
     outcome: &Outcome,
-    decided: bool,
+    stands: Option<&WeightedShareStatus>,
 ) -> WeightedShareStatus {
     let mode = pool.object.spec.mode;
     let reports: Vec<MemberReport> = pool
@@ -34,11 +34,10 @@ pub fn status(
         .enumerate()
         .map(|(i, member)| member_state::of_member(view, mode, member, i, divided, outcome))
         .collect();
-    let known = pool.object.status.as_ref().filter(|_| !decided);
     let members = pool.members.iter().zip(&reports).enumerate().map(|(i, (member, report))| {
         let recommendations = hotplug::of_member(view, pool, i, divided);
         let now = member_status(member, report, i, divided, recommendations);
-        let mut before = known.iter().flat_map(|known| &known.members);
+        let mut before = stands.iter().flat_map(|status| &status.members);
         match before.find(|before| before.name == now.name && before.pods == now.pods) {
             Some(before) => as_decided(before, now),
             None => now,
@@ -50,7 +49,7 @@ pub fn status(
         conditions: conditions::conditions(view, pool, divided, &reports, &Time(view.now)),
         capacity: pool.object.spec.capacity,
         allocated: amounts(divided, |divided| divided.charged()),
-        lent: known.map_or_else(|| amounts(divided, |divided| divided.lent()), |known| known.lent),
+        lent: stands.map_or_else(|| amounts(divided, |divided| divided.lent()), |it| it.lent),
     }
 }
 

@@ -385,6 +385,7 @@ fn deadline(view: &View, pool: &PoolMembers, known: &PoolHistory) -> Option<Time
         known.weights.next(view.metrics, now),
         known.grants.next(now),
         waiting.filter(|until| *until > now).min(),
+        known.tells_at(),
     ]
     .into_iter()
     .flatten()

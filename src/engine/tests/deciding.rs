@@ -1,7 +1,10 @@
 //! Decisions one after the other: what is looked at, and what is left alone.
 
 use super::*;
-use crate::cluster::Bounds;
+use crate::{
+    cluster::{Bounds, PoolId},
+    share::MilliCpu,
+};
 
 /// A controller that decides again and again, on a cluster whose events it is told.
 #[derive(Default)]
@@ -97,6 +100,32 @@ fn only_what_changed_is_decided_again() {
     // A node that takes another pod: those who have pods there are looked at again.
     controller.see_pod(Pod { node: Some("n1".into()), ..pod("foreign", "foreign", 3900) });
     assert_eq!(controller.settle(), ["one"]);
+}
+
+#[test]
+fn an_older_status_that_came_late_is_not_believed() {
+    let mut controller = two_pools();
+    let one = |plan: &Plan| {
+        let found = plan.pools.iter().find(|(id, _)| id.name == "one");
+        found.map(|(_, plan)| (plan.status.members[0].share.cpu, plan.is_reported))
+    };
+    let pool_says = |status: &WeightedShareStatus| {
+        let mut pool = pool("one", 0, 500, json!([member("one", 100)]));
+        pool.metadata.uid = Some("one".into());
+        pool.status = Some(status.clone());
+        pool
+    };
+    let id = PoolId::of(&pool_says(&WeightedShareStatus::default()).metadata);
+    controller.settle();
+    let last = controller.engine.planned(&id).map(|plan| plan.status.clone()).unwrap();
+    controller.history.reported(&id, &last);
+    controller.see_pool(pool_says(&last));
+    controller.settle();
+    // The API server carries a write out that it took long ago.
+    let mut older = (*last).clone();
+    older.members[0].share.cpu = Some(MilliCpu(300));
+    controller.see_pool(pool_says(&older));
+    assert_eq!(one(&controller.decide()), Some((Some(MilliCpu(500)), false)));
 }
 
 #[test]

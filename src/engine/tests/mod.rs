@@ -203,7 +203,7 @@ impl Seen {
 
     fn status(&self, outcome: &Outcome) -> WeightedShareStatus {
         let (pool, divided) = self.first();
-        super::status::status(&self.view(), &pool, &divided, outcome, true)
+        super::status::status(&self.view(), &pool, &divided, outcome, None)
     }
 }
 

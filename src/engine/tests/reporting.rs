@@ -222,7 +222,8 @@ fn usage_does_not_move_the_condition_of_coarse_weights() {
         let decided = stabilize::decide(&seen.view(), &pool, &mut divided, &mut grants);
         grants.set_reported();
         let outcome = Outcome::default();
-        let after = super::super::status::status(&seen.view(), &pool, &divided, &outcome, decided);
+        let stands = pool.object.status.as_ref().filter(|_| !decided);
+        let after = super::super::status::status(&seen.view(), &pool, &divided, &outcome, stands);
         let of = |status: &WeightedShareStatus| {
             status.conditions.iter().find(|it| it.type_ == "CoarseWeights").cloned()
         };
@@ -240,7 +241,8 @@ fn without_a_decision_amounts_stay_as_long_as_the_pods_do() {
         let seen = scene.seen();
         let (pool, divided) = seen.first();
         let outcome = Outcome::default();
-        let now = super::super::status::status(&seen.view(), &pool, &divided, &outcome, false);
+        let stands = pool.object.status.as_ref();
+        let now = super::super::status::status(&seen.view(), &pool, &divided, &outcome, stands);
         now.members[0].fair.cpu
     };
     scene.pools[0].status = Some(known.clone());

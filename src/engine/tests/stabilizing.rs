@@ -50,7 +50,8 @@ impl Turns {
         decide(&seen.view(), &pool, &mut divided, &mut self.memory);
         self.memory.set_reported();
         let outcome = Outcome::default();
-        let status = super::super::status::status(&seen.view(), &pool, &divided, &outcome, decided);
+        let stands = pool.object.status.as_ref().filter(|_| !decided);
+        let status = super::super::status::status(&seen.view(), &pool, &divided, &outcome, stands);
         self.scene.pools[0].status = Some(status);
         (granted, decided)
     }
