@@ -69,13 +69,19 @@ impl<T> Queue<T> {
         self.waiting.is_empty()
     }
 
+    /// How much is under way.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.under_way.values().map(|it| it.count).sum()
+    }
+
     /// The next piece, with its namespace: it is under way then, until [`Queue::done`].
     ///
     /// While others wait, a namespace has no more than a quarter of the workers, and at least one. Where its calls are slow, it
     /// has fewer.
     pub fn begin(&mut self) -> Option<(String, T)> {
         let workers = self.workers.size();
-        if self.under_way.values().map(|it| it.count).sum::<usize>() >= workers {
+        if self.under_way() >= workers {
             return None;
         }
         let part = match self.waiting.len() {

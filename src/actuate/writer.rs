@@ -23,7 +23,7 @@ use crate::{
 const RESIZES: usize = 8;
 const OTHERS: usize = 4;
 const REPORTS: usize = 4;
-/// While pods wait to be resized reports are held back, but no longer than this.
+/// While pods wait to be resized reports are held back, but no longer than this; then they are written one at a time.
 const HELD_BACK: Duration = Duration::from_secs(5);
 /// The wait after a first failure; it doubles with each further one, up to the longest.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -256,7 +256,9 @@ impl Writer {
         }
         if self.resizes.is_empty() || self.reports.is_empty() {
             self.held_back = None;
-        } else if now < *self.held_back.get_or_insert(now) + HELD_BACK {
+        } else if now < *self.held_back.get_or_insert(now) + HELD_BACK
+            || self.reports.under_way() > 0
+        {
             return None;
         }
         self.reports.begin().map(|(_, key)| key)

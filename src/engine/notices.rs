@@ -8,6 +8,9 @@ use crate::{
     share::Resource,
 };
 
+/// Of so many members one event tells: an event has room for 1024 characters, and a name for 63.
+const TOLD_OF: usize = 8;
+
 /// Something worth an event.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Notice {
@@ -28,26 +31,7 @@ pub fn notices(
     pool: &PoolMembers,
     resized: &[PodResize],
 ) -> Vec<Notice> {
-    let mut notices = Vec::new();
-    let mut sums: BTreeMap<(&str, Resource), (usize, u64, u64)> = BTreeMap::new();
-    for member in &pool.members {
-        for resize in resized {
-            if member.pods.iter().any(|pod| pod.name == resize.pod) {
-                let sum = sums.entry((&member.spec.name, resize.resource)).or_default();
-                *sum = (sum.0 + 1, sum.1 + resize.from, sum.2 + resize.to);
-            }
-        }
-    }
-    for ((member, resource), (pods, from, to)) in sums {
-        let (from, to) = (resource.quantity(from), resource.quantity(to));
-        let pods = if pods == 1 { "1 pod".to_owned() } else { format!("{pods} pods") };
-        notices.push(Notice {
-            warning: false,
-            reason: "Resized".into(),
-            note: format!("Member {member}: requests of {pods}, {resource} {from} -> {to}"),
-        });
-    }
-
+    let mut notices: Vec<Notice> = of_resizes(pool, resized).into_iter().collect();
     for member in &after.members {
         let known =
             before.and_then(|before| before.members.iter().find(|old| old.name == member.name));
@@ -66,6 +50,33 @@ pub fn notices(
     }
     notices.extend(of_conditions(before, after));
     notices
+}
+
+/// The resizes, summed up for each member: one event, however many members and pods there are.
+fn of_resizes(pool: &PoolMembers, resized: &[PodResize]) -> Option<Notice> {
+    let mut sums: BTreeMap<(&str, Resource), (usize, u64, u64)> = BTreeMap::new();
+    for member in &pool.members {
+        for resize in resized {
+            if member.pods.iter().any(|pod| pod.name == resize.pod) {
+                let sum = sums.entry((&member.spec.name, resize.resource)).or_default();
+                *sum = (sum.0 + 1, sum.1 + resize.from, sum.2 + resize.to);
+            }
+        }
+    }
+    let of_member = |(&(member, resource), &(pods, from, to)): (&(&str, Resource), &_)| {
+        let (from, to) = (resource.quantity(from), resource.quantity(to));
+        let pods = if pods == 1 { "1 pod".to_owned() } else { format!("{pods} pods") };
+        format!("{member} ({pods}) {resource} {from} -> {to}")
+    };
+    let mut told: Vec<String> = sums.iter().take(TOLD_OF).map(of_member).collect();
+    if sums.len() > TOLD_OF {
+        told.push(format!("{} more", sums.len() - TOLD_OF));
+    }
+    (!told.is_empty()).then(|| Notice {
+        warning: false,
+        reason: "Resized".into(),
+        note: format!("Requests: {}", told.join("; ")),
+    })
 }
 
 /// The conditions that became worse since the status `before`.

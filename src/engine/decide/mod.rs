@@ -130,10 +130,10 @@ impl Engine {
 
         let used = self.add_measured(&view, &membership, news, &mut dirty);
         self.add_dirty(&view, &membership, changes, news, noted, &mut dirty);
-        for node in nodes.into_iter().chain(&changes.nodes).chain(&changes.charged) {
-            self.rooms.touch(node);
-            dirty.extend(self.growth.wanting(node).cloned());
-        }
+        let touched = nodes.into_iter().chain(&changes.nodes).chain(&changes.charged);
+        let touched = touched.inspect(|node| self.rooms.touch(node));
+        // Where there is room for all that is wanted, before and now, a change on the node concerns nobody.
+        dirty.extend(self.growth.tied(&view, touched.map(String::as_str)));
         let gone = self.forget(cluster, changes, histories, &mut dirty);
         let mut plan = Plan { gone, used, ..Plan::default() };
         plan_over_bounds(cluster, changes, histories, now.wall, &mut plan);

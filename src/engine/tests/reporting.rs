@@ -88,7 +88,7 @@ fn resizes_and_troubles_become_events_once() {
             Notice {
                 warning: false,
                 reason: "Resized".into(),
-                note: "Member a: requests of 1 pod, cpu 50m -> 250m".into(),
+                note: "Requests: a (1 pod) cpu 50m -> 250m".into(),
             },
             Notice {
                 warning: true,
