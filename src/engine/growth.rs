@@ -23,6 +23,8 @@ pub struct Growth {
 pub struct GrowthByNode {
     nodes: BTreeMap<String, BTreeMap<PoolId, Growth>>,
     pools: BTreeMap<PoolId, BTreeSet<String>>,
+    /// The nodes that had too little free for all when that was looked at last.
+    short: BTreeSet<String>,
 }
 
 impl GrowthByNode {
@@ -64,21 +66,30 @@ impl GrowthByNode {
         })
     }
 
-    /// Of the pools that want to grow on these nodes, those whose part depends on the others: all of them where a node has
-    /// too little free, and those that got less than they want.
+    /// The pools that want to grow on these nodes, and whose part depends on the others: where a node has too little free for all,
+    /// or had until now.
     #[must_use]
-    pub fn tied<'n>(&self, view: &View, nodes: impl Iterator<Item = &'n str>) -> BTreeSet<PoolId> {
+    pub fn tied<'n>(
+        &mut self,
+        view: &View,
+        nodes: impl Iterator<Item = &'n str>,
+    ) -> BTreeSet<PoolId> {
         let mut tied = BTreeSet::new();
         for node in nodes {
-            let Some(pools) = self.nodes.get(node) else { continue };
+            let pools = self.nodes.get(node);
             let free = view.free(node).unwrap_or_default();
             let is_short = Resource::ALL.into_iter().any(|resource| {
-                let wanted = pools.values().map(|growth| u128::from(growth.wanted[resource]));
+                let all = pools.into_iter().flat_map(BTreeMap::values);
+                let wanted = all.map(|growth| u128::from(growth.wanted[resource]));
                 wanted.sum::<u128>() > u128::from(free[resource])
             });
-            let waits = |growth: &Growth| growth.promised != growth.wanted;
-            let those = pools.iter().filter(|(_, growth)| is_short || waits(growth));
-            tied.extend(those.map(|(pool, _)| pool.clone()));
+            let was_short = self.short.remove(node);
+            if is_short {
+                self.short.insert(node.to_owned());
+            }
+            if is_short || was_short {
+                tied.extend(pools.into_iter().flat_map(BTreeMap::keys).cloned());
+            }
         }
         tied
     }
