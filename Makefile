@@ -151,7 +151,7 @@ bench: toolchain ## how long the division and whole decisions take, against sort
 
 # SIZES are pods in pools x namespaces. Both sides are built as what users run is.
 SIZES := 1000x50 1000x1 10000x50 10000x1
-scale: setup binary ## how the controller bears a large cluster, against a bare loop of the same resizes: docs/scale.md
+scale: setup binary ## how the controller bears a large cluster, against a bare loop of the same resizes: an hour
 	cargo build -p e2e --release --locked
 	@mkdir -p target/scale
 	@for size in $(SIZES); do \

@@ -9,11 +9,7 @@ use std::{
 use tokio::time::Instant;
 use tracing::info;
 
-use crate::{
-    api::{WeightedShareStatus, condition::RECONCILING},
-    cluster::PoolId,
-    engine::Notice,
-};
+use crate::{api::WeightedShareStatus, cluster::PoolId, engine::Notice};
 
 /// How long the status of a pool that moves stands at least.
 const STATUS: Duration = Duration::from_secs(5);
@@ -43,9 +39,7 @@ impl ReportPace {
     /// When this status may be sent. None: at once, as it is the first, or nothing of the pool moves any more.
     #[must_use]
     pub fn next_status(&self, pool: &PoolId, status: &WeightedShareStatus) -> Option<Instant> {
-        let moves =
-            status.conditions.iter().any(|it| it.type_ == RECONCILING && it.status == "True");
-        self.0.get(pool).filter(|_| moves)?.status.map(|sent| sent + STATUS)
+        self.0.get(pool).filter(|_| status.is_reconciling())?.status.map(|sent| sent + STATUS)
     }
 
     /// Of these notices, those that are published now. Of the others the log tells, and the next one says how many.
@@ -82,6 +76,7 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
     use super::*;
+    use crate::api::condition::RECONCILING;
 
     fn status(reconciling: &str) -> WeightedShareStatus {
         let condition = serde_json::json!({

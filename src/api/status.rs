@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Resources, schema};
+use super::{Resources, condition::RECONCILING, schema};
 use crate::share::Bytes;
 
 /// What the controller made of the pool.
@@ -43,6 +43,14 @@ pub struct WeightedShareStatus {
         "x-kubernetes-list-map-keys" = ["name"]
     ))]
     pub members: Vec<MemberStatus>,
+}
+
+impl WeightedShareStatus {
+    /// Whether pods are on the way to their shares: the condition Reconciling is True.
+    #[must_use]
+    pub fn is_reconciling(&self) -> bool {
+        self.conditions.iter().any(|it| it.type_ == RECONCILING && it.status == "True")
+    }
 }
 
 /// One member of the pool, as the controller sees it.

@@ -183,7 +183,7 @@ fn is_placed(pod: &core::Pod) -> bool {
     node.is_some_and(|name| !name.is_empty())
 }
 
-/// Whether its node may not have seen the last resize of it yet. Before it has a node, nobody holds anything for it.
+/// Whether the kubelet may not have seen the last resize yet. A pod without a node holds nothing.
 fn is_unseen(pod: &core::Pod) -> bool {
     let generation = pod.metadata.generation.unwrap_or_default();
     let seen = pod.status.as_ref().and_then(|status| status.observed_generation);

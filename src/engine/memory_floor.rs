@@ -92,7 +92,7 @@ pub fn safe(view: &View, pod: &Pod) -> Option<u64> {
     used(view, pod).map(with_margin)
 }
 
-/// The most memory that a pod used of late, in bytes. None: nobody measures it.
+/// A pod's recent peak of memory, in bytes. None: it is not measured.
 #[must_use]
 pub fn used(view: &View, pod: &Pod) -> Option<u64> {
     let measured = view.measured(pod)?;

@@ -9,7 +9,7 @@ use crate::{
     share::{PerResource, Resource},
 };
 
-/// What the pods of a member use, in millicores and bytes: none where nobody has measured all of them.
+/// What a member's pods use, in millicores and bytes. None: not all of them are measured.
 pub type Used = PerResource<Option<u64>>;
 
 /// A decision. It has the pools for which something may have changed: the others keep what was planned for them.

@@ -20,7 +20,7 @@ use super::{
     status,
 };
 use crate::{
-    api::{Mode, NewPodsSpec, WeightedShare, WeightedShareStatus, condition},
+    api::{Mode, NewPodsSpec, WeightedShare, WeightedShareStatus},
     cluster::Excess,
     share::Resource,
 };
@@ -87,8 +87,7 @@ pub fn plan(
     let said = known.noticed.as_deref().or(object.status.as_ref());
     let mut status = status::status(view, pool, divided, &outcome, said.filter(|_| !decided));
     keep_times(&mut status, known.noticed.as_deref(), view.now);
-    let moves = |it: &Condition| it.type_ == condition::RECONCILING && it.status == "True";
-    let resized = known.take_resized(status.conditions.iter().any(moves), view.now);
+    let resized = known.take_resized(status.is_reconciling(), view.now);
     let before = known.noticed.as_deref().or(object.status.as_ref());
     let notices = notices::notices(before, &status, pool, &resized);
     let status = known.notice(status);

@@ -7,7 +7,7 @@ use crate::share::{Peak, PerResource, Resource};
 
 /// Use that is to be steady is so for five minutes, in milliseconds.
 const STEADY: i64 = 300_000;
-/// A pod that nobody has measured for so long is forgotten, in milliseconds.
+/// After so many milliseconds without a sample, a pod is forgotten.
 pub const FORGOTTEN: i64 = 600_000;
 
 /// What is measured of one pod.

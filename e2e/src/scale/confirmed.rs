@@ -36,7 +36,7 @@ struct State {
 struct Pods {
     /// What each has, in millicores, and since when.
     held: HashMap<PodName, (u64, Instant)>,
-    /// What they are to have, and who has not.
+    /// What pods are to have, and those of them that do not have it yet.
     wanted: HashMap<PodName, u64>,
     missing: HashSet<PodName>,
 }

@@ -32,7 +32,7 @@ pub struct Bare {
 }
 
 impl Scale {
-    /// The bare loop, while nobody else resizes.
+    /// Measures the bare loop. The controller is stopped meanwhile.
     pub(super) async fn bare(&mut self) -> Result<Bare> {
         let client = bare_loop::client(&self.run_dir).await?;
         let one: Vec<PoolName> = vec![self.setting.aside.clone()];
@@ -184,7 +184,7 @@ struct Disturbance {
 impl Disturbance {
     /// Ends it, and says how many there were in a second.
     async fn end(self) -> Result<f64> {
-        // Nobody listens where it has failed.
+        // Where the task has failed, nobody receives this.
         let _ = self.stop.send(());
         self.task.await?
     }

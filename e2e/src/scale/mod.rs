@@ -1,4 +1,4 @@
-//! How the controller bears a large cluster, against a bare loop of the same resizes in the same run: docs/scale.md.
+//! How the controller bears a large cluster, against a bare loop of the same resizes in the same run.
 
 mod bare_loop;
 mod confirmed;

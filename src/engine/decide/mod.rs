@@ -132,7 +132,7 @@ impl Engine {
         self.add_dirty(&view, &membership, changes, news, noted, &mut dirty);
         let touched = nodes.into_iter().chain(&changes.nodes).chain(&changes.charged);
         let touched = touched.inspect(|node| self.rooms.touch(node));
-        // Where there is room for all that is wanted, before and now, a change on the node concerns nobody.
+        // A change on a node that has, and had, room for all that is wanted there concerns no pool.
         dirty.extend(self.growth.tied(&view, touched.map(String::as_str)));
         let gone = self.forget(cluster, changes, histories, &mut dirty);
         let mut plan = Plan { gone, used, ..Plan::default() };

@@ -15,9 +15,9 @@ pub struct Readings(BTreeMap<PoolId, Vec<Reading>>);
 /// What was read of one pod.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Reading {
-    /// What it has a use for. None: the pool does not divide that.
+    /// Its demand. None: the pool does not divide the resource.
     demand: PerResource<Option<Demand>>,
-    /// The most memory that it used of late, in bytes. None: nobody measures it, or the pool does not divide memory.
+    /// Its recent peak of memory, in bytes. None: it is not measured, or the pool does not divide memory.
     memory: Option<u64>,
 }
 
