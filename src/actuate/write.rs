@@ -46,7 +46,7 @@ pub enum Write {
     /// Writes a status.
     Status { id: PoolId, pool: PoolRef, status: Arc<WeightedShareStatus> },
     /// Writes with what new pods start.
-    NewPods { id: PoolId, pool: PoolRef, new_pods: Box<NewPodsSpec> },
+    NewPods { id: PoolId, pool: PoolRef, new_pods: Arc<NewPodsSpec> },
     /// Publishes an event.
     Event { pool: PoolRef, notice: Notice },
     /// Publishes the last event of a pool.
@@ -93,7 +93,7 @@ pub enum Answer {
     /// The status of a pool as it was written, and the pool as the API server shows it.
     Status(PoolId, Arc<WeightedShareStatus>, Box<WeightedShare>),
     /// With what new pods of a pool start was written.
-    NewPods(PoolId, Box<NewPodsSpec>),
+    NewPods(PoolId, Arc<NewPodsSpec>),
     /// The last event of a pool that is being deleted was written.
     Farewell(PoolId),
     /// Something else was written, or it failed, which changes nothing for the next decision.

@@ -1,6 +1,9 @@
 //! Sends what was planned: a few writes at a time, never two about the same, one namespace after the other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use kube::Client;
@@ -16,14 +19,14 @@ use crate::{
     api::NewPodsSpec,
     cluster::{Cluster, PoolId, Requests},
     engine::{Deletion, Plan, PodResize, PoolPlan},
-    runtime::{Clock, Serving, TurnResult},
+    runtime::{Clock, Serving},
 };
 
 /// How many pods are resized at once, how many other writes are on their way beside them, and how many reports.
 const RESIZES: usize = 8;
 const OTHERS: usize = 4;
 const REPORTS: usize = 4;
-/// While pods wait to be resized reports are held back, but no longer than this; then they are written one at a time.
+/// While pods are being resized, reports are held back, but no longer than this; then they are written one at a time.
 const HELD_BACK: Duration = Duration::from_secs(5);
 /// The wait after a first failure; it doubles with each further one, up to the longest.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -58,7 +61,7 @@ pub struct Writer {
     /// How often pools are reported on.
     pace: ReportPace,
     /// With what new pods start, as it was written last.
-    new_pods: BTreeMap<PoolId, NewPodsSpec>,
+    new_pods: BTreeMap<PoolId, Arc<NewPodsSpec>>,
     /// How many events there were.
     number: u64,
 }
@@ -128,7 +131,6 @@ impl Writer {
         }
         keys.extend(self.want_resizes(Some(id), resizes, cluster));
         if let Some(new_pods) = new_pods.filter(|it| self.new_pods.get(id) != Some(it)) {
-            let new_pods = Box::new(new_pods);
             let write = Write::NewPods { id: id.clone(), pool: pool.clone(), new_pods };
             keys.insert(self.want(Key::NewPods(id.clone()), write));
         }
@@ -149,9 +151,9 @@ impl Writer {
         let Deletion { pool, notice, done } = deletion;
         let mut keys = BTreeSet::new();
         let nothing = NewPodsSpec::default();
-        if self.new_pods.get(id) != Some(&nothing) {
+        if self.new_pods.get(id).is_none_or(|told| **told != nothing) {
             // Pods that come now belong to no pool.
-            let new_pods = Box::new(nothing);
+            let new_pods = Arc::new(nothing);
             let write = Write::NewPods { id: id.clone(), pool: pool.clone(), new_pods };
             keys.insert(self.want(Key::NewPods(id.clone()), write));
         }
@@ -248,13 +250,14 @@ impl Writer {
         }
     }
 
-    /// The next write that may be sent now. What pods hold comes first, then what is said of it: a status that waited may say that
-    /// all is done.
+    /// The next write that may be sent now. What pods hold comes first, until all answers are there, then what is said of it: a
+    /// status that waited may say that all is done.
     fn next_key(&mut self, now: Instant) -> Option<Key> {
         if let Some((_, key)) = self.resizes.begin().or_else(|| self.others.begin()) {
             return Some(key);
         }
-        if self.resizes.is_empty() || self.reports.is_empty() {
+        let moves = !self.resizes.is_empty() || self.resizes.under_way() > 0;
+        if !moves || self.reports.is_empty() {
             self.held_back = None;
         } else if now < *self.held_back.get_or_insert(now) + HELD_BACK
             || self.reports.under_way() > 0
@@ -316,7 +319,7 @@ impl Writer {
         };
         self.queue(key).done(key.namespace(), how);
         if matches!(answer, Err(_) | Ok(Answer::Unknown { .. })) {
-            self.serving.telemetry.turn(TurnResult::Error, began.elapsed());
+            self.serving.telemetry.write_failed(began.elapsed());
         }
         let answer = match answer {
             Ok(answer) => self.note(key, answer),
@@ -348,7 +351,7 @@ impl Writer {
             }
             Answer::NewPods(ref id, ref told) => {
                 self.failures.remove(key);
-                self.new_pods.insert(id.clone(), (**told).clone());
+                self.new_pods.insert(id.clone(), told.clone());
             }
             _ => drop(self.failures.remove(key)),
         }

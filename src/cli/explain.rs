@@ -5,8 +5,11 @@ use k8s_openapi::jiff::Timestamp;
 use super::{Looked, loans::Market};
 use crate::{
     api::{Mode, WeightPer},
-    cluster::{Cluster, Pod},
-    engine::{Divided, MemberShare, PodShare, PoolMembers, Preview, Shares, View, coarse_weights},
+    cluster::Cluster,
+    engine::{
+        Divided, MemberPod, MemberShare, PodShare, PoolMembers, Preview, Shares, View,
+        coarse_weights,
+    },
     share::{self, MemberClaim, PodClaim, Resource},
 };
 
@@ -47,7 +50,7 @@ pub fn explain(
     if cluster.pod(namespace, name).is_none() {
         return Err(no_pod(cluster, namespace, name));
     }
-    let is_it = |pod: &&Pod| pod.namespace == namespace && pod.name == name;
+    let is_it = |it: &MemberPod| it.pod.namespace == namespace && it.pod.name == name;
     let preview = Preview::of(cluster);
     let view = preview.view(cluster, metrics, Timestamp::UNIX_EPOCH);
     for (pool, shares) in preview.divide(&view) {
@@ -85,7 +88,7 @@ struct Story<'s, 'a> {
 impl Story<'_, '_> {
     fn tell(&self) -> String {
         let (pool, member) = (self.pool.object, &self.pool.members[self.member]);
-        let pod = member.pods[self.pod];
+        let pod = member.pods[self.pod].pod;
         let mut lines = vec![format!(
             "Pod {}/{} belongs to member {} of pool {}.",
             pod.namespace, pod.name, member.spec.name, self.pool.id.name,

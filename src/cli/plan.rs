@@ -12,8 +12,8 @@ use super::{
 use crate::{
     api::{MemberState, Mode},
     engine::{
-        CoarseWeight, Divided, MemberPods, MemberShare, Outcome, PodResize, PodShare, PoolMembers,
-        Preview, Shares, View, coarse_weights, of_member,
+        CoarseWeight, Divided, MemberPod, MemberPods, MemberShare, Outcome, PodResize, PodShare,
+        PoolMembers, Preview, Shares, View, coarse_weights, of_member,
     },
     share::{PerResource, Resource},
 };
@@ -228,7 +228,7 @@ fn effective_weight(shares: &Shares, member: usize) -> u64 {
 
 fn pods<'p>(pool: &'p PoolMembers, shares: &'p Shares) -> impl Iterator<Item = PodPlan> + use<'p> {
     pool.members.iter().enumerate().flat_map(move |(i, member)| {
-        member.pods.iter().enumerate().map(move |(k, pod)| PodPlan {
+        member.pods.iter().enumerate().map(move |(k, MemberPod { pod, .. })| PodPlan {
             namespace: pod.namespace.clone(),
             name: pod.name.clone(),
             member: member.spec.name.clone(),

@@ -21,7 +21,7 @@ pub fn planned(Looked { cluster, metrics }: &Looked, now: Timestamp) -> Vec<Plan
         let status: WeightedShareStatus = status(&view, &members, &shares, &outcome, None);
         let mut pool = members.object.clone();
         pool.status = Some(status);
-        let used = members.used(&view);
+        let used = members.used();
         PlannedPool { pool, used }
     });
     planned.collect()

@@ -7,7 +7,7 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp}
 use super::Looked;
 use crate::{
     api::{MemberState, MemberStatus, WeightedShareStatus, condition},
-    engine::{MemberPods, PoolMembers, Preview, View},
+    engine::{MemberPods, PoolMembers, Preview},
     share::Resource,
 };
 
@@ -43,7 +43,7 @@ pub fn top(Looked { cluster, metrics }: &Looked, namespace: Option<&str>, style:
     let pools: Vec<String> = wanted
         .into_iter()
         .map(|(id, pool)| PoolMembers::of(&view, &preview.membership, id, &pool.object))
-        .map(|pool| draw(&view, &pool, style))
+        .map(|pool| draw(&pool, style))
         .collect();
     match pools.is_empty() {
         true => "There are no pools.\n".to_owned(),
@@ -51,7 +51,7 @@ pub fn top(Looked { cluster, metrics }: &Looked, namespace: Option<&str>, style:
     }
 }
 
-fn draw(view: &View, pool: &PoolMembers, style: Style) -> String {
+fn draw(pool: &PoolMembers, style: Style) -> String {
     let name = format!("{}/{}", pool.id.namespace, pool.id.name);
     let Some(status) = &pool.object.status else {
         return format!(
@@ -72,14 +72,13 @@ fn draw(view: &View, pool: &PoolMembers, style: Style) -> String {
     text.push('\n');
     for resource in Resource::ALL {
         if let Some(capacity) = status.capacity.get(resource) {
-            text += &draw_one(view, pool, status, (resource, capacity), style);
+            text += &draw_one(pool, status, (resource, capacity), style);
         }
     }
     text
 }
 
 fn draw_one(
-    view: &View,
     pool: &PoolMembers,
     status: &WeightedShareStatus,
     (resource, capacity): (Resource, u64),
@@ -91,7 +90,7 @@ fn draw_one(
         .iter()
         .filter_map(|member| {
             let known = status.members.iter().find(|it| it.name == member.spec.name)?;
-            Some(Row::of(view, member, known, resource))
+            Some(Row::of(member, known, resource))
         })
         .collect();
     let longest = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
@@ -135,18 +134,13 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn of(
-        view: &View,
-        member: &MemberPods<'a>,
-        status: &'a MemberStatus,
-        resource: Resource,
-    ) -> Self {
+    fn of(member: &MemberPods<'a>, status: &'a MemberStatus, resource: Resource) -> Self {
         Self {
             name: &status.name,
             min: member.spec.min.get(resource).unwrap_or_default(),
             fair: status.fair.get(resource).unwrap_or_default(),
             share: status.share.get(resource).unwrap_or_default(),
-            used: member.used(view)[resource],
+            used: member.used()[resource],
             status,
         }
     }

@@ -18,6 +18,14 @@ pub struct Autoscalers {
     pub vertical: BTreeMap<Owner, (String, String)>,
 }
 
+impl Autoscalers {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.horizontal.is_empty() && self.vertical.is_empty()
+    }
+}
+
 /// What a VerticalPodAutoscaler is to do: what is read of it, and no more.
 #[derive(Clone, CustomResource, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[kube(

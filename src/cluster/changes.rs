@@ -11,6 +11,8 @@ pub struct Changes {
     pub pools: BTreeSet<PoolId>,
     /// Pods that came, went or changed, by namespace and name.
     pub pods: BTreeSet<(String, String)>,
+    /// Of these, the pods that may be of other members now: that came, went, or have other labels or other workloads above them.
+    pub rematched: BTreeSet<(String, String)>,
     /// Pods that are gone, by UID.
     pub gone: BTreeSet<String>,
     /// Workloads that came or went, or that have other replicas or another template.
@@ -30,13 +32,13 @@ impl Changes {
     #[must_use]
     pub fn all(cluster: &Cluster) -> Self {
         let namespaces = || cluster.namespaces();
+        let pods: BTreeSet<(String, String)> = namespaces()
+            .flat_map(|(name, it)| it.pods().map(move |pod| (name.to_owned(), pod.name.clone())))
+            .collect();
         Self {
             pools: cluster.pools().map(|(id, _)| id.clone()).collect(),
-            pods: namespaces()
-                .flat_map(|(name, it)| {
-                    it.pods().map(move |pod| (name.to_owned(), pod.name.clone()))
-                })
-                .collect(),
+            rematched: pods.clone(),
+            pods,
             workloads: namespaces()
                 .flat_map(|(_, it)| it.workloads().map(|(owner, _)| owner.clone()))
                 .collect(),

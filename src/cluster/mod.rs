@@ -173,13 +173,13 @@ impl Cluster {
     /// What LimitRanges allow in a namespace.
     #[must_use]
     pub fn limits(&self, namespace: &str) -> Limits {
-        self.namespaces.get(namespace).map(|it| it.limits).unwrap_or_default()
+        self.namespaces.get(namespace).map(Namespace::limits).unwrap_or_default()
     }
 
     /// The workload of that name, where it was seen.
     #[must_use]
     pub fn workload(&self, owner: &Owner) -> Option<&Workload> {
-        self.namespaces.get(&owner.namespace)?.workloads.get(owner)
+        self.namespaces.get(&owner.namespace)?.workload(owner)
     }
 
     /// The template that the pod was made from, where its controller is known.
@@ -191,7 +191,7 @@ impl Cluster {
     /// The virtual machine that the pod runs, where it is known.
     #[must_use]
     pub fn machine(&self, pod: &Pod) -> Option<&Machine> {
-        self.namespaces.get(&pod.namespace)?.machines.get(pod.machine.as_ref()?)
+        self.namespaces.get(&pod.namespace)?.machine(pod)
     }
 
     /// The pod that counts in place of this one, which runs the same machine as that moves between nodes.

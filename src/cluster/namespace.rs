@@ -83,6 +83,24 @@ impl Namespace {
         self.workloads.iter()
     }
 
+    /// A workload, where it was seen.
+    #[must_use]
+    pub fn workload(&self, owner: &Owner) -> Option<&Workload> {
+        self.workloads.get(owner)
+    }
+
+    /// The virtual machine that a pod runs, where it is known.
+    #[must_use]
+    pub fn machine(&self, pod: &Pod) -> Option<&Machine> {
+        self.machines.get(pod.machine.as_ref()?)
+    }
+
+    /// What its LimitRanges allow.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// What the autoscalers do.
     #[must_use]
     pub fn autoscalers(&self) -> &Autoscalers {

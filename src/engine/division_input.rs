@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::{
     View,
     exclusions::holding,
+    member_pod::MemberPod,
     memory_floor::MemoryFloor,
     pool_members::{MemberPods, PoolMembers},
     quotas::{QuotaBound, QuotaRoom},
@@ -14,7 +15,8 @@ use super::{
 };
 use crate::{
     api::{Member, Mode, Strategy, Surplus, WeightPer},
-    cluster::Pod,
+    cluster::{Limits, Pod},
+    metrics::PodMeasures,
     share::{
         Demand, Divider, Division, Holding, Idle, MemberClaim, Newcomer, PerResource, PodClaim,
         Pool, Resource, Sample, Verdict,
@@ -32,6 +34,8 @@ pub const TIMELY: u64 = 30;
 pub struct DivisionInput<'a> {
     view: View<'a>,
     pool: Rc<PoolMembers<'a>>,
+    /// What its namespace allows.
+    limits: Limits,
     resource: Resource,
     /// The nodes of its pods that can be resized, by name.
     pub nodes: Vec<&'a str>,
@@ -52,14 +56,16 @@ impl<'a> DivisionInput<'a> {
     ) -> (Self, Pool) {
         let capacity = &pool.object.spec.capacity;
         let divided = PerResource::from_fn(|it| capacity.get(it).is_some());
-        let of_pod = |member: &MemberPods, pod| {
+        let of_pod = |member: &MemberPods, pod: &MemberPod<'a>| {
             let (holding, left_to) = holding(view, pod, member.spec, resource, divided);
             let memory_floor =
-                (resource == Resource::Memory).then(|| MemoryFloor::of(view, pod, &holding));
+                (resource == Resource::Memory).then(|| MemoryFloor::of(pod, &holding));
             PodShare {
-                pod,
-                left_alone: left_alone(view, pod, member.spec, resource),
-                migrates: view.cluster.migration_target(pod).is_some(),
+                pod: pod.pod,
+                machine: pod.machine,
+                measured: pod.measured,
+                left_alone: left_alone(pod, member.spec, resource),
+                migrates: pod.migrates_to.is_some(),
                 memory_floor: memory_floor.flatten(),
                 left_to,
                 holding,
@@ -76,8 +82,8 @@ impl<'a> DivisionInput<'a> {
         let mut nodes: Vec<&str> = movable.filter_map(|pod| pod.pod.node.as_deref()).collect();
         nodes.sort_unstable();
         nodes.dedup();
-        let pool = pool.clone();
-        let input = Self { view: *view, pool, resource, nodes, order, members };
+        let (limits, pool) = (view.cluster.limits(&pool.id.namespace), pool.clone());
+        let input = Self { view: *view, pool, limits, resource, nodes, order, members };
         let claims = input.claims(grants);
         (input, claims)
     }
@@ -120,16 +126,16 @@ impl<'a> DivisionInput<'a> {
     }
 
     fn claim(&self, member: &MemberPods, pod: &PodShare, grants: &stabilize::Memory) -> PodClaim {
-        let (floor, cap) =
-            bounds(&self.view, &pod.pod.namespace, member.spec, pod.holding.most(), self.resource);
+        let (floor, cap) = bounds(member.spec, self.limits, pod.holding.most(), self.resource);
         PodClaim {
-            weight: self.beside_siblings(member, pod.pod),
+            weight: beside_siblings(member, pod),
             floor: floor.max(pod.holding.fixed()),
             cap,
             node: self.node(pod.pod),
             demand: demand(
                 &self.view,
                 pod.pod,
+                pod.measured.as_ref(),
                 pod.holding.charge(),
                 self.resource,
                 self.pool.object.spec.sharing.headroom_percent,
@@ -151,19 +157,17 @@ impl<'a> DivisionInput<'a> {
     /// Nobody knows yet how many virtual CPUs it has: as many as the least of its siblings.
     #[must_use]
     pub fn one_more(&self, pool: &Pool, divider: &mut Divider) -> Vec<Option<u64>> {
-        let namespace = self.pool.object.metadata.namespace.as_deref().unwrap_or_default();
         let mut owned = vec![None; self.order.len()];
         for (place, &i) in self.order.iter().enumerate() {
             let member = &self.pool.members[i];
             let siblings = movable(&self.members[i]);
-            let beside =
-                siblings.map(|pod| self.beside_siblings(member, pod.pod)).min().unwrap_or(1);
+            let beside = siblings.map(|pod| beside_siblings(member, pod)).min().unwrap_or(1);
             let times = match member.spec.weight_per {
                 WeightPer::Member => 0,
                 WeightPer::Replica | WeightPer::Vcpu => beside,
             };
             let brings = u64::from(member.weight).saturating_mul(times);
-            let (floor, cap) = bounds(&self.view, namespace, member.spec, None, self.resource);
+            let (floor, cap) = bounds(member.spec, self.limits, None, self.resource);
             let pod = PodClaim { weight: beside, floor, cap, ..PodClaim::default() };
             let weight = pool.members[place].weight.saturating_add(brings);
             owned[i] = divider.one_more(pool, &Newcomer { member: place, weight, pod });
@@ -185,18 +189,10 @@ impl<'a> DivisionInput<'a> {
         let times = match member.spec.weight_per {
             WeightPer::Member => 1,
             WeightPer::Replica | WeightPer::Vcpu => movable(&self.members[i])
-                .map(|pod| self.beside_siblings(member, pod.pod))
+                .map(|pod| beside_siblings(member, pod))
                 .fold(0, u64::saturating_add),
         };
         u64::from(member.weight).saturating_mul(times)
-    }
-
-    /// The weight of a pod beside the others of its member.
-    fn beside_siblings(&self, member: &MemberPods, pod: &Pod) -> u64 {
-        match member.spec.weight_per {
-            WeightPer::Member | WeightPer::Replica => 1,
-            WeightPer::Vcpu => self.view.cluster.machine(pod).map_or(1, |machine| machine.vcpus),
-        }
     }
 
     /// What the spec says that there is to divide.
@@ -263,27 +259,28 @@ impl<'a> DivisionInput<'a> {
     }
 }
 
+/// The weight of a pod beside the others of its member.
+fn beside_siblings(member: &MemberPods, pod: &PodShare) -> u64 {
+    match member.spec.weight_per {
+        WeightPer::Member | WeightPer::Replica => 1,
+        WeightPer::Vcpu => pod.machine.map_or(1, |machine| machine.vcpus),
+    }
+}
+
 /// The least that a pod can be given.
 #[must_use]
-pub fn floor(
-    view: &View,
-    member: &Member,
-    pod: &Pod,
-    holding: &Holding,
-    resource: Resource,
-) -> u64 {
-    bounds(view, &pod.namespace, member, holding.most(), resource).0.max(holding.fixed())
+pub fn floor(member: &Member, pod: &MemberPod, holding: &Holding, resource: Resource) -> u64 {
+    bounds(member, pod.namespace.limits(), holding.most(), resource).0.max(holding.fixed())
 }
 
 /// The least and the most that a pod of a member is given, where it can take `most`, whatever of it is fixed.
 fn bounds(
-    view: &View,
-    namespace: &str,
     member: &Member,
+    limits: Limits,
     most: Option<u64>,
     resource: Resource,
 ) -> (u64, Option<u64>) {
-    let range = view.cluster.limits(namespace).pod[resource];
+    let range = limits.pod[resource];
     let cap = most.into_iter().chain(range.max).min();
     let min = member.min_per_pod.get(resource).unwrap_or(MIN_PER_POD[resource]).max(range.min);
     (min.min(cap.unwrap_or(u64::MAX)), cap)
@@ -291,8 +288,15 @@ fn bounds(
 
 /// What a pod that holds so much was measured to have a use for, with so many percent of headroom.
 #[must_use]
-pub fn demand(view: &View, pod: &Pod, holds: u64, resource: Resource, headroom: u8) -> Demand {
-    let Some(measured) = view.measured(pod) else { return Demand::Unknown };
+pub fn demand(
+    view: &View,
+    pod: &Pod,
+    measured: Option<&PodMeasures>,
+    holds: u64,
+    resource: Resource,
+    headroom: u8,
+) -> Demand {
+    let Some(measured) = measured else { return Demand::Unknown };
     let limits = pod.containers.iter().map(|container| container.limit[resource]);
     let node = pod.node.as_deref();
     let sample = Sample {

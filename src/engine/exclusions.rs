@@ -1,9 +1,8 @@
 //! Resources of pods that are left to another controller. Pure.
 
-use super::{View, ranges};
+use super::{View, member_pod::MemberPod, ranges};
 use crate::{
     api::Member,
-    cluster::{Namespace, Pod},
     share::{Holding, PerResource, Resource},
 };
 
@@ -20,25 +19,26 @@ pub struct Exclusion {
 #[must_use]
 pub fn holding(
     view: &View,
-    pod: &Pod,
+    pod: &MemberPod,
     member: &Member,
     resource: Resource,
     divided: PerResource<bool>,
 ) -> (Holding, Option<Exclusion>) {
     match exclusion(view, pod, resource) {
-        Some(to) => (pod.holding(resource, |_| None), Some(to)),
+        Some(to) => (pod.pod.holding(resource, |_| None), Some(to)),
         None => (ranges::holding(view, pod, member, resource, divided), None),
     }
 }
 
-fn exclusion(view: &View, pod: &Pod, resource: Resource) -> Option<Exclusion> {
+fn exclusion(view: &View, pod: &MemberPod, resource: Resource) -> Option<Exclusion> {
+    let MemberPod { pod, namespace, migrates_to, .. } = *pod;
     if pod.critical {
         // A shrink that could not be taken back would be worse than none.
         let message = "it is critical to the system, and room for more of it could cost others theirs (they are \
                        evicted): take it out of the pool";
         return Some(Exclusion { reason: "SystemCritical", message: message.to_owned() });
     }
-    if let Some(target) = view.cluster.migration_target(pod) {
+    if let Some(target) = migrates_to {
         let target = &target.name;
         let message = format!(
             "its virtual machine moves, and pod {target} has its share: it keeps what it has until the machine is there, \
@@ -46,13 +46,10 @@ fn exclusion(view: &View, pod: &Pod, resource: Resource) -> Option<Exclusion> {
         );
         return Some(Exclusion { reason: "Migrating", message });
     }
-    let autoscalers = view.cluster.namespace(&pod.namespace).map(Namespace::autoscalers);
-    let autoscalers = || {
-        autoscalers
-            .into_iter()
-            .flat_map(|all| view.cluster.workloads_above(pod).map(move |workload| (all, workload)))
-    };
-    for (autoscalers, workload) in autoscalers() {
+    let autoscalers = namespace.autoscalers();
+    // There are none in most namespaces.
+    let workloads = || view.cluster.workloads_above(pod).filter(|_| !autoscalers.is_empty());
+    for workload in workloads() {
         if let Some((name, mode)) = autoscalers.vertical.get(workload) {
             let message = format!(
                 "VerticalPodAutoscaler {name} (updateMode {mode}) sets what {} {} requests: take the workload out of one \
@@ -62,7 +59,7 @@ fn exclusion(view: &View, pod: &Pod, resource: Resource) -> Option<Exclusion> {
             return Some(Exclusion { reason: "VerticalPodAutoscaler", message });
         }
     }
-    for (autoscalers, workload) in autoscalers() {
+    for workload in workloads() {
         let scaler = autoscalers.horizontal.get(workload).and_then(|it| it[resource].as_ref());
         if let Some(name) = scaler {
             let message = format!(

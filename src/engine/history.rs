@@ -61,7 +61,7 @@ pub struct PoolHistory {
     pub resized: Vec<PodResize>,
     pub resized_since: Option<Timestamp>,
     /// With what its new pods are to start.
-    pub new_pods: Option<NewPodsSpec>,
+    pub new_pods: Option<Arc<NewPodsSpec>>,
     /// It is deleted: since when its pods are restored, since the process began.
     pub restoring: Option<Duration>,
     /// It is deleted: whether the event that names the pods that keep what they have was written.

@@ -3,6 +3,7 @@
 use super::{
     View,
     backoff::Failure,
+    member_pod::MemberPod,
     pool_members::{MemberPods, Unseen},
     quotas::QuotaRoom,
     resize::{PodResize, Refusal, RefusalKind},
@@ -69,8 +70,8 @@ pub fn of_member(
     if let Some(report) = without_share(member, divided) {
         return report;
     }
-    let reports = member.pods.iter().enumerate().map(|(i, &pod)| {
-        (pod, PodProgress { view, mode, pod, member: index, index: i, divided, outcome }.report())
+    let reports = member.pods.iter().enumerate().map(|(i, MemberPod { pod, .. })| {
+        (*pod, PodProgress { view, mode, pod, member: index, index: i, divided, outcome }.report())
     });
     let reports: Vec<(&Pod, MemberReport)> = reports.collect();
     let worst = reports.iter().map(|(_, report)| report.urgency()).max().unwrap_or_default();
@@ -161,7 +162,7 @@ fn settled(member: &MemberPods, index: usize, divided: &Shares) -> MemberReport 
                 pod.name
             ),
         )
-    } else if let Some(pod) = member.pods.iter().find(|pod| pod.owner.is_none()) {
+    } else if let Some(pod) = member.pods.iter().map(|it| it.pod).find(|pod| pod.owner.is_none()) {
         report(
             "Settled",
             format!(

@@ -90,7 +90,7 @@ impl Membership {
     /// Takes in what changed.
     pub fn update(&mut self, cluster: &Cluster, changes: &Changes) -> Touched {
         let mut forgotten: BTreeMap<String, BTreeMap<String, Matches>> = BTreeMap::new();
-        let mut pods = changes.pods.clone();
+        let mut pods = changes.rematched.clone();
         for namespace in self.update_claims(cluster, changes) {
             // The place of a member may be another's now, so all pods of the namespace are matched anew.
             let there = cluster.namespace(&namespace).into_iter().flat_map(Namespace::pods);
@@ -99,6 +99,12 @@ impl Membership {
             forgotten.insert(namespace, matches);
         }
         let mut touched = Touched::default();
+        for (namespace, name) in &changes.pods {
+            let known = self.pods.get(namespace).and_then(|pods| pods.get(name));
+            let forgotten = forgotten.get(namespace).and_then(|pods| pods.get(name));
+            let places = known.or(forgotten).into_iter().flat_map(Matches::places);
+            touched.pools.extend(places.map(|place| place.pool.clone()));
+        }
         for key in pods {
             let now = cluster.pod(&key.0, &key.1).map(|pod| self.matches(cluster, pod));
             let now = now.filter(|it| *it != Matches::default());

@@ -1,8 +1,9 @@
 //! Memory that is in use is not taken away: what a pod can go down to now. Pure.
 
-use super::{View, ranges::can_move};
+use super::{member_pod::MemberPod, ranges::can_move};
 use crate::{
-    cluster::{Container, Pod, Qos, Resize},
+    cluster::{Container, Qos, Resize},
+    metrics::PodMeasures,
     share::Holding,
 };
 
@@ -33,11 +34,12 @@ impl MemoryFloor {
     /// Use is measured by pod: of several containers, each might be the one that uses it. So a container's limit stays
     /// over the use of the whole pod, while requests, which reach no cgroup, only stay over it together.
     #[must_use]
-    pub fn of(view: &View, pod: &Pod, holding: &Holding) -> Option<Self> {
+    pub fn of(pod: &MemberPod, holding: &Holding) -> Option<Self> {
         if !can_move(holding) {
             return None;
         }
-        let used = used(view, pod);
+        let MemberPod { pod, measured, .. } = *pod;
+        let used = measured.as_ref().map(used);
         let safe = used.map_or(0, with_margin);
         let limit = |container: &Container| match container.limit.memory {
             // One that is added must not end the container either.
@@ -86,17 +88,16 @@ impl MemoryFloor {
     }
 }
 
-/// What a pod must be left: the most memory that it used of late, with a margin, in bytes. None: nobody measures it.
+/// What a pod must be left: the most memory that it used of late, with a margin, in bytes.
 #[must_use]
-pub fn safe(view: &View, pod: &Pod) -> Option<u64> {
-    used(view, pod).map(with_margin)
+pub fn safe(measured: &PodMeasures) -> u64 {
+    with_margin(used(measured))
 }
 
-/// A pod's recent peak of memory, in bytes. None: it is not measured.
+/// A pod's recent peak of memory, in bytes.
 #[must_use]
-pub fn used(view: &View, pod: &Pod) -> Option<u64> {
-    let measured = view.measured(pod)?;
-    Some(measured.peak.memory.max(measured.used.memory))
+pub fn used(measured: &PodMeasures) -> u64 {
+    measured.peak.memory.max(measured.used.memory)
 }
 
 fn with_margin(used: u64) -> u64 {

@@ -36,6 +36,21 @@ pub struct Part {
 struct Shared {
     parts: BTreeMap<PoolId, Part>,
     rooms: BTreeMap<PoolId, Room>,
+    /// What is charged there in all, of the pools that are carried out and of those that observe.
+    acting: Charges,
+    observing: Charges,
+    /// How it was when the rooms were worked out last: as those see it that are carried out, and as those do that observe. None:
+    /// some pool owns something else there since.
+    seen: Option<[Node; 2]>,
+}
+
+/// What pods of pools are charged on a node.
+#[derive(Clone, Copy, Debug, Default)]
+struct Charges {
+    /// That can be resized.
+    charged: u128,
+    /// That are being deleted.
+    leaving: u128,
 }
 
 impl NodeRooms {
@@ -49,7 +64,7 @@ impl NodeRooms {
         }
         for (node, part) in parts {
             let shared = &mut self.nodes.entry(node.clone()).or_default()[resource];
-            if shared.parts.insert(pool.clone(), part) != Some(part) {
+            if shared.put(pool, part) {
                 self.touched.insert((node, resource));
             }
         }
@@ -103,14 +118,51 @@ impl NodeRooms {
 
     fn remove_part(&mut self, pool: &PoolId, node: &str, resource: Resource) {
         if let Some(shared) = self.nodes.get_mut(node) {
-            shared[resource].parts.remove(pool);
-            shared[resource].rooms.remove(pool);
+            shared[resource].remove(pool);
             self.touched.insert((node.to_owned(), resource));
         }
     }
 }
 
 impl Shared {
+    /// Sets the part of a pool. Whether that is another one than before.
+    fn put(&mut self, pool: &PoolId, part: Part) -> bool {
+        let before = self.parts.insert(pool.clone(), part);
+        if before == Some(part) {
+            return false;
+        }
+        let owns = |part: Part| (part.observes, part.presence);
+        if before.map(owns) != Some(owns(part)) {
+            self.seen = None;
+        }
+        before.iter().for_each(|part| self.charges(part).remove(part));
+        self.charges(&part).add(&part);
+        true
+    }
+
+    fn remove(&mut self, pool: &PoolId) {
+        if let Some(part) = self.parts.remove(pool) {
+            self.charges(&part).remove(&part);
+            self.seen = None;
+        }
+        self.rooms.remove(pool);
+    }
+
+    fn charges(&mut self, part: &Part) -> &mut Charges {
+        if part.observes { &mut self.observing } else { &mut self.acting }
+    }
+
+    /// The node as pools see it that are carried out, and as those do that only observe: for them, all are.
+    fn nodes(&self, view: &View, name: &str, resource: Resource) -> [Node; 2] {
+        let Self { acting, observing, .. } = *self;
+        let all = Charges {
+            charged: acting.charged + observing.charged,
+            leaving: acting.leaving + observing.leaving,
+        };
+        [acting, all].map(|own| node(view, name, resource, own))
+    }
+
+    /// Works out the rooms of its pools, where something changed that they depend on.
     fn settle(
         &mut self,
         view: &View,
@@ -119,15 +171,18 @@ impl Shared {
         divider: &mut Divider,
         changed: &mut BTreeSet<PoolId>,
     ) {
+        let nodes = self.nodes(view, name, resource);
+        if self.seen.replace(nodes) == Some(nodes) {
+            return;
+        }
         let mut rooms = BTreeMap::new();
-        for observes in [false, true] {
+        for (observes, node) in [false, true].into_iter().zip(nodes) {
             // Pools that observe are worked out as if they were carried out; the others take no notice of them.
             let there: Vec<(&PoolId, &Part)> =
                 self.parts.iter().filter(|(_, part)| observes || !part.observes).collect();
             if observes && there.iter().all(|(_, part)| !part.observes) {
                 continue;
             }
-            let node = node(view, name, resource, there.iter().map(|(_, part)| *part));
             let present = there.iter().filter_map(|(id, part)| Some((*id, *part, part.presence?)));
             let present: Vec<(&PoolId, &Part, Presence)> = present.collect();
             let presences: Vec<Presence> = present.iter().map(|(.., it)| *it).collect();
@@ -146,20 +201,24 @@ impl Shared {
     }
 }
 
-/// A node as pools see it that have these parts of it.
-fn node<'p>(
-    view: &View,
-    name: &str,
-    resource: Resource,
-    parts: impl Iterator<Item = &'p Part>,
-) -> Node {
+impl Charges {
+    fn add(&mut self, part: &Part) {
+        self.charged += u128::from(part.charged);
+        self.leaving += u128::from(part.leaving);
+    }
+
+    fn remove(&mut self, part: &Part) {
+        self.charged -= u128::from(part.charged);
+        self.leaving -= u128::from(part.leaving);
+    }
+}
+
+/// A node as pools see it whose pods are charged so much there.
+fn node(view: &View, name: &str, resource: Resource, own: Charges) -> Node {
     let reserved = view.reserved.get(name).map_or(0, |it| it[resource]);
     // What moves, or is about to be gone, is in nobody's way; but in that of pods that wait for room there.
-    let own = |part: &Part| {
-        let leaving = if view.reserved.contains_key(name) { 0 } else { part.leaving };
-        u128::from(part.charged) + u128::from(leaving)
-    };
-    let own: u128 = parts.map(own).sum();
+    let leaving = if view.reserved.contains_key(name) { 0 } else { own.leaving };
+    let own = own.charged + leaving;
     let others = view.cluster.charged(name)[resource].saturating_sub(own);
     Node {
         allocatable: view.cluster.node(name).map(|node| node.allocatable[resource]),

@@ -57,7 +57,7 @@ fn of_resizes(pool: &PoolMembers, resized: &[PodResize]) -> Option<Notice> {
     let mut sums: BTreeMap<(&str, Resource), (usize, u64, u64)> = BTreeMap::new();
     for member in &pool.members {
         for resize in resized {
-            if member.pods.iter().any(|pod| pod.name == resize.pod) {
+            if member.pods.iter().any(|it| it.pod.name == resize.pod) {
                 let sum = sums.entry((&member.spec.name, resize.resource)).or_default();
                 *sum = (sum.0 + 1, sum.1 + resize.from, sum.2 + resize.to);
             }

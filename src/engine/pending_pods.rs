@@ -143,16 +143,17 @@ fn add_what_is_given_back(
     for member in &pool.members {
         let min = member.spec.min.get(resource).unwrap_or_default();
         let min = min.div_ceil(member.pods.len().max(1) as u64);
-        for pod in &member.pods {
+        for it in &member.pods {
+            let pod = it.pod;
             let Some(room) = pod.node.as_deref().and_then(|node| rooms.get_mut(node)) else {
                 continue;
             };
-            let (holding, _) = holding(view, pod, member.spec, resource, divided);
+            let (holding, _) = holding(view, it, member.spec, resource, divided);
             if !can_move(&holding) {
                 continue;
             }
             let charge = holding.charge();
-            let least = floor(view, member.spec, pod, &holding, resource).max(min);
+            let least = floor(member.spec, it, &holding, resource).max(min);
             let workload = pod.owner.as_ref().and_then(|owner| view.cluster.workload(owner));
             let begun = workload.map_or(0, |workload| workload.charge[resource]);
             let room = &mut room[resource];

@@ -47,7 +47,7 @@ pub struct PoolPlan {
     /// What happened, for events.
     pub notices: Vec<Notice>,
     /// With what new pods are to start. None: what was told before stands.
-    pub new_pods: Option<NewPodsSpec>,
+    pub new_pods: Option<Arc<NewPodsSpec>>,
     /// How long members waited that have back what they own.
     pub reclaimed: Vec<(Resource, Duration)>,
 }

@@ -9,6 +9,7 @@ use crate::{
 use super::{
     View,
     dynamic_weights::Trouble,
+    member_pod::MemberPod,
     membership::{self, Membership, PoolPods},
     plan::Used,
 };
@@ -38,7 +39,7 @@ pub struct MemberPods<'a> {
     /// Why a dynamic weight could not be worked out.
     pub trouble: Option<Trouble>,
     /// Its pods, by name, without those that are being deleted.
-    pub pods: Vec<&'a Pod>,
+    pub pods: Vec<MemberPod<'a>>,
     /// The workload that it names is not there.
     pub target_missing: bool,
     /// Pods that may be its own: their controllers were not seen yet.
@@ -83,13 +84,13 @@ impl<'a> PoolMembers<'a> {
 
     /// All pods of its members.
     pub fn pods(&self) -> impl Iterator<Item = &'a Pod> {
-        self.members.iter().flat_map(|member| member.pods.iter().copied())
+        self.members.iter().flat_map(|member| &member.pods).map(|it| it.pod)
     }
 
     /// What each member uses.
     #[must_use]
-    pub fn used(&self, view: &View) -> Vec<Used> {
-        self.members.iter().map(|member| member.used(view)).collect()
+    pub fn used(&self) -> Vec<Used> {
+        self.members.iter().map(MemberPods::used).collect()
     }
 
     /// Whether some pod may or may not belong to the pool. Until that is known, a division could give away what the pod holds.
@@ -126,15 +127,17 @@ impl<'a> MemberPods<'a> {
         pods: &'a PoolPods,
         place: usize,
     ) -> Vec<&'a Pod> {
+        let Some(namespace) = view.cluster.namespace(&id.namespace) else { return Vec::new() };
+        let measured = view.metrics.pods_in(&id.namespace, view.now);
         let [own, lost, unseen] = pods.of_member(place);
-        let pod = |name: &str| view.cluster.pod(&id.namespace, name);
+        let pod = |name: &str| namespace.pod(name);
         let (leaving, own): (Vec<&Pod>, Vec<&Pod>) =
             own.filter_map(pod).partition(|pod| pod.terminating);
         for pod in &own {
             let rivals = membership.rivals(&pod.namespace, &pod.name);
             self.contested.extend(rivals.map(|rival| (*pod, &*rival.name)));
         }
-        self.pods = own;
+        self.pods = own.into_iter().map(|pod| MemberPod::of(namespace, &measured, pod)).collect();
         self.lost = lost
             .filter_map(pod)
             .filter_map(|pod| Some((pod, &*membership.owner(&pod.namespace, &pod.name)?.0.name)))
@@ -150,9 +153,9 @@ impl<'a> MemberPods<'a> {
 
     /// What its pods use, in millicores and bytes; none where nobody has measured all of them.
     #[must_use]
-    pub fn used(&self, view: &View) -> Used {
+    pub fn used(&self) -> Used {
         PerResource::from_fn(|resource| {
-            let of_pod = |pod: &&Pod| Some(view.measured(pod)?.used[resource]);
+            let of_pod = |pod: &MemberPod| Some(pod.measured?.used[resource]);
             let used: Option<u64> = self.pods.iter().map(of_pod).sum();
             // Of CPU nanocores are measured.
             let unit = match resource {

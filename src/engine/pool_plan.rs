@@ -1,6 +1,6 @@
 //! What is planned for one pool, once it is divided.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
@@ -63,7 +63,7 @@ pub fn wanted(pool: &PoolMembers, divided: &Shares) -> BTreeMap<String, Growth> 
     growth
 }
 
-/// Plans what is to be written for a pool. `decided` says whether something was decided that its status does not say yet.
+/// Plans what is to be written for a pool. `decided` says whether something was decided just now.
 /// The room of its resizes is promised in the ledger.
 pub fn plan(
     view: &View,
@@ -85,7 +85,13 @@ pub fn plan(
     let resizes = outcome.sent.clone();
     // Not what the object says: an older status may have come late, over the one that was written last.
     let said = known.noticed.as_deref().or(object.status.as_ref());
-    let mut status = status::status(view, pool, divided, &outcome, said.filter(|_| !decided));
+    let mut status = status::status(
+        view,
+        pool,
+        divided,
+        &outcome,
+        said.filter(|_| !known.grants.is_unreported()),
+    );
     keep_times(&mut status, known.noticed.as_deref(), view.now);
     let resized = known.take_resized(status.is_reconciling(), view.now);
     let before = known.noticed.as_deref().or(object.status.as_ref());
@@ -143,7 +149,7 @@ pub fn over_bounds(
         status,
         notices,
         // Pods that come now belong to no pool.
-        new_pods: Some(NewPodsSpec::default()),
+        new_pods: Some(Arc::default()),
         reclaimed: Vec::new(),
     }
 }
@@ -154,15 +160,20 @@ fn new_pods_of(
     pool: &std::rc::Rc<PoolMembers>,
     decided: bool,
     known: &mut PoolHistory,
-) -> Option<NewPodsSpec> {
-    match &known.new_pods {
+) -> Option<Arc<NewPodsSpec>> {
+    if pool.stands_still() {
         // Until it is known whose all pods are, what was told before stands.
-        _ if pool.stands_still() => return None,
+        if decided {
+            known.new_pods = None;
+        }
+        return None;
+    }
+    match &known.new_pods {
         // It follows from what is owned, which only a decision moves.
         Some(_) if !decided => {}
         before => {
-            let now = new_pods::new_pods(view, pool, &known.grants, before.as_ref(), decided);
-            known.new_pods = Some(now);
+            let now = new_pods::new_pods(view, pool, &known.grants, before.as_deref(), decided);
+            known.new_pods = Some(Arc::new(now));
         }
     }
     known.new_pods.clone()

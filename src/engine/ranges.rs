@@ -3,10 +3,11 @@
 use super::{
     View,
     container_limits::{Apart, rule},
+    member_pod::MemberPod,
 };
 use crate::{
     api::{ContainerMode, Member},
-    cluster::{COMPUTE, Container, Machine, Pod, Qos, Resize, Template},
+    cluster::{COMPUTE, Container, Machine, Qos, Resize, Template},
     share::{AdjustableRange, Holding, LimitRule, PerResource, Resource},
 };
 
@@ -59,17 +60,12 @@ impl LeftAlone {
 
 /// Why the first container of a pod is left alone.
 #[must_use]
-pub fn left_alone(
-    view: &View,
-    pod: &Pod,
-    member: &Member,
-    resource: Resource,
-) -> Option<LeftAlone> {
-    if resource == Resource::Memory && view.cluster.machine(pod).is_some() {
+pub fn left_alone(pod: &MemberPod, member: &Member, resource: Resource) -> Option<LeftAlone> {
+    if resource == Resource::Memory && pod.machine.is_some() {
         return Some(LeftAlone::Guest);
     }
-    let container = pod.containers.first()?;
-    container_left_alone(container, member, view.cluster.template(pod), resource)
+    let container = pod.pod.containers.first()?;
+    container_left_alone(container, member, pod.template, resource)
 }
 
 fn container_left_alone(
@@ -95,26 +91,24 @@ fn container_left_alone(
 #[must_use]
 pub fn holding(
     view: &View,
-    pod: &Pod,
+    pod: &MemberPod,
     member: &Member,
     resource: Resource,
     divided: PerResource<bool>,
 ) -> Holding {
-    let machine = view.cluster.machine(pod);
+    let MemberPod { pod, namespace, template, machine, measured, .. } = *pod;
     let failed = matches!(pod.resize, Resize::Infeasible(_))
         || view.backoff.failure(&pod.uid, resource, view.now).is_some();
     if pod.obstacle.is_some() || failed {
         return pod.holding(resource, |_| None);
     }
-    let template = view.cluster.template(pod);
     let alone = |container: &Container| match machine {
         // Memory that a guest has is never taken from it.
         Some(_) => container.name != COMPUTE || resource == Resource::Memory,
         None => container_left_alone(container, member, template, resource).is_some(),
     };
-    let measured = view.metrics.measures(&pod.namespace, &pod.name);
     let apart = Apart::of(pod, member.limit_policy, resource, divided, alone);
-    let range = view.cluster.limits(&pod.namespace).container[resource];
+    let range = namespace.limits().container[resource];
     pod.holding(resource, |container| {
         if alone(container) {
             return None;
@@ -122,7 +116,7 @@ pub fn holding(
         let held = container.held[resource].requested;
         let rule = rule(pod.qos, member.limit_policy, container, template, resource, &apart);
         // Nobody knows how low a limit of memory could go without ending the container.
-        let unknown = resource == Resource::Memory && !measured;
+        let unknown = resource == Resource::Memory && measured.is_none();
         let (rule, least) = match container.limit[resource] {
             None if unknown => (LimitRule::Keep, held.min(1)),
             Some(_) if unknown && rule != LimitRule::Keep => (rule, held),

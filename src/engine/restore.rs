@@ -116,7 +116,8 @@ impl<'a> Return<'a> {
             let least = template.request[resource].saturating_add(1);
             template.limit[resource].or(now.filter(|now| *now < least).map(|_| least))
         });
-        let used = memory_floor::safe(view, pod).filter(|_| resource == Resource::Memory);
+        let measured = view.measured(pod).filter(|_| resource == Resource::Memory);
+        let used = measured.as_ref().map(memory_floor::safe);
         let lowers = containers().any(|(now, template)| {
             let limit = template.and_then(|template| template.limit[resource]);
             limit.zip(used).is_some_and(|(limit, used)| {

@@ -7,7 +7,8 @@ use super::{
     ranges::LeftAlone,
 };
 use crate::{
-    cluster::{Pod, Resize},
+    cluster::{Machine, Pod, Resize},
+    metrics::PodMeasures,
     share::{self, Demand, Holding, MemberClaim, PerResource, PodClaim},
 };
 
@@ -52,6 +53,10 @@ pub struct MemberShare<'a> {
 pub struct PodShare<'a> {
     /// The pod.
     pub pod: &'a Pod,
+    /// The virtual machine that it runs, where that is known.
+    pub machine: Option<&'a Machine>,
+    /// What is measured of it.
+    pub measured: Option<PodMeasures>,
     /// What it holds, and how that may move.
     pub holding: Holding,
     /// Who it is left to, if to somebody else.

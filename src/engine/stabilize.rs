@@ -1,7 +1,7 @@
 //! Whether what the division says now is worth a change: what demand moves is stabilized, what people move is carried out
 //! to the unit.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
@@ -27,10 +27,13 @@ pub struct Memory {
     /// The weights of the members beside each other.
     weights: PerResource<Vec<u64>>,
     /// The pods that were divided, by UID.
-    grants: PerResource<BTreeMap<String, Grant>>,
+    grants: PerResource<Grants>,
     /// Something was decided that the status does not say yet.
     unreported: bool,
 }
+
+/// What pods were granted, by UID. Copies share it, as it mostly stays as it was.
+type Grants = Arc<BTreeMap<String, Grant>>;
 
 impl Memory {
     /// What a pod was granted, by its UID, as it counts on its node: in millicores or bytes.
@@ -48,7 +51,16 @@ impl Memory {
             (uid.clone(), grant)
         };
         let cpu = pods.iter().map(grant).collect();
-        Self { grants: PerResource { cpu, memory: BTreeMap::new() }, ..Self::default() }
+        Self {
+            grants: PerResource { cpu: Arc::new(cpu), memory: Grants::default() },
+            ..Self::default()
+        }
+    }
+
+    /// Whether something was decided that the status does not say yet.
+    #[must_use]
+    pub fn is_unreported(&self) -> bool {
+        self.unreported
     }
 
     /// The status says now what was decided.
@@ -78,54 +90,58 @@ struct Grant {
 }
 
 /// Replaces the shares of a divided pool by what each pod is granted from now on, and remembers that. Whether anything
-/// was decided that is not reported yet: if not, the pool's status still holds.
+/// was decided.
 pub fn decide(view: &View, pool: &PoolMembers, shares: &mut Shares, memory: &mut Memory) -> bool {
     let generation = pool.object.metadata.generation;
     let fresh_start = memory.generation.is_none();
     let edited = memory.generation != generation && !(fresh_start && is_settled(pool, shares));
     memory.generation = generation;
-    memory.unreported |= edited;
+    let mut decided = edited;
     for resource in Resource::ALL {
         let Some(divided) = &mut shares[resource] else {
-            memory.grants[resource].clear();
+            memory.grants[resource] = Grants::default();
             continue;
         };
         let weights: Vec<u64> = divided.members.iter().map(|member| member.claim.weight).collect();
         let before = &memory.grants[resource];
-        let (grants, decided) =
-            if edited || changed(divided, &weights, memory, resource, fresh_start) {
-                (to_the_unit(divided, resource, before, edited), true)
-            } else {
-                // Where nobody knows what is wanted, everything stays as it was decided.
-                let frozen = matches!(view.metrics.usage(view.now), Freshness::Stale(_));
-                stabilized(divided, resource, before, frozen, view.now)
-            };
-        for pod in divided.members.iter_mut().flat_map(|member| &mut member.pods) {
-            if let (Some(share), Some(grant)) = (&mut pod.share, grants.get(&pod.pod.uid)) {
-                share.share = grant.granted;
-            }
+        let (grants, moved) = if edited || changed(divided, &weights, memory, resource, fresh_start)
+        {
+            (to_the_unit(divided, resource, before, edited), true)
+        } else {
+            // Where nobody knows what is wanted, everything stays as it was decided.
+            let frozen = matches!(view.metrics.usage(view.now), Freshness::Stale(_));
+            stabilized(divided, resource, before, frozen, view.now)
+        };
+        let is_known = |(pod, grant): (&PodShare, &Grant)| before.get(&pod.pod.uid) == Some(grant);
+        if before.len() != grants.len() || !pods(divided).zip(&grants).all(is_known) {
+            let uids = pods(divided).map(|pod| pod.pod.uid.clone());
+            memory.grants[resource] = Arc::new(uids.zip(grants.iter().copied()).collect());
+        }
+        let shares = divided.members.iter_mut().flat_map(|member| &mut member.pods);
+        for (share, grant) in shares.filter_map(|pod| pod.share.as_mut()).zip(grants) {
+            share.share = grant.granted;
         }
         memory.weights[resource] = weights;
-        memory.grants[resource] = grants;
-        memory.unreported |= decided;
+        decided |= moved;
     }
-    memory.unreported
+    memory.unreported |= decided;
+    decided
 }
 
-/// Each pod gets just its share.
+/// Each pod gets just its share: what the pods that have one are granted, in their order.
 fn to_the_unit(
     divided: &Divided,
     resource: Resource,
     before: &BTreeMap<String, Grant>,
     edited: bool,
-) -> BTreeMap<String, Grant> {
+) -> Vec<Grant> {
     let grant = |pod: &PodShare| match before.get(&pod.pod.uid) {
         Some(old) if !edited && goes_one_way(pod, old, resource) => {
             Grant { fair: pod.fair(), counts: pod.granted(), ..*old }
         }
         before => Grant::of(pod, before),
     };
-    pods(divided).map(|pod| (pod.pod.uid.clone(), grant(pod))).collect()
+    pods(divided).map(grant).collect()
 }
 
 /// Whether the pool's status says that this very spec was carried out, for these very pods.
@@ -169,14 +185,14 @@ fn changed(
     before.len() != pods(divided).count() || !pods(divided).all(known)
 }
 
-/// The grants that demand may move now, and whether it moves any.
+/// What the pods that have a share are granted, in their order, where demand alone may move it; and whether it moves any.
 fn stabilized(
     divided: &Divided,
     resource: Resource,
     before: &BTreeMap<String, Grant>,
     frozen: bool,
     now: Timestamp,
-) -> (BTreeMap<String, Grant>, bool) {
+) -> (Vec<Grant>, bool) {
     let mut nodes: Vec<&str> = pods(divided).filter_map(|pod| pod.pod.node.as_deref()).collect();
     nodes.sort_unstable();
     let of_node = |node: &str| u32::try_from(nodes.partition_point(|&it| it < node)).ok();
@@ -211,14 +227,14 @@ fn stabilized(
     let grants = known
         .iter()
         .zip(granted)
-        .map(|((pod, old), granted)| {
+        .map(|(&(pod, old), granted)| {
             let moved = match granted.cmp(&old.granted) {
                 std::cmp::Ordering::Less => Some((Direction::Down, now)),
                 std::cmp::Ordering::Equal => old.moved,
                 std::cmp::Ordering::Greater => Some((Direction::Up, now)),
             };
             let counts = if granted == old.granted { old.counts } else { granted };
-            (pod.pod.uid.clone(), Grant { fair: pod.fair(), granted, counts, moved })
+            Grant { fair: pod.fair(), granted, counts, moved }
         })
         .collect();
     (grants, moved)

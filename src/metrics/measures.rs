@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::PodReading;
 use crate::share::{Peak, PerResource, Resource};
 
@@ -23,14 +25,46 @@ pub struct PodMeasures {
     pub throughout: Option<u64>,
     /// The least that it held while it was last measured: millicores, bytes. None: what it holds now.
     pub held: PerResource<Option<u64>>,
-    /// The part of the time, in thousandths, in which it waited for CPU. None: nobody says.
+    /// The part of the time, in thousandths, in which it waited for CPU. None: nobody says, or has said for long.
     pub waiting: Option<u16>,
+    /// Until when that counts.
+    pub waiting_until: Option<Timestamp>,
     /// The least part of the time, in thousandths, in which it waited for CPU in the last five minutes. None: nobody has
     /// said for so long.
     pub waited_throughout: Option<u16>,
     /// The least part of a virtual machine's memory, in thousandths, that its guest used in the last five minutes. None: it
     /// is none, or nobody has said for so long.
     pub guest_throughout: Option<u16>,
+}
+
+/// What is measured of the pods in one namespace, at one time.
+#[derive(Clone, Copy, Debug)]
+pub struct MeasuredPods<'m> {
+    pub(super) pods: Option<&'m BTreeMap<String, Measures>>,
+    /// They are measured once in so many milliseconds.
+    pub(super) window: i64,
+    /// For how many milliseconds it counts how a pod waited.
+    pub(super) trust: i64,
+    /// The time, in milliseconds.
+    pub(super) now: i64,
+}
+
+impl MeasuredPods<'_> {
+    /// What is measured of a pod. None: nobody has said what it uses.
+    #[must_use]
+    pub fn pod(&self, name: &str) -> Option<PodMeasures> {
+        let measures = self.pods?.get(name).filter(|measures| measures.is_used())?;
+        let counts = |(at, _): &(i64, u64)| *at >= self.now - self.trust;
+        let waited = measures.waited().filter(counts);
+        let until = |(at, _): (i64, u64)| {
+            Timestamp::from_millisecond(at.saturating_add(self.trust).saturating_add(1)).ok()
+        };
+        Some(PodMeasures {
+            waiting: waited.map(|(_, waiting)| thousandths(waiting)),
+            waiting_until: waited.and_then(until),
+            ..measures.told(self.window)
+        })
+    }
 }
 
 /// What was measured of one pod, and what it held meanwhile.
@@ -112,10 +146,9 @@ impl Measures {
         self.peak.cpu.last().is_some()
     }
 
-    /// What is told of it, where it is measured once in a `window` of milliseconds, and counts how it waited from a time on.
-    pub fn told(&self, window: i64, trusted_from: i64) -> PodMeasures {
+    /// What is told of it but for how it waits now, where it is measured once in a `window` of milliseconds.
+    fn told(&self, window: i64) -> PodMeasures {
         let used = |resource| self.peak[resource].last().map_or(0, |(_, used)| used);
-        let waiting = self.waited().filter(|&(at, _)| at >= trusted_from);
         let throughout = |of: &Option<Box<Peak>>| of.as_ref()?.throughout(STEADY).map(thousandths);
         PodMeasures {
             used: PerResource::from_fn(used),
@@ -123,7 +156,8 @@ impl Measures {
             risen: PerResource::from_fn(|resource| self.peak[resource].risen()),
             throughout: self.peak.cpu.throughout(STEADY),
             held: PerResource::from_fn(|resource| self.held_while_measured(resource, window)),
-            waiting: waiting.map(|(_, waiting)| thousandths(waiting)),
+            waiting: None,
+            waiting_until: None,
             waited_throughout: throughout(&self.waiting),
             guest_throughout: throughout(&self.guest),
         }

@@ -19,7 +19,7 @@ use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
 
 pub use api::{ContainerMetrics, NodeMetrics, PodMetrics};
-pub use measures::PodMeasures;
+pub use measures::{MeasuredPods, PodMeasures};
 pub use metrics_api::MetricsApi;
 pub use model::{Metrics, News};
 pub use poll::{Asked, Questions, Said, poll};

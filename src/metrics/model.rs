@@ -9,7 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::{
     MemberKey, NodeMetrics, PodMetrics, Readings, SourceError,
-    measures::{FORGOTTEN, Measures, PodMeasures, forget_before, take_pod},
+    measures::{FORGOTTEN, MeasuredPods, Measures, PodMeasures, forget_before, take_pod},
     record::{Freshness, Record, SHORTEST, STALE_INTERVALS, freshness},
 };
 use crate::{cluster::Pod, share::PerResource};
@@ -128,25 +128,21 @@ impl Metrics {
         }
     }
 
-    /// Whether it is known what a pod uses.
-    #[must_use]
-    pub fn measures(&self, namespace: &str, pod: &str) -> bool {
-        self.of(namespace, pod).is_some()
-    }
-
     /// What is measured of a pod.
     #[must_use]
     pub fn pod(&self, namespace: &str, pod: &str, now: Timestamp) -> Option<PodMeasures> {
-        let window = self.shortest_interval() * 1000;
-        let trusted_from = now.as_millisecond() - self.longest_trust();
-        Some(self.of(namespace, pod)?.told(window, trusted_from))
+        self.pods_in(namespace, now).pod(pod)
     }
 
-    /// Until when it counts how long a pod waited for CPU. None: nobody has said.
+    /// What is measured of the pods in a namespace.
     #[must_use]
-    pub fn waiting_until(&self, namespace: &str, pod: &str) -> Option<Timestamp> {
-        let (at, _) = self.of(namespace, pod)?.waited()?;
-        Timestamp::from_millisecond(at.saturating_add(self.longest_trust()).saturating_add(1)).ok()
+    pub fn pods_in(&self, namespace: &str, now: Timestamp) -> MeasuredPods<'_> {
+        MeasuredPods {
+            pods: self.pods.get(namespace),
+            window: self.shortest_interval() * 1000,
+            trust: self.longest_trust(),
+            now: now.as_millisecond(),
+        }
     }
 
     /// How well a member does: the number that its objective's query gives, or why there is none.
@@ -176,11 +172,6 @@ impl Metrics {
     fn longest_trust(&self) -> i64 {
         let longest = self.sources.values().map(Record::interval).max().unwrap_or(SHORTEST);
         longest * i64::from(STALE_INTERVALS) * 1000
-    }
-
-    /// A pod of which it is known what it uses.
-    fn of(&self, namespace: &str, pod: &str) -> Option<&Measures> {
-        self.pods.get(namespace)?.get(pod).filter(|pod| pod.is_used())
     }
 
     /// Every how often a source measures, as far as is known.

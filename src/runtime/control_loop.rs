@@ -15,7 +15,7 @@ use tokio::{
 };
 use tracing::{debug_span, field, info, warn};
 
-use super::{Clock, Serving, TurnResult, watches};
+use super::{Clock, Serving, watches};
 use crate::{
     actuate::{Answer, Writer, set_in_flight},
     api::{Member, WeightedShare},
@@ -219,7 +219,8 @@ impl Control {
                 now,
             )
         });
-        span.record("pools", plan.pools.len());
+        let decided = plan.pools.len();
+        span.record("pools", decided);
         if let (Some(check), Some(history)) = (&mut self.check, before) {
             let before = Before { cluster: &self.cluster, metrics: &self.metrics, history, now };
             check(&before, &self.engine, &plan, &self.history);
@@ -239,7 +240,7 @@ impl Control {
         self.writer.start(&mut self.cluster);
         self.ask();
         drop(in_progress);
-        self.serving.telemetry.turn(TurnResult::Success, began.elapsed());
+        self.serving.telemetry.decided(decided, began.elapsed());
         wake_after
     }
 

@@ -40,7 +40,7 @@ pub use lease::{Election, Lost, NAME, Terms, identity};
 pub use list_once::{ListError, list_once};
 pub use listen::{Address, BadAddress, ListenError, listen, listen_guarded};
 pub use published::PublishedPools;
-pub use telemetry::{Telemetry, TurnResult};
+pub use telemetry::Telemetry;
 pub use traces::{TraceError, Traces};
 
 /// How long the work in progress may take when the process is told to end. After that it is abandoned between two

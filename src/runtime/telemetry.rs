@@ -32,17 +32,6 @@ const TAKEN_BACK: [f64; 12] =
 /// What OpenMetrics is called in HTTP.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// How a decision, or a write that had no good answer, ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum TurnResult {
-    /// It is looked at again when something changes.
-    Success,
-    /// It is looked at again after a while.
-    RequeueAfter,
-    /// It failed.
-    Error,
-}
-
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct OfController {
     controller: &'static str,
@@ -83,6 +72,7 @@ struct Inner {
     leads: Family<OfLease, Gauge>,
     resizes: Family<OfResize, Counter>,
     taken_back: Family<OfResource, Histogram>,
+    decided: Counter,
 }
 
 impl fmt::Debug for Telemetry {
@@ -103,6 +93,7 @@ impl Telemetry {
             leads: Family::default(),
             resizes: Family::default(),
             taken_back: Family::new_with_constructor(|| Histogram::new(TAKEN_BACK)),
+            decided: Counter::default(),
         };
         inner.registry.register(
             "controller_runtime_reconcile",
@@ -129,6 +120,11 @@ impl Telemetry {
             "Resizes asked of the API server, by its answer: sent, or the reason of its refusal",
             inner.resizes.clone(),
         );
+        inner.registry.register(
+            "weightedshare_pools_decided",
+            "Pools that were decided for, as something of them had changed: each counts once in a decision",
+            inner.decided.clone(),
+        );
         for resource in Resource::ALL {
             // They are there from the start, so that the first one makes a rate.
             drop(inner.taken_back.get_or_create(&OfResource { resource: resource.name() }));
@@ -147,14 +143,19 @@ impl Telemetry {
         self.0.leads.get_or_create(&OfLease { name: super::lease::NAME }).set(i64::from(leads));
     }
 
-    /// A decision ended, or a write failed.
-    pub fn turn(&self, result: TurnResult, took: Duration) {
+    /// It was decided for so many pools.
+    pub fn decided(&self, pools: usize, took: Duration) {
+        self.turn("success", took);
+        self.0.decided.inc_by(pools as u64);
+    }
+
+    /// A write failed, or had no answer.
+    pub fn write_failed(&self, took: Duration) {
+        self.turn("error", took);
+    }
+
+    fn turn(&self, result: &'static str, took: Duration) {
         let controller = CONTROLLER;
-        let result = match result {
-            TurnResult::Success => "success",
-            TurnResult::RequeueAfter => "requeue_after",
-            TurnResult::Error => "error",
-        };
         let of_controller = OfController { controller };
         self.0.turns.get_or_create(&OfTurn { controller, result }).inc();
         // It is there from the first decision on, so that a rate can be told from no rate.

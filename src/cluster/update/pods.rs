@@ -1,6 +1,8 @@
 //! How pods change the model: what they are charged on their nodes, and whose they are.
 
-use super::super::{Cluster, Pod, Requests, namespace::PodEntry};
+use std::collections::BTreeMap;
+
+use super::super::{Cluster, Owner, Pod, Requests, namespace::PodEntry};
 use crate::share::Resource;
 
 impl Cluster {
@@ -61,6 +63,10 @@ impl Cluster {
         let after_uid = entry.shown.uid.clone();
         let waits = entry.shown.pending.is_some() && !entry.shown.terminating;
         let machine = entry.shown.machine.clone();
+        let known = namespace.pods.get(&key.1);
+        if known.is_none_or(|known| matched_by(&known.shown) != matched_by(&entry.shown)) {
+            self.changes.rematched.insert(key.clone());
+        }
         let before = namespace.pods.insert(key.1.clone(), entry).map(|entry| entry.shown);
         if let Some(before) = &before {
             if before.owner != links.owner || before.machine != links.machine {
@@ -96,6 +102,7 @@ impl Cluster {
         self.changes.gone.insert(pod.uid.clone());
         let key = (namespace.to_owned(), name.to_owned());
         self.pending.remove(&key);
+        self.changes.rematched.insert(key.clone());
         self.changes.pods.insert(key);
         if let Some(machine) = &pod.machine {
             self.note_migration(namespace, machine);
@@ -143,7 +150,9 @@ impl Cluster {
     /// Something changed that says how these pods are to be seen.
     pub(super) fn look_again(&mut self, namespace: &str, pods: &[String]) {
         for name in pods {
-            self.changes.pods.insert((namespace.to_owned(), name.clone()));
+            let key = (namespace.to_owned(), name.clone());
+            self.changes.rematched.insert(key.clone());
+            self.changes.pods.insert(key);
             let entry = self.namespaces.get(namespace).and_then(|it| it.pods.get(name));
             if let Some(entry) = entry {
                 let (observed, in_flight) = (entry.observed().clone(), entry.in_flight.clone());
@@ -151,6 +160,11 @@ impl Cluster {
             }
         }
     }
+}
+
+/// What members match a pod by.
+fn matched_by(pod: &Pod) -> (&BTreeMap<String, String>, Option<&Owner>, bool) {
+    (&pod.labels, pod.owner.as_ref(), pod.terminating)
 }
 
 fn charges(pod: &Pod) -> [u64; 2] {

@@ -31,7 +31,7 @@ impl Engine {
             if self.readings.differ(view, &members) {
                 dirty.insert(id.clone());
             }
-            used.insert(id.clone(), members.used(view));
+            used.insert(id.clone(), members.used());
         }
         used
     }

@@ -83,6 +83,7 @@ type Measuring = (u64, Freshness, Freshness, bool);
 struct InHand<'a> {
     known: PoolHistory,
     before: PoolHistory,
+    /// Once it is divided: its shares, and whether something was decided by that.
     divided: Option<(Shares<'a>, bool)>,
 }
 
@@ -242,7 +243,7 @@ impl Engine {
             let deadline = deadline(&view, members, &known).into_iter().chain(short).min();
             self.deadlines.set(&id, deadline);
             self.readings.keep(&view, members);
-            plan.used.insert(id.clone(), members.used(&view));
+            plan.used.insert(id.clone(), members.used());
             histories.insert(id.clone(), known);
             plan.pools.insert(id, planned);
         }
@@ -377,8 +378,8 @@ fn plan_over_bounds(
 /// When something may change for a pool, whatever happens.
 fn deadline(view: &View, pool: &PoolMembers, known: &PoolHistory) -> Option<Timestamp> {
     let now = view.now;
-    let waiting =
-        pool.pods().filter_map(|pod| view.metrics.waiting_until(&pod.namespace, &pod.name));
+    let pods = pool.members.iter().flat_map(|member| &member.pods);
+    let waiting = pods.filter_map(|pod| pod.measured?.waiting_until);
     [
         view.backoff.next(pool.pods(), now),
         view.conflicts.next(pool.pods(), now),

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    cluster::{Pod, PoolId},
-    engine::{View, division_input, memory_floor, pool_members::PoolMembers},
+    cluster::PoolId,
+    engine::{
+        View, division_input, member_pod::MemberPod, memory_floor, pool_members::PoolMembers,
+    },
     share::{Demand, PerResource},
 };
 
@@ -24,7 +26,7 @@ pub struct Reading {
 impl Readings {
     /// Keeps what was read for a pool.
     pub fn keep(&mut self, view: &View, pool: &PoolMembers) {
-        match is_decided_by_all(view, pool) {
+        match is_decided_by_all(pool) {
             true => drop(self.0.remove(pool.id)),
             false => drop(self.0.insert(pool.id.clone(), readings(view, pool))),
         }
@@ -44,22 +46,25 @@ impl Readings {
 
 /// Whether everything that is measured of a pool's pods may matter: where it moves weights, or could be what a virtual machine
 /// is short of.
-fn is_decided_by_all(view: &View, pool: &PoolMembers) -> bool {
-    pool.members.iter().any(|member| member.spec.dynamic_weight.is_some())
-        || pool.pods().any(|pod| view.cluster.machine(pod).is_some())
+fn is_decided_by_all(pool: &PoolMembers) -> bool {
+    pool.members.iter().any(|member| {
+        member.spec.dynamic_weight.is_some() || member.pods.iter().any(|pod| pod.machine.is_some())
+    })
 }
 
 fn readings(view: &View, pool: &PoolMembers) -> Vec<Reading> {
     let spec = &pool.object.spec;
     let headroom = spec.sharing.headroom_percent;
-    let of_pod = |pod: &Pod| {
+    let of_pod = |pod: &MemberPod| {
         let demand = |resource| {
             spec.capacity.get(resource)?;
-            let holds = pod.charge(resource);
-            Some(division_input::demand(view, pod, holds, resource, headroom))
+            let holds = pod.pod.charge(resource);
+            let measured = pod.measured.as_ref();
+            Some(division_input::demand(view, pod.pod, measured, holds, resource, headroom))
         };
         let demand = PerResource::from_fn(demand);
-        Reading { demand, memory: demand.memory.and_then(|_| memory_floor::used(view, pod)) }
+        let memory = demand.memory.and_then(|_| pod.measured.as_ref().map(memory_floor::used));
+        Reading { demand, memory }
     };
-    pool.pods().map(of_pod).collect()
+    pool.members.iter().flat_map(|member| &member.pods).map(of_pod).collect()
 }

@@ -7,9 +7,9 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::{Expression, Facts, Mistake, Signal, Trouble, Weighted, performance, weigh_member};
 use crate::{
     api::DynamicWeight,
-    cluster::Pod,
     engine::{
         View, division_input,
+        member_pod::MemberPod,
         pool_members::{MemberPods, PoolMembers},
     },
     metrics::{Freshness, MemberKey, Metrics},
@@ -131,16 +131,16 @@ impl Worked {
 /// What is known of a member, but for its weight so far.
 #[allow(clippy::cast_precision_loss, reason = "what is measured is not that exact")]
 fn facts(view: &View, member: &MemberPods, headroom: u8, key: &MemberKey) -> Facts {
-    let measured: Vec<_> = member.pods.iter().filter_map(|pod| view.measured(pod)).collect();
+    let measured: Vec<_> = member.pods.iter().filter_map(|pod| pod.measured).collect();
     // Cores and bytes, from nanocores and bytes, or from millicores and bytes.
     let used = PerResource { cpu: 1e9, memory: 1.0 };
     let held = PerResource { cpu: 1e3, memory: 1.0 };
     let known = |amount: f64| (!measured.is_empty()).then_some(amount);
-    let demand = |pod: &&Pod, resource| {
-        let holds = pod.charge(resource);
-        division_input::demand(view, pod, holds, resource, headroom).of(holds)
+    let demand = |pod: &MemberPod, resource| {
+        let (holds, measured) = (pod.pod.charge(resource), pod.measured.as_ref());
+        division_input::demand(view, pod.pod, measured, holds, resource, headroom).of(holds)
     };
-    let sum = |resource, of: &dyn Fn(&&Pod, Resource) -> u64| {
+    let sum = |resource, of: &dyn Fn(&MemberPod, Resource) -> u64| {
         member.pods.iter().map(|pod| of(pod, resource)).sum::<u64>() as f64 / held[resource]
     };
     let waits: Vec<f64> =
@@ -156,7 +156,7 @@ fn facts(view: &View, member: &MemberPods, headroom: u8, key: &MemberKey) -> Fac
         }),
         demand: PerResource::from_fn(|resource| known(sum(resource, &demand))),
         share: PerResource::from_fn(|resource| {
-            Some(sum(resource, &|pod, resource| pod.charge(resource)))
+            Some(sum(resource, &|pod, resource| pod.pod.charge(resource)))
         }),
         cpu_pressure: (!waits.is_empty()).then(|| waits.iter().sum::<f64>() / waits.len() as f64),
         ..Facts::default()

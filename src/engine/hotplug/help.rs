@@ -27,7 +27,7 @@ pub(super) enum Help<'a> {
 
 /// What would help a machine that is short for five minutes now.
 pub(super) fn help<'a>(view: &View<'a>, share: &PodShare, machine: &Machine) -> Vec<Help<'a>> {
-    let Some(measured) = view.measured(share.pod) else { return Vec::new() };
+    let Some(measured) = share.measured else { return Vec::new() };
     let uses_all = |of: u64| measured.throughout.is_some_and(|used| nearly_all(used, of));
     let mut all = Vec::new();
 

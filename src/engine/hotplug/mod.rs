@@ -81,7 +81,7 @@ pub fn next(view: &View, pool: &PoolMembers, divided: &Shares) -> Option<Hotplug
 
 /// What a machine is short of. Of one that moves, the pod that it goes to counts.
 fn short<'a>(view: &View<'a>, share: &'a PodShare) -> impl Iterator<Item = Short<'a>> + use<'a> {
-    let machine = view.cluster.machine(share.pod).filter(|_| !share.migrates);
+    let machine = share.machine.filter(|_| !share.migrates);
     let view = *view;
     machine.into_iter().flat_map(move |machine| {
         let help = help(&view, share, machine);

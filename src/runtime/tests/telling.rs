@@ -9,7 +9,7 @@ use tower::ServiceExt;
 use crate::{
     api::WeightedShare,
     cluster::PoolId,
-    runtime::{Address, Health, Leadership, PublishedPools, Telemetry, Terms, TurnResult},
+    runtime::{Address, Health, Leadership, PublishedPools, Telemetry, Terms},
     share::Resource,
 };
 
@@ -48,13 +48,14 @@ async fn a_process_lives_until_a_turn_or_its_own_end_hangs() {
 fn turns_and_resizes_are_counted() {
     let metrics = Telemetry::of(PublishedPools::default());
     metrics.leads(true);
-    metrics.turn(TurnResult::RequeueAfter, Duration::from_millis(20));
-    metrics.turn(TurnResult::Error, Duration::from_secs(2));
+    metrics.decided(3, Duration::from_millis(20));
+    metrics.write_failed(Duration::from_secs(2));
     metrics.resize(Resource::Cpu, true, None);
     metrics.resize(Resource::Memory, false, Some("QuotaExceeded"));
     let text = metrics.text().unwrap();
     for line in [
-        "controller_runtime_reconcile_total{controller=\"weightedshare\",result=\"requeue_after\"} 1",
+        "controller_runtime_reconcile_total{controller=\"weightedshare\",result=\"success\"} 1",
+        "weightedshare_pools_decided_total 3",
         "controller_runtime_reconcile_errors_total{controller=\"weightedshare\"} 1",
         "controller_runtime_reconcile_time_seconds_bucket{le=\"0.025\",controller=\"weightedshare\"} 1",
         "controller_runtime_reconcile_time_seconds_count{controller=\"weightedshare\"} 2",
