@@ -89,6 +89,8 @@ pub struct Cluster {
     pub progress: Progress,
     pub instances: Vec<Instance>,
     pub writes: Vec<Write>,
+    /// When nodes said that a pod can never be resized.
+    pub refusals: Vec<Duration>,
     pub violations: Vec<Violation>,
     pub cuts: Vec<Cut>,
     pub changed: watch::Sender<u64>,
@@ -131,6 +133,7 @@ impl Cluster {
             progress: Progress::default(),
             instances: Vec::new(),
             writes: Vec::new(),
+            refusals: Vec::new(),
             violations: Vec::new(),
             cuts: Vec::new(),
             changed: watch::Sender::new(0),

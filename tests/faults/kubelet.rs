@@ -187,6 +187,10 @@ fn admit(cluster: &mut Cluster, key: &Key, pod: &Value) -> bool {
         (false, true) => Some("Infeasible"),
         (false, false) => (!RESOURCES.into_iter().all(fits)).then_some("Deferred"),
     };
+    if refused == Some("Infeasible") {
+        let now = cluster.elapsed();
+        cluster.refusals.push(now);
+    }
     let generation = pod["metadata"]["generation"].clone();
     cluster.store.change(key, |pod| {
         let containers = list(pod, "/spec/containers").to_vec();
