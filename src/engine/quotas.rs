@@ -115,9 +115,13 @@ pub fn bound<'a>(
         };
         let mut within: Vec<&mut BoundPool> = pools.iter_mut().filter(counts).collect();
         let left = Left::of(namespace, quota, bounded.hard, resource, &within, template);
+        // What would be free if the pools held all that they could: not what is free now, or the room that they give back would
+        // say that none is needed.
+        let held = sum(within.iter().map(|pool| pool.claims.capacity));
+        let free = left.whole.saturating_sub(held.min(left.total(largest, |_| 0)));
         let total = left.total(largest, |most| {
             // What does not fit beside the least of all is waited for in vain.
-            blocked(namespace, quota, resource).fold(0, |wanted, charge| {
+            blocked(namespace, quota, resource, free).fold(0, |wanted, charge| {
                 let more = u64::saturating_add(wanted, charge);
                 if more <= most { more } else { wanted }
             })
@@ -206,19 +210,19 @@ impl BoundPool<'_> {
 }
 
 /// What one more pod would be charged, of each workload of the namespace that cannot create one as the quota is full. A
-/// ReplicaSet says so; of the others, it is known where they have fewer pods than they are to have, and the quota has no
-/// room for one more.
-fn blocked(namespace: &Namespace, quota: &Quota, resource: Resource) -> impl Iterator<Item = u64> {
-    let full = quota.requests[resource].map_or(u64::MAX, |bounded| {
-        let counted = namespace.pods().filter(|pod| quota.counts(pod));
-        let seen = sum(counted.map(|pod| pod.charge(resource)));
-        bounded.hard.saturating_sub(bounded.used.max(seen))
-    });
+/// ReplicaSet says so; of the others, it is known where they have fewer pods than they are to have, and one more is charged more
+/// than the pools leave `free`.
+fn blocked(
+    namespace: &Namespace,
+    quota: &Quota,
+    resource: Resource,
+    free: u64,
+) -> impl Iterator<Item = u64> {
     namespace.workloads().filter_map(move |(owner, workload)| {
         let charge = workload.charge[resource];
         let refused = match &workload.refused {
             Some(message) => quota.refused(message, resource),
-            None => owner.kind != "ReplicaSet" && quota.scopes.is_empty() && charge > full,
+            None => owner.kind != "ReplicaSet" && quota.scopes.is_empty() && charge > free,
         };
         let lacks = || {
             // The name of a pod of a StatefulSet is free again when the old one is gone.
