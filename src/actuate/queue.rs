@@ -69,7 +69,7 @@ impl<T> Queue<T> {
         self.waiting.is_empty()
     }
 
-    /// How much is under way.
+    /// The number of pieces under way.
     #[must_use]
     pub fn under_way(&self) -> usize {
         self.under_way.values().map(|it| it.count).sum()

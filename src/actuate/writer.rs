@@ -250,8 +250,8 @@ impl Writer {
         }
     }
 
-    /// The next write that may be sent now. What pods hold comes first, until all answers are there, then what is said of it: a
-    /// status that waited may say that all is done.
+    /// The next write that may be sent now. Resizes come first; reports wait until all resizes are answered, because a status that
+    /// waited may already say that the pool has settled.
     fn next_key(&mut self, now: Instant) -> Option<Key> {
         if let Some((_, key)) = self.resizes.begin().or_else(|| self.others.begin()) {
             return Some(key);

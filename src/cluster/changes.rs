@@ -11,7 +11,7 @@ pub struct Changes {
     pub pools: BTreeSet<PoolId>,
     /// Pods that came, went or changed, by namespace and name.
     pub pods: BTreeSet<(String, String)>,
-    /// Of these, the pods that may be of other members now: that came, went, or have other labels or other workloads above them.
+    /// The subset of `pods` that members may match differently now: created, deleted, or with other labels or owners.
     pub rematched: BTreeSet<(String, String)>,
     /// Pods that are gone, by UID.
     pub gone: BTreeSet<String>,

@@ -130,7 +130,7 @@ impl Pod {
         share::charged(regular, init, self.overhead[resource])
     }
 
-    /// The part of a request that is charged. An infeasible resize stays in the spec, but nobody charges it.
+    /// The part of a request that is charged: an infeasible resize stays in the spec but is not charged.
     fn held(&self, held: Held) -> Held {
         match self.resize {
             Resize::Infeasible(_) => Held { requested: held.admitted, ..held },

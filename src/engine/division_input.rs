@@ -34,7 +34,7 @@ pub const TIMELY: u64 = 30;
 pub struct DivisionInput<'a> {
     view: View<'a>,
     pool: Rc<PoolMembers<'a>>,
-    /// What its namespace allows.
+    /// The LimitRanges of its namespace.
     limits: Limits,
     resource: Resource,
     /// The nodes of its pods that can be resized, by name.

@@ -47,7 +47,7 @@ fn exclusion(view: &View, pod: &MemberPod, resource: Resource) -> Option<Exclusi
         return Some(Exclusion { reason: "Migrating", message });
     }
     let autoscalers = namespace.autoscalers();
-    // There are none in most namespaces.
+    // Most namespaces have no autoscalers: skip the walk through the owners.
     let workloads = || view.cluster.workloads_above(pod).filter(|_| !autoscalers.is_empty());
     for workload in workloads() {
         if let Some((name, mode)) = autoscalers.vertical.get(workload) {

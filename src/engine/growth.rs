@@ -23,7 +23,7 @@ pub struct Growth {
 pub struct GrowthByNode {
     nodes: BTreeMap<String, BTreeMap<PoolId, Growth>>,
     pools: BTreeMap<PoolId, BTreeSet<String>>,
-    /// The nodes that had too little free for all when that was looked at last.
+    /// The nodes whose free room did not cover all wanted growth at the last check.
     short: BTreeSet<String>,
 }
 
@@ -66,8 +66,8 @@ impl GrowthByNode {
         })
     }
 
-    /// The pools that want to grow on these nodes, and whose part depends on the others: where a node has too little free for all,
-    /// or had until now.
+    /// The pools that want to grow on those of these nodes whose free room does not cover all wanted growth, or did not at the
+    /// last check. There, what one pool gets depends on the others.
     #[must_use]
     pub fn tied<'n>(
         &mut self,

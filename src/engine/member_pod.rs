@@ -1,7 +1,7 @@
-//! A pod of a member, with what else is known of it: looked up once, for all stages of a decision.
+//! A pod of a member with the related objects and its measurements, looked up once for all stages of a decision.
 
 use crate::{
-    cluster::{Machine, Namespace, Pod, Template},
+    cluster::{Machine, Namespace, Pod, Template, Workload},
     metrics::{MeasuredPods, PodMeasures},
 };
 
@@ -12,28 +12,33 @@ pub struct MemberPod<'a> {
     pub pod: &'a Pod,
     /// The namespace that it is in.
     pub namespace: &'a Namespace,
-    /// The template that it was made from, where its controller is known.
-    pub template: Option<&'a Template>,
-    /// The virtual machine that it runs, where that is known.
+    /// Its controller, if the watch has shown it.
+    pub workload: Option<&'a Workload>,
+    /// The virtual machine that it runs, if the watch has shown it.
     pub machine: Option<&'a Machine>,
-    /// The pod that counts in its place, as its virtual machine moves there.
+    /// The pod that its virtual machine migrates to. That pod gets the share.
     pub migrates_to: Option<&'a Pod>,
-    /// What is measured of it.
+    /// Its measurements. None: no source has reported its usage.
     pub measured: Option<PodMeasures>,
 }
 
 impl<'a> MemberPod<'a> {
-    /// Looks up what is known of a pod in its namespace.
+    /// Looks up the objects that belong to a pod in its namespace, and its measurements.
     #[must_use]
     pub fn of(namespace: &'a Namespace, measured: &MeasuredPods, pod: &'a Pod) -> Self {
-        let workload = pod.owner.as_ref().and_then(|owner| namespace.workload(owner));
         Self {
             pod,
             namespace,
-            template: workload.map(|workload| &workload.template),
+            workload: pod.owner.as_ref().and_then(|owner| namespace.workload(owner)),
             machine: namespace.machine(pod),
             migrates_to: namespace.migration_target(pod),
             measured: measured.pod(&pod.name),
         }
+    }
+
+    /// The template that its controller made it from.
+    #[must_use]
+    pub fn template(&self) -> Option<&'a Template> {
+        self.workload.map(|workload| &workload.template)
     }
 }

@@ -17,15 +17,18 @@ pub struct Membership {
     namespaces: BTreeMap<String, Claims>,
     pools: BTreeMap<PoolId, PoolPods>,
     /// What matches each pod that any pool matches or may match, by namespace and name.
-    pods: BTreeMap<String, BTreeMap<String, Matches>>,
+    pods: PodMatches,
 }
+
+/// What matches each pod, by namespace and name.
+type PodMatches = BTreeMap<String, BTreeMap<String, Matches>>;
 
 /// What has to do with a change.
 #[derive(Debug, Default)]
 pub struct Touched {
     /// The pools that match, or matched, a pod that changed, came or went.
     pub pools: BTreeSet<PoolId>,
-    /// The pods that changed, came or went, or belong to another pool, by namespace and name.
+    /// The pods that match other members than before, by namespace and name.
     pub pods: BTreeSet<(String, String)>,
 }
 
@@ -89,7 +92,7 @@ enum Source {
 impl Membership {
     /// Takes in what changed.
     pub fn update(&mut self, cluster: &Cluster, changes: &Changes) -> Touched {
-        let mut forgotten: BTreeMap<String, BTreeMap<String, Matches>> = BTreeMap::new();
+        let mut forgotten = PodMatches::new();
         let mut pods = changes.rematched.clone();
         for namespace in self.update_claims(cluster, changes) {
             // The place of a member may be another's now, so all pods of the namespace are matched anew.
@@ -99,21 +102,21 @@ impl Membership {
             forgotten.insert(namespace, matches);
         }
         let mut touched = Touched::default();
+        // A pod that matches what it matched before still concerns those pools.
         for (namespace, name) in &changes.pods {
-            let known = self.pods.get(namespace).and_then(|pods| pods.get(name));
-            let forgotten = forgotten.get(namespace).and_then(|pods| pods.get(name));
-            let places = known.or(forgotten).into_iter().flat_map(Matches::places);
+            let known = of_pod(&self.pods, namespace, name);
+            let before = known.or_else(|| of_pod(&forgotten, namespace, name));
+            let places = before.into_iter().flat_map(Matches::places);
             touched.pools.extend(places.map(|place| place.pool.clone()));
         }
         for key in pods {
             let now = cluster.pod(&key.0, &key.1).map(|pod| self.matches(cluster, pod));
             let now = now.filter(|it| *it != Matches::default());
             let (namespace, name) = &key;
-            let known = self.pods.get(namespace).and_then(|pods| pods.get(name));
+            let known = of_pod(&self.pods, namespace, name);
             let same = known == now.as_ref();
-            let forgotten = forgotten.get(namespace).and_then(|pods| pods.get(name));
-            let before = known.or(forgotten);
-            if before != now.as_ref() || changes.pods.contains(&key) {
+            let before = known.or_else(|| of_pod(&forgotten, namespace, name));
+            if before != now.as_ref() {
                 let both = before.into_iter().chain(&now).flat_map(Matches::places);
                 touched.pools.extend(both.map(|place| place.pool.clone()));
                 touched.pods.insert(key.clone());
@@ -134,13 +137,13 @@ impl Membership {
     /// The pool that a pod belongs to, with the member's place in its spec.
     #[must_use]
     pub fn owner(&self, namespace: &str, pod: &str) -> Option<(&PoolId, usize)> {
-        let matches = self.pods.get(namespace)?.get(pod)?;
+        let matches = of_pod(&self.pods, namespace, pod)?;
         matches.certain.first().map(|place| (&place.pool, place.member))
     }
 
     /// The younger pools that match a pod as well as the one that it belongs to.
     pub fn rivals(&self, namespace: &str, pod: &str) -> impl Iterator<Item = &PoolId> {
-        let matches = self.pods.get(namespace).and_then(|pods| pods.get(pod));
+        let matches = of_pod(&self.pods, namespace, pod);
         matches.into_iter().flat_map(|it| it.certain.iter().skip(1)).map(|place| &place.pool)
     }
 
@@ -229,6 +232,10 @@ impl Membership {
             change(&mut sets[place.member], pod);
         }
     }
+}
+
+fn of_pod<'m>(all: &'m PodMatches, namespace: &str, name: &str) -> Option<&'m Matches> {
+    all.get(namespace)?.get(name)
 }
 
 enum Standing {

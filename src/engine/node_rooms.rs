@@ -36,20 +36,20 @@ pub struct Part {
 struct Shared {
     parts: BTreeMap<PoolId, Part>,
     rooms: BTreeMap<PoolId, Room>,
-    /// What is charged there in all, of the pools that are carried out and of those that observe.
+    /// The charges of all pools in mode Auto, and of all in mode Observe.
     acting: Charges,
     observing: Charges,
-    /// How it was when the rooms were worked out last: as those see it that are carried out, and as those do that observe. None:
-    /// some pool owns something else there since.
+    /// The node at the last `settle`, as pools in mode Auto and as pools in mode Observe see it. None: what some pool owns there
+    /// has changed since.
     seen: Option<[Node; 2]>,
 }
 
-/// What pods of pools are charged on a node.
+/// The charges of pools' pods on a node, in units of the resource.
 #[derive(Clone, Copy, Debug, Default)]
 struct Charges {
-    /// That can be resized.
+    /// Of pods that can be resized.
     charged: u128,
-    /// That are being deleted.
+    /// Of pods that are being deleted.
     leaving: u128,
 }
 
@@ -125,7 +125,7 @@ impl NodeRooms {
 }
 
 impl Shared {
-    /// Sets the part of a pool. Whether that is another one than before.
+    /// Sets the part of a pool. Returns whether it differs from before.
     fn put(&mut self, pool: &PoolId, part: Part) -> bool {
         let before = self.parts.insert(pool.clone(), part);
         if before == Some(part) {
@@ -152,7 +152,7 @@ impl Shared {
         if part.observes { &mut self.observing } else { &mut self.acting }
     }
 
-    /// The node as pools see it that are carried out, and as those do that only observe: for them, all are.
+    /// The node as pools in mode Auto see it, who ignore the others, and as pools in mode Observe see it, who count all.
     fn nodes(&self, view: &View, name: &str, resource: Resource) -> [Node; 2] {
         let Self { acting, observing, .. } = *self;
         let all = Charges {
@@ -162,7 +162,7 @@ impl Shared {
         [acting, all].map(|own| node(view, name, resource, own))
     }
 
-    /// Works out the rooms of its pools, where something changed that they depend on.
+    /// Recomputes the rooms of its pools if the node or a part has changed.
     fn settle(
         &mut self,
         view: &View,
@@ -213,7 +213,7 @@ impl Charges {
     }
 }
 
-/// A node as pools see it whose pods are charged so much there.
+/// The node as seen by pools whose own pods are charged `own` there.
 fn node(view: &View, name: &str, resource: Resource, own: Charges) -> Node {
     let reserved = view.reserved.get(name).map_or(0, |it| it[resource]);
     // What moves, or is about to be gone, is in nobody's way; but in that of pods that wait for room there.

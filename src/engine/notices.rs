@@ -8,7 +8,7 @@ use crate::{
     share::Resource,
 };
 
-/// Of so many members one event tells: an event has room for 1024 characters, and a name for 63.
+/// How many members one event names: a note holds 1024 characters, and a name up to 63.
 const TOLD_OF: usize = 8;
 
 /// Something worth an event.

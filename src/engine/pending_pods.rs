@@ -154,8 +154,7 @@ fn add_what_is_given_back(
             }
             let charge = holding.charge();
             let least = floor(member.spec, it, &holding, resource).max(min);
-            let workload = pod.owner.as_ref().and_then(|owner| view.cluster.workload(owner));
-            let begun = workload.map_or(0, |workload| workload.charge[resource]);
+            let begun = it.workload.map_or(0, |workload| workload.charge[resource]);
             let room = &mut room[resource];
             room.to_own += charge.saturating_sub(least);
             room.to_others += charge.saturating_sub(least.max(begun));

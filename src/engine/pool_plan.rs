@@ -63,7 +63,7 @@ pub fn wanted(pool: &PoolMembers, divided: &Shares) -> BTreeMap<String, Growth> 
     growth
 }
 
-/// Plans what is to be written for a pool. `decided` says whether something was decided just now.
+/// Plans what is to be written for a pool. `decided`: this decision changed what its pods are granted, or follows an edit.
 /// The room of its resizes is promised in the ledger.
 pub fn plan(
     view: &View,

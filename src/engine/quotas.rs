@@ -115,8 +115,8 @@ pub fn bound<'a>(
         };
         let mut within: Vec<&mut BoundPool> = pools.iter_mut().filter(counts).collect();
         let left = Left::of(namespace, quota, bounded.hard, resource, &within, template);
-        // What would be free if the pools held all that they could: not what is free now, or the room that they give back would
-        // say that none is needed.
+        // Room that would be free if the pools used their whole capacity. The room that is free now would not do: once pools have
+        // given back enough, it would suggest that nothing is blocked, and they would take it again.
         let held = sum(within.iter().map(|pool| pool.claims.capacity));
         let free = left.whole.saturating_sub(held.min(left.total(largest, |_| 0)));
         let total = left.total(largest, |most| {
@@ -210,8 +210,8 @@ impl BoundPool<'_> {
 }
 
 /// What one more pod would be charged, of each workload of the namespace that cannot create one as the quota is full. A
-/// ReplicaSet says so; of the others, it is known where they have fewer pods than they are to have, and one more is charged more
-/// than the pools leave `free`.
+/// ReplicaSet says so. Other workloads count as blocked if they lack a pod whose charge exceeds `free`, the room that the pools
+/// leave at their whole capacity.
 fn blocked(
     namespace: &Namespace,
     quota: &Quota,

@@ -32,7 +32,7 @@ pub struct Memory {
     unreported: bool,
 }
 
-/// What pods were granted, by UID. Copies share it, as it mostly stays as it was.
+/// Grants of pods, by UID. Shared, because most decisions leave them unchanged.
 type Grants = Arc<BTreeMap<String, Grant>>;
 
 impl Memory {
@@ -108,7 +108,7 @@ pub fn decide(view: &View, pool: &PoolMembers, shares: &mut Shares, memory: &mut
         {
             (to_the_unit(divided, resource, before, edited), true)
         } else {
-            // Where nobody knows what is wanted, everything stays as it was decided.
+            // Without fresh measurements the demand is unknown: keep the last grants.
             let frozen = matches!(view.metrics.usage(view.now), Freshness::Stale(_));
             stabilized(divided, resource, before, frozen, view.now)
         };
@@ -128,7 +128,7 @@ pub fn decide(view: &View, pool: &PoolMembers, shares: &mut Shares, memory: &mut
     decided
 }
 
-/// Each pod gets just its share: what the pods that have one are granted, in their order.
+/// Grants each pod exactly its share. Returns the grants of the pods with a share, in order.
 fn to_the_unit(
     divided: &Divided,
     resource: Resource,
@@ -185,7 +185,7 @@ fn changed(
     before.len() != pods(divided).count() || !pods(divided).all(known)
 }
 
-/// What the pods that have a share are granted, in their order, where demand alone may move it; and whether it moves any.
+/// Grants after a change of demand alone. Returns the grants of the pods with a share, in order, and whether any has moved.
 fn stabilized(
     divided: &Divided,
     resource: Resource,

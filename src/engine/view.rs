@@ -80,11 +80,3 @@ impl<'a> View<'a> {
         Some(PerResource::from_fn(|it| free[it].saturating_sub(reserved[it])))
     }
 }
-
-impl<'a> View<'a> {
-    /// The LimitRanges of a pod's namespace.
-    #[must_use]
-    pub fn limits(&self, namespace: &str) -> crate::cluster::Limits {
-        self.cluster.limits(namespace)
-    }
-}

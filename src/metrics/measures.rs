@@ -25,9 +25,9 @@ pub struct PodMeasures {
     pub throughout: Option<u64>,
     /// The least that it held while it was last measured: millicores, bytes. None: what it holds now.
     pub held: PerResource<Option<u64>>,
-    /// The part of the time, in thousandths, in which it waited for CPU. None: nobody says, or has said for long.
+    /// The share of time, in thousandths, that the pod waited for CPU. None: no source has reported it recently.
     pub waiting: Option<u16>,
-    /// Until when that counts.
+    /// When `waiting` becomes too old to be used.
     pub waiting_until: Option<Timestamp>,
     /// The least part of the time, in thousandths, in which it waited for CPU in the last five minutes. None: nobody has
     /// said for so long.
@@ -37,33 +37,24 @@ pub struct PodMeasures {
     pub guest_throughout: Option<u16>,
 }
 
-/// What is measured of the pods in one namespace, at one time.
+/// The measurements of the pods in one namespace at one time.
 #[derive(Clone, Copy, Debug)]
 pub struct MeasuredPods<'m> {
     pub(super) pods: Option<&'m BTreeMap<String, Measures>>,
-    /// They are measured once in so many milliseconds.
+    /// The interval between measurements, in milliseconds.
     pub(super) window: i64,
-    /// For how many milliseconds it counts how a pod waited.
+    /// How long a sample of waiting is used, in milliseconds.
     pub(super) trust: i64,
     /// The time, in milliseconds.
     pub(super) now: i64,
 }
 
 impl MeasuredPods<'_> {
-    /// What is measured of a pod. None: nobody has said what it uses.
+    /// The measurements of a pod. None: no source has reported its usage.
     #[must_use]
     pub fn pod(&self, name: &str) -> Option<PodMeasures> {
         let measures = self.pods?.get(name).filter(|measures| measures.is_used())?;
-        let counts = |(at, _): &(i64, u64)| *at >= self.now - self.trust;
-        let waited = measures.waited().filter(counts);
-        let until = |(at, _): (i64, u64)| {
-            Timestamp::from_millisecond(at.saturating_add(self.trust).saturating_add(1)).ok()
-        };
-        Some(PodMeasures {
-            waiting: waited.map(|(_, waiting)| thousandths(waiting)),
-            waiting_until: waited.and_then(until),
-            ..measures.told(self.window)
-        })
+        Some(measures.at(self))
     }
 }
 
@@ -146,8 +137,12 @@ impl Measures {
         self.peak.cpu.last().is_some()
     }
 
-    /// What is told of it but for how it waits now, where it is measured once in a `window` of milliseconds.
-    fn told(&self, window: i64) -> PodMeasures {
+    /// The measurements of this pod at the time of `all`.
+    fn at(&self, all: &MeasuredPods) -> PodMeasures {
+        let waited = self.waited().filter(|(at, _)| *at >= all.now - all.trust);
+        let until = |(at, _): (i64, u64)| {
+            Timestamp::from_millisecond(at.saturating_add(all.trust).saturating_add(1)).ok()
+        };
         let used = |resource| self.peak[resource].last().map_or(0, |(_, used)| used);
         let throughout = |of: &Option<Box<Peak>>| of.as_ref()?.throughout(STEADY).map(thousandths);
         PodMeasures {
@@ -155,9 +150,9 @@ impl Measures {
             peak: PerResource::from_fn(|resource| self.peak[resource].highest()),
             risen: PerResource::from_fn(|resource| self.peak[resource].risen()),
             throughout: self.peak.cpu.throughout(STEADY),
-            held: PerResource::from_fn(|resource| self.held_while_measured(resource, window)),
-            waiting: None,
-            waiting_until: None,
+            held: PerResource::from_fn(|resource| self.held_while_measured(resource, all.window)),
+            waiting: waited.map(|(_, waiting)| thousandths(waiting)),
+            waiting_until: waited.and_then(until),
             waited_throughout: throughout(&self.waiting),
             guest_throughout: throughout(&self.guest),
         }

@@ -134,7 +134,7 @@ impl Metrics {
         self.pods_in(namespace, now).pod(pod)
     }
 
-    /// What is measured of the pods in a namespace.
+    /// The measurements of the pods in a namespace.
     #[must_use]
     pub fn pods_in(&self, namespace: &str, now: Timestamp) -> MeasuredPods<'_> {
         MeasuredPods {

@@ -143,13 +143,13 @@ impl Telemetry {
         self.0.leads.get_or_create(&OfLease { name: super::lease::NAME }).set(i64::from(leads));
     }
 
-    /// It was decided for so many pools.
+    /// Counts a decision for so many pools.
     pub fn decided(&self, pools: usize, took: Duration) {
         self.turn("success", took);
         self.0.decided.inc_by(pools as u64);
     }
 
-    /// A write failed, or had no answer.
+    /// Counts a write that failed or had no answer.
     pub fn write_failed(&self, took: Duration) {
         self.turn("error", took);
     }

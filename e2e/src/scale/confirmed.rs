@@ -36,7 +36,7 @@ struct State {
 struct Pods {
     /// What each has, in millicores, and since when.
     held: HashMap<PodName, (u64, Instant)>,
-    /// What pods are to have, and those of them that do not have it yet.
+    /// The millicores that each pod should get, and the pods that do not have them yet.
     wanted: HashMap<PodName, u64>,
     missing: HashSet<PodName>,
 }

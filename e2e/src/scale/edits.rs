@@ -184,7 +184,7 @@ struct Disturbance {
 impl Disturbance {
     /// Ends it, and says how many there were in a second.
     async fn end(self) -> Result<f64> {
-        // Where the task has failed, nobody receives this.
+        // If the task has failed, the channel is closed. Its error is returned below.
         let _ = self.stop.send(());
         self.task.await?
     }

@@ -13,7 +13,7 @@ use super::{
     support::{Bench, MINUTE, eventually, member, tier::Tier},
 };
 
-/// What the policy adds to the creation of a pod where ten pools of 100 members are in its namespace: all that it may have.
+/// How long the policy delays the creation of a pod in a namespace with ten pools of 100 members, the default bound.
 #[tokio::test]
 #[ignore = "needs a cluster"]
 async fn it_adds_little_to_the_creation_of_a_pod() -> Result<()> {

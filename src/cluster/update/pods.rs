@@ -162,7 +162,7 @@ impl Cluster {
     }
 }
 
-/// What members match a pod by.
+/// The properties of a pod that decide which members match it.
 fn matched_by(pod: &Pod) -> (&BTreeMap<String, String>, Option<&Owner>, bool) {
     (&pod.labels, pod.owner.as_ref(), pod.terminating)
 }

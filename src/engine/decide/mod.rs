@@ -83,7 +83,7 @@ type Measuring = (u64, Freshness, Freshness, bool);
 struct InHand<'a> {
     known: PoolHistory,
     before: PoolHistory,
-    /// Once it is divided: its shares, and whether something was decided by that.
+    /// Its shares, and whether dividing it decided anything new. None: it is not divided yet.
     divided: Option<(Shares<'a>, bool)>,
 }
 
@@ -133,7 +133,7 @@ impl Engine {
         self.add_dirty(&view, &membership, changes, news, noted, &mut dirty);
         let touched = nodes.into_iter().chain(&changes.nodes).chain(&changes.charged);
         let touched = touched.inspect(|node| self.rooms.touch(node));
-        // A change on a node that has, and had, room for all that is wanted there concerns no pool.
+        // If a node has and had room for all pending growth, a change there affects no pool.
         dirty.extend(self.growth.tied(&view, touched.map(String::as_str)));
         let gone = self.forget(cluster, changes, histories, &mut dirty);
         let mut plan = Plan { gone, used, ..Plan::default() };

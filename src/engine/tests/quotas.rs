@@ -165,7 +165,7 @@ fn a_pod_that_a_full_quota_refuses_gets_room() {
     // A StatefulSet does not say it.
     let silent = with(web("StatefulSet", 300, None), 1000);
     assert_eq!(shares(&silent), [175, 525]);
-    // The room that it was given is its own until it has its pod: it does not say that none is needed.
+    // Once the pools have given the room back, they leave it free until the pod exists.
     let mut given = with(web("StatefulSet", 300, None), 700);
     given.quotas = vec![quota(1000, 700)];
     given.pods = vec![pod("a", "a", 175), pod("b", "b", 525)];
