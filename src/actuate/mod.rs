@@ -2,6 +2,7 @@
 
 mod events;
 mod hotplug;
+mod lanes;
 mod pool_writes;
 mod queue;
 mod report_pace;

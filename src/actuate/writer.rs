@@ -11,7 +11,8 @@ use tokio::time::{Duration, Instant, sleep_until};
 use tracing::warn;
 
 use super::{
-    queue::{Ended, Queue},
+    lanes::{Lane, Lanes},
+    queue::Ended,
     report_pace::ReportPace,
     write::{Answer, Failure, Key, Write, send},
 };
@@ -22,12 +23,6 @@ use crate::{
     runtime::{Clock, Serving},
 };
 
-/// How many pods are resized at once, how many other writes are on their way beside them, and how many reports.
-const RESIZES: usize = 8;
-const OTHERS: usize = 4;
-const REPORTS: usize = 4;
-/// While pods are being resized, reports are held back, but no longer than this; then they are written one at a time.
-const HELD_BACK: Duration = Duration::from_secs(5);
 /// The wait after a first failure; it doubles with each further one, up to the longest.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(120);
@@ -45,16 +40,12 @@ pub struct Writer {
     of_pools: BTreeMap<PoolId, BTreeSet<Key>>,
     of_orphans: BTreeMap<String, BTreeSet<Key>>,
     /// The order in which it is sent.
-    resizes: Queue<Key>,
-    others: Queue<Key>,
-    reports: Queue<Key>,
-    /// Since when reports are held back.
-    held_back: Option<Instant>,
-    queued: BTreeSet<Key>,
+    lanes: Lanes<Key>,
+    queued: BTreeSet<(Lane, Key)>,
     /// What is not sent before its time.
     delayed: BTreeSet<(Instant, Key)>,
     /// What is on its way, and since when.
-    busy: BTreeMap<Key, (Write, Instant)>,
+    busy: BTreeMap<Key, (Lane, Write, Instant)>,
     calls: FuturesUnordered<BoxFuture<'static, (Key, Result<Answer, Failure>)>>,
     /// How often a write failed in a row, and when it is tried again.
     failures: BTreeMap<Key, (u32, Instant)>,
@@ -77,10 +68,7 @@ impl Writer {
             wanted: BTreeMap::new(),
             of_pools: BTreeMap::new(),
             of_orphans: BTreeMap::new(),
-            resizes: Queue::new(RESIZES),
-            others: Queue::new(OTHERS),
-            reports: Queue::new(REPORTS),
-            held_back: None,
+            lanes: Lanes::default(),
             queued: BTreeSet::new(),
             delayed: BTreeSet::new(),
             busy: BTreeMap::new(),
@@ -225,10 +213,12 @@ impl Writer {
         let now = Instant::now();
         match self.not_before(key).filter(|at| *at > now) {
             Some(at) => drop(self.delayed.insert((at, key.clone()))),
-            None if self.queued.insert(key.clone()) => {
-                self.queue(key).push(key.namespace(), key.clone());
+            None => {
+                let lane = self.lane(key);
+                if self.queued.insert((lane, key.clone())) {
+                    self.lanes.push(lane, key.namespace(), key.clone());
+                }
             }
-            None => {}
         }
     }
 
@@ -242,29 +232,17 @@ impl Writer {
         retry.max(paced)
     }
 
-    fn queue(&mut self, key: &Key) -> &mut Queue<Key> {
+    /// The lane of a write that is wanted. A status that is overtaken by one of another lane waits in both.
+    fn lane(&self, key: &Key) -> Lane {
         match key {
-            Key::Pod(..) => &mut self.resizes,
-            Key::Status(_) | Key::NewPods(_) | Key::Event(..) => &mut self.reports,
-            Key::Finalizer(_) | Key::Farewell(_) | Key::Hotplug(_) => &mut self.others,
+            Key::Pod(..) => Lane::Resizes,
+            Key::Finalizer(_) | Key::Farewell(_) | Key::Hotplug(_) => Lane::Others,
+            Key::NewPods(_) | Key::Event(..) => Lane::Reports,
+            Key::Status(_) => match self.wanted.get(key) {
+                Some(Write::Status { status, .. }) if status.is_reconciling() => Lane::Progress,
+                _ => Lane::Reports,
+            },
         }
-    }
-
-    /// The next write that may be sent now. Resizes come first; reports wait until all resizes are answered, because a status that
-    /// waited may already say that the pool has settled.
-    fn next_key(&mut self, now: Instant) -> Option<Key> {
-        if let Some((_, key)) = self.resizes.begin().or_else(|| self.others.begin()) {
-            return Some(key);
-        }
-        let moves = !self.resizes.is_empty() || self.resizes.under_way() > 0;
-        if !moves || self.reports.is_empty() {
-            self.held_back = None;
-        } else if now < *self.held_back.get_or_insert(now) + HELD_BACK
-            || self.reports.under_way() > 0
-        {
-            return None;
-        }
-        self.reports.begin().map(|(_, key)| key)
     }
 
     /// Sends what can be sent: it is charged in the cluster from now on.
@@ -274,19 +252,23 @@ impl Writer {
             self.delayed.pop_first();
             self.enqueue(&key);
         }
-        while let Some(key) = self.next_key(now) {
-            self.queued.remove(&key);
-            let Some(write) = self.wanted.remove(&key) else {
-                // A later plan did not want it any more.
-                self.queue(&key).done(key.namespace(), Ended::Unneeded);
+        while let Some((lane, key)) = self.lanes.next(now) {
+            self.queued.remove(&(lane, key.clone()));
+            // What is on its way waits for its answer first; and what a later plan does not want any more is not sent.
+            let wanted = if self.busy.contains_key(&key) { None } else { self.wanted.remove(&key) };
+            let Some(mut write) = wanted else {
+                self.lanes.done(lane, key.namespace(), Ended::Unneeded);
                 continue;
             };
-            match &write {
-                Write::Resizes { resizes, .. } => set_in_flight(cluster, resizes, true),
+            match &mut write {
+                Write::Resizes { resizes, .. } => {
+                    use_newest_version(cluster, resizes);
+                    set_in_flight(cluster, resizes, true);
+                }
                 Write::Status { id, .. } => self.pace.sent_status(id, now),
                 _ => {}
             }
-            self.busy.insert(key.clone(), (write.clone(), now));
+            self.busy.insert(key.clone(), (lane, write.clone(), now));
             let call = send(self.client.clone(), self.clock.clone(), self.serving.clone(), write);
             self.calls.push(call.map(|answer| (key, answer)).boxed());
         }
@@ -309,7 +291,7 @@ impl Writer {
 
     /// Takes note of what became of a write.
     fn end(&mut self, key: &Key, answer: Result<Answer, Failure>) -> Answer {
-        let Some((write, began)) = self.busy.remove(key) else { return Answer::Other };
+        let Some((lane, write, began)) = self.busy.remove(key) else { return Answer::Other };
         let how = match &answer {
             Ok(answer) if answer.is_throttled() => Ended::Throttled,
             Err(failure) if failure.throttled => Ended::Throttled,
@@ -317,7 +299,7 @@ impl Writer {
             _ if began.elapsed() > LATE => Ended::Late,
             _ => Ended::InTime,
         };
-        self.queue(key).done(key.namespace(), how);
+        self.lanes.done(lane, key.namespace(), how);
         if matches!(answer, Err(_) | Ok(Answer::Unknown { .. })) {
             self.serving.telemetry.write_failed(began.elapsed());
         }
@@ -367,6 +349,16 @@ impl Writer {
         self.failures.retain(|_, (_, at)| *at + LONGEST_RETRY > now);
         self.failures.insert(key.clone(), (times + 1, now + wait));
         wait
+    }
+}
+
+/// A version that differs from the one that was decided on in nothing that a decision reads is as good, and is not refused.
+fn use_newest_version(cluster: &Cluster, resizes: &mut [PodResize]) {
+    for resize in resizes {
+        let pod = cluster.pod(&resize.namespace, &resize.pod).filter(|pod| pod.uid == resize.uid);
+        if let Some(pod) = pod.filter(|_| !cluster.has_changed(&resize.namespace, &resize.pod)) {
+            resize.resource_version.clone_from(&pod.resource_version);
+        }
     }
 }
 

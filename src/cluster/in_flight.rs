@@ -15,10 +15,12 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// Takes the pod to ask for what it does, or for what it may have been resized to, whichever is more.
+    /// Takes the pod to ask for what it does, or for what it may have been resized to, whichever is more; and to have been
+    /// resized by us.
     pub(super) fn charge(&self, pod: &mut Pod) {
         pod.in_flight = true;
         for (name, resource, request) in &self.requests {
+            pod.resized_by_us[*resource] = true;
             if let Some(container) = pod.containers.iter_mut().find(|it| it.name == *name) {
                 let requested = &mut container.held[*resource].requested;
                 *requested = (*requested).max(*request);

@@ -47,7 +47,7 @@ pub use node::Node;
 pub use object::{Event, Kept, Key, Kind, Object};
 pub use obstacle::Obstacle;
 pub use pending::{Pending, Terms};
-pub use pod::{Container, FIELD_MANAGER, Owner, Pod, Resize};
+pub use pod::{Container, CpuLimits, FIELD_MANAGER, Owner, Pod, Resize};
 pub use pool::{Pool, PoolId, PoolName};
 pub use qos::Qos;
 pub use quota::{Bounded, Quota, Scope};
@@ -89,6 +89,12 @@ impl Cluster {
     /// What changed since this was asked last.
     pub fn take_changes(&mut self) -> Changes {
         std::mem::take(&mut self.changes)
+    }
+
+    /// Whether a pod changed since the changes were taken: in more than its version.
+    #[must_use]
+    pub fn has_changed(&self, namespace: &str, pod: &str) -> bool {
+        self.changes.pods.contains(&(namespace.to_owned(), pod.to_owned()))
     }
 
     /// A namespace, where there is anything in it.

@@ -52,6 +52,8 @@ pub struct Pod {
     pub overhead: PerResource<u64>,
     /// Every init container has a limit of the resource.
     pub init_limited: PerResource<bool>,
+    /// The CPU limit of each sidecar, in millicores. None: it has none.
+    pub sidecar_limits: Vec<Option<u64>>,
     /// It may run for so long only.
     pub deadline: bool,
     /// Its priority class.
@@ -62,7 +64,7 @@ pub struct Pod {
     pub resize: Resize,
     /// Its node may not have seen yet what it was resized to last.
     pub unseen: bool,
-    /// A resize of ours changed its requests or limits, as its managed fields say, or it started with less.
+    /// A resize of ours changed its requests or limits, as its managed fields say, or may have, or it started with less.
     pub resized_by_us: PerResource<bool>,
     /// A resize of ours set limits, as its managed fields say.
     pub limited_by_us: PerResource<bool>,
@@ -104,6 +106,15 @@ pub struct Container {
     pub unheard: bool,
 }
 
+/// What limits the CPU of a pod, in millicores. None: nothing.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct CpuLimits {
+    /// The limits of its regular containers together.
+    pub regular: Option<u64>,
+    /// Those of its sidecars too.
+    pub all: Option<u64>,
+}
+
 /// How far a resize has come, as the pod's conditions say.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Resize {
@@ -128,6 +139,26 @@ impl Pod {
         let init = self.init[resource].iter();
         let init = init.map(|init| (self.held(init.held).charged(), init.sidecar));
         share::charged(regular, init, self.overhead[resource])
+    }
+
+    /// What limits its CPU now, as the kubelet enforces it where it has said so.
+    #[must_use]
+    pub fn cpu_limits(&self) -> CpuLimits {
+        let of = |container: &Container| {
+            container.limit.cpu.map(|limit| container.enforced.cpu.unwrap_or(limit))
+        };
+        let sum = |sidecars: &[Option<u64>]| {
+            let all = self.containers.iter().map(of).chain(sidecars.iter().copied());
+            all.sum::<Option<u64>>().filter(|&limit| limit > 0)
+        };
+        CpuLimits { regular: sum(&[]), all: sum(&self.sidecar_limits) }
+    }
+
+    /// What runs beside its regular containers takes so much, in units of the resource: sidecars, and its overhead.
+    #[must_use]
+    pub fn aside(&self, resource: Resource) -> u64 {
+        let sidecars = self.init[resource].iter().filter(|init| init.sidecar);
+        self.overhead[resource] + sidecars.map(|init| init.held.charged()).sum::<u64>()
     }
 
     /// The part of a request that is charged: an infeasible resize stays in the spec but is not charged.

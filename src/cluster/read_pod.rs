@@ -53,13 +53,18 @@ impl Pod {
                 init.iter()
                     .map(|container| InitContainer {
                         held: held(container, init_statuses, resource),
-                        sidecar: container.restart_policy.as_deref() == Some("Always"),
+                        sidecar: is_sidecar(container),
                     })
                     .collect()
             }),
             overhead: PerResource::from_fn(|resource| {
                 amount(spec.and_then(|spec| spec.overhead.as_ref()), resource).unwrap_or_default()
             }),
+            sidecar_limits: init
+                .iter()
+                .filter(|container| is_sidecar(container))
+                .map(|container| limit(container, Resource::Cpu))
+                .collect(),
             init_limited: PerResource::from_fn(|resource| {
                 init.iter().all(|container| limit(container, resource).is_some())
             }),
@@ -126,6 +131,10 @@ fn resizers(pod: &ObjectMeta, resource: Resource) -> impl Iterator<Item = &Manag
         entry.subresource.as_deref() == Some("resize")
             && entry.fields_v1.iter().any(|fields| fields.0.to_string().contains(&field))
     })
+}
+
+fn is_sidecar(init: &core::Container) -> bool {
+    init.restart_policy.as_deref() == Some("Always")
 }
 
 /// Whether the kubelet and the scheduler evict others for it.

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Resizes of a pool within so long are told of in one event.
-const TOLD_TOGETHER: SignedDuration = SignedDuration::from_secs(10);
+const TOLD_TOGETHER: SignedDuration = SignedDuration::from_secs(45);
 
 /// What was decided, sent and refused so far.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -76,9 +76,7 @@ impl PoolHistory {
         self.noticed = Some(status.clone());
         status
     }
-}
 
-impl PoolHistory {
     /// Takes note of resizes that the API server took. Of two of one pod, one event tells where it came to.
     fn note_resized(&mut self, sent: Vec<PodResize>, now: Timestamp) {
         for resize in sent {

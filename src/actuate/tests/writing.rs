@@ -157,6 +157,43 @@ async fn a_pod_that_stays_as_it_was_is_believed_after_35_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_version_is_named_that_differs_in_nothing_from_what_was_decided_on() {
+    let mut here = Here::with(&[("shop", "web-0")]);
+    let see = |cluster: &mut Cluster, pod: Value| {
+        let pod: k8s_openapi::api::core::v1::Pod = serde_json::from_value(pod).unwrap();
+        cluster.apply(Event::Applied(pod.key(), pod.read()));
+    };
+    here.cluster.take_changes();
+    see(&mut here.cluster, pod("shop", "web-0", "7"));
+    here.submit(vec![resize("web-0", 200, 300)]);
+    let (version, _) = {
+        let Here { writer, server, .. } = &mut here;
+        tokio::join!(version_named(server), writer.next())
+    };
+    assert_eq!(version, "7");
+
+    // Of what changed since, nothing was decided yet: the API server is to refuse.
+    let mut here = Here::with(&[("shop", "web-0")]);
+    here.cluster.take_changes();
+    let mut other = pod("shop", "web-0", "7");
+    other["spec"]["containers"][0]["resources"]["requests"]["cpu"] = "250m".into();
+    see(&mut here.cluster, other);
+    here.submit(vec![resize("web-0", 200, 300)]);
+    let Here { writer, server, .. } = &mut here;
+    let (version, _) = tokio::join!(version_named(server), writer.next());
+    assert_eq!(version, "1");
+}
+
+/// The version that the next request names. It has no answer.
+async fn version_named(server: &mut Server) -> Value {
+    let (request, respond) = server.next_request().await.unwrap();
+    respond.send_error(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+    let body = request.into_body().collect_bytes().await.unwrap();
+    let patch: Value = serde_json::from_slice(&body).unwrap();
+    patch["metadata"]["resourceVersion"].clone()
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_gives_room_is_sent_before_what_takes_it() {
     let names = ["grows", "both", "shrinks"];
     let mut here = Here::with(&names.map(|name| ("shop", name)));

@@ -175,6 +175,12 @@ fn what_is_on_its_way_is_charged_until_it_is_known_what_became_of_it() {
     };
     assert_eq!(charge(&cluster), (true, 900, 900));
     assert!(cluster.take_changes().charged.contains("n1"));
+    // Should it leave its pool now, it is to be restored.
+    let may_be_ours = |cluster: &Cluster| {
+        let pod = cluster.pod("shop", "web-5c9f-x7k2p").unwrap();
+        (pod.resized_by_us.cpu, pod.resized_by_us.memory)
+    };
+    assert_eq!(may_be_ours(&cluster), (true, pod.resized_by_us.memory));
     // However often the watch shows the pod meanwhile.
     put(
         &mut cluster,

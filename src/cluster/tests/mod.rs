@@ -199,6 +199,31 @@ fn amounts_are_rounded_up_as_kubernetes_does() {
 }
 
 #[test]
+fn a_pod_is_limited_by_all_that_runs_in_it() {
+    let limits = |cpu: &str| json!({"limits": {"cpu": cpu}});
+    let limited = |sidecar: Value| {
+        read(json!({
+            "metadata": {"name": "p"},
+            "spec": {
+                "containers": [{"name": "main", "resources": limits("500m")}],
+                "initContainers": [
+                    {"name": "prepare", "resources": limits("2")},
+                    {"name": "proxy", "restartPolicy": "Always", "resources": sidecar},
+                ],
+            },
+            // The kubelet has not carried it out yet.
+            "status": {"containerStatuses": [{
+                "name": "main", "image": "", "imageID": "", "ready": true, "restartCount": 0, "resources": limits("300m"),
+            }]},
+        }))
+    };
+    let of = |sidecar| limited(sidecar).cpu_limits();
+    assert_eq!(of(limits("100m")), CpuLimits { regular: Some(300), all: Some(400) });
+    assert_eq!(of(json!({})), CpuLimits { regular: Some(300), all: None });
+    assert_eq!(limited(json!({"requests": {"cpu": "70m"}})).aside(Resource::Cpu), 70);
+}
+
+#[test]
 fn init_containers_sidecars_and_overhead_are_charged() {
     let request =
         |cpu: &str| json!({"requests": {"cpu": cpu, "memory": "1Mi"}, "limits": {"cpu": "1"}});

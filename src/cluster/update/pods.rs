@@ -77,6 +77,8 @@ impl Cluster {
                 self.changes.gone.insert(before.uid.clone());
             }
         }
+        // It may have been gone for a moment.
+        self.changes.gone.remove(&after_uid);
         let charged = before.as_ref().map(|it| (it.node.clone(), charges(it)));
         if charged.as_ref() != Some(&now) {
             if let Some((node, charges)) = charged {

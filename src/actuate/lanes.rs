@@ -1,0 +1,154 @@
+//! Which of the writes that wait is sent next: first what pods hold, then what is said of it. Pure: the time is passed in.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::queue::{Ended, Queue};
+
+/// How many pods are resized at once, how many other writes are on their way beside them, and how many reports.
+const RESIZES: usize = 8;
+const OTHERS: usize = 4;
+const REPORTS: usize = 4;
+/// While pods are being resized reports wait for so long; then they are written one at a time.
+const REPORTS_WAIT: Duration = Duration::from_secs(5);
+/// What only says how far a pool has come waits longest: mostly it is there by then, and that says more.
+const PROGRESS_WAITS: Duration = Duration::from_secs(60);
+
+/// Writes that wait for each other.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Lane {
+    /// What pods hold.
+    Resizes,
+    /// What goes with that: finalizers, virtual machines, last words.
+    Others,
+    /// What is said of pools.
+    Reports,
+    /// How far pools have come that are on their way.
+    Progress,
+}
+
+/// The writes that wait, and how many are under way.
+#[derive(Debug)]
+pub struct Lanes<T> {
+    resizes: Queue<T>,
+    others: Queue<T>,
+    reports: Queue<T>,
+    progress: Queue<T>,
+    /// Since when pods are resized without a break.
+    moving_since: Option<Instant>,
+}
+
+impl<T> Default for Lanes<T> {
+    fn default() -> Self {
+        Self {
+            resizes: Queue::new(RESIZES),
+            others: Queue::new(OTHERS),
+            reports: Queue::new(REPORTS),
+            progress: Queue::new(REPORTS),
+            moving_since: None,
+        }
+    }
+}
+
+impl<T> Lanes<T> {
+    /// Lets a write wait for its turn among those of its namespace.
+    pub fn push(&mut self, lane: Lane, namespace: &str, write: T) {
+        self.queue(lane).push(namespace, write);
+    }
+
+    /// The next write that may be sent now: it is under way then, until [`Lanes::done`].
+    pub fn next(&mut self, now: Instant) -> Option<(Lane, T)> {
+        for lane in [Lane::Resizes, Lane::Others] {
+            if let Some((_, write)) = self.queue(lane).begin() {
+                return Some((lane, write));
+            }
+        }
+        let moves = !self.resizes.is_empty() || self.resizes.under_way() > 0;
+        let since = moves.then(|| *self.moving_since.get_or_insert(now));
+        self.moving_since = since;
+        if moves && self.reports.under_way() + self.progress.under_way() > 0 {
+            return None;
+        }
+        let waited = since.map_or(Duration::MAX, |since| now - since);
+        for (lane, wait) in [(Lane::Reports, REPORTS_WAIT), (Lane::Progress, PROGRESS_WAITS)] {
+            if waited >= wait
+                && let Some((_, write)) = self.queue(lane).begin()
+            {
+                return Some((lane, write));
+            }
+        }
+        None
+    }
+
+    /// A write of this namespace has ended.
+    pub fn done(&mut self, lane: Lane, namespace: &str, how: Ended) {
+        self.queue(lane).done(namespace, how);
+    }
+
+    fn queue(&mut self, lane: Lane) -> &mut Queue<T> {
+        match lane {
+            Lane::Resizes => &mut self.resizes,
+            Lane::Others => &mut self.others,
+            Lane::Reports => &mut self.reports,
+            Lane::Progress => &mut self.progress,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(lanes: &mut Lanes<u8>, now: Instant) -> Vec<(Lane, u8)> {
+        std::iter::from_fn(|| lanes.next(now)).collect()
+    }
+
+    #[test]
+    fn where_nothing_moves_all_that_waits_is_written() {
+        let (mut lanes, now) = (Lanes::default(), Instant::now());
+        lanes.push(Lane::Progress, "shop", 1);
+        lanes.push(Lane::Reports, "shop", 2);
+        lanes.push(Lane::Reports, "shop", 3);
+        let sent = all(&mut lanes, now);
+        assert_eq!(sent, [(Lane::Reports, 2), (Lane::Reports, 3), (Lane::Progress, 1)]);
+    }
+
+    #[test]
+    fn reports_wait_while_pods_are_resized_and_are_then_written_one_at_a_time() {
+        let (mut lanes, start) = (Lanes::default(), Instant::now());
+        lanes.push(Lane::Reports, "shop", 2);
+        lanes.push(Lane::Progress, "shop", 3);
+        lanes.push(Lane::Reports, "shop", 4);
+        lanes.push(Lane::Resizes, "shop", 1);
+        assert_eq!(all(&mut lanes, start), [(Lane::Resizes, 1)]);
+        assert_eq!(all(&mut lanes, start + REPORTS_WAIT / 2), []);
+        for report in [2, 4] {
+            assert_eq!(all(&mut lanes, start + REPORTS_WAIT), [(Lane::Reports, report)]);
+            lanes.done(Lane::Reports, "shop", Ended::InTime);
+        }
+        assert_eq!(all(&mut lanes, start + REPORTS_WAIT), []);
+        assert_eq!(all(&mut lanes, start + PROGRESS_WAITS), [(Lane::Progress, 3)]);
+        lanes.done(Lane::Progress, "shop", Ended::InTime);
+
+        // Once the answer is there, nobody waits; and the next time, it begins anew.
+        lanes.push(Lane::Progress, "shop", 5);
+        lanes.done(Lane::Resizes, "shop", Ended::InTime);
+        assert_eq!(all(&mut lanes, start + PROGRESS_WAITS), [(Lane::Progress, 5)]);
+        lanes.done(Lane::Progress, "shop", Ended::InTime);
+        lanes.push(Lane::Resizes, "shop", 6);
+        lanes.push(Lane::Reports, "shop", 7);
+        assert_eq!(all(&mut lanes, start + PROGRESS_WAITS), [(Lane::Resizes, 6)]);
+    }
+
+    #[test]
+    fn who_is_slow_without_end_holds_up_no_reports() {
+        let (mut lanes, start) = (Lanes::default(), Instant::now());
+        lanes.push(Lane::Resizes, "slow", 1);
+        assert_eq!(all(&mut lanes, start), [(Lane::Resizes, 1)]);
+        let later = start + PROGRESS_WAITS;
+        assert_eq!(all(&mut lanes, later), []);
+        lanes.push(Lane::Progress, "shop", 2);
+        assert_eq!(all(&mut lanes, later), [(Lane::Progress, 2)]);
+    }
+}
