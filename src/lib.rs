@@ -6,6 +6,8 @@ pub mod actuate;
 pub mod api;
 pub mod cli;
 pub mod cluster;
+#[cfg(test)]
+mod cpu_time;
 pub mod engine;
 pub mod metrics;
 pub mod runtime;
