@@ -14,8 +14,8 @@ use super::{
     stabilize,
 };
 use crate::{
-    api::{Member, Mode, Strategy, Surplus, WeightPer},
-    cluster::{Limits, Pod},
+    api::{LimitPolicy, Member, Mode, Strategy, Surplus, WeightPer},
+    cluster::{Limits, Pod, Qos},
     metrics::PodMeasures,
     share::{
         Demand, Divider, Division, Holding, Idle, MemberClaim, Newcomer, PerResource, PodClaim,
@@ -134,6 +134,7 @@ impl<'a> DivisionInput<'a> {
             node: self.node(pod.pod),
             demand: demand(
                 &self.view,
+                member.spec,
                 pod.pod,
                 pod.measured.as_ref(),
                 pod.holding.charge(),
@@ -287,9 +288,12 @@ fn bounds(
 }
 
 /// What a pod that holds so much was measured to have a use for, with so many percent of headroom.
+///
+/// Where limits follow the share, what a sidecar does not use is of no use to the others: what runs aside comes on top.
 #[must_use]
 pub fn demand(
     view: &View,
+    member: &Member,
     pod: &Pod,
     measured: Option<&PodMeasures>,
     holds: u64,
@@ -297,18 +301,22 @@ pub fn demand(
     headroom: u8,
 ) -> Demand {
     let Some(measured) = measured else { return Demand::Unknown };
-    let limits = pod.containers.iter().map(|container| container.limit[resource]);
+    let limits = measured.limits.unwrap_or_else(|| pod.cpu_limits());
+    let follow = resource == Resource::Cpu
+        && limits.regular.is_some()
+        && (pod.qos == Qos::Guaranteed || member.limit_policy != LimitPolicy::Keep);
     let node = pod.node.as_deref();
     let sample = Sample {
         used: measured.used[resource],
         peak: measured.peak[resource],
-        limit: limits.sum::<Option<u64>>().filter(|&limit| limit > 0),
+        limit: if follow { limits.regular } else { limits.all },
         held: measured.held[resource].unwrap_or(holds),
         risen: measured.risen[resource],
         node_busy: node.is_some_and(|node| view.is_busy(node, resource)),
         waiting: measured.waiting,
     };
-    sample.demand(resource, headroom)
+    let demand = sample.demand(resource, headroom);
+    if follow { demand.beside(pod.aside(resource)) } else { demand }
 }
 
 fn movable<'p, 'a>(pods: &'p [PodShare<'a>]) -> impl Iterator<Item = &'p PodShare<'a>> {

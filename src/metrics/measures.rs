@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 use k8s_openapi::jiff::Timestamp;
 
 use super::PodReading;
-use crate::share::{Peak, PerResource, Resource};
+use crate::{
+    cluster::CpuLimits,
+    share::{Peak, PerResource, Resource},
+};
 
 /// Use that is to be steady is so for five minutes, in milliseconds.
 const STEADY: i64 = 300_000;
@@ -25,6 +28,8 @@ pub struct PodMeasures {
     pub throughout: Option<u64>,
     /// The least that it held while it was last measured: millicores, bytes. None: what it holds now.
     pub held: PerResource<Option<u64>>,
+    /// What limited its CPU while it was last measured. None: what limits it now.
+    pub limits: Option<CpuLimits>,
     /// The share of time, in thousandths, that the pod waited for CPU. None: no source has reported it recently.
     pub waiting: Option<u16>,
     /// When `waiting` becomes too old to be used.
@@ -35,6 +40,14 @@ pub struct PodMeasures {
     /// The least part of a virtual machine's memory, in thousandths, that its guest used in the last five minutes. None: it
     /// is none, or nobody has said for so long.
     pub guest_throughout: Option<u16>,
+}
+
+/// What a pod has of a time on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Has {
+    /// Millicores, bytes.
+    pub held: PerResource<u64>,
+    pub limits: CpuLimits,
 }
 
 /// The measurements of the pods in one namespace at one time.
@@ -65,8 +78,8 @@ pub(super) struct Measures {
     /// How it waited, and what its guest used of its memory, in thousandths: where anybody says so.
     waiting: Option<Box<Peak>>,
     guest: Option<Box<Peak>>,
-    /// What it held, from when on (in milliseconds): the newest last.
-    held: VecDeque<(i64, PerResource<u64>)>,
+    /// What it had, from when on (in milliseconds): the newest last.
+    had: VecDeque<(i64, Has)>,
 }
 
 /// Forgets the pods that nobody has measured since a time in milliseconds. Returns their namespaces and names.
@@ -123,13 +136,32 @@ impl Measures {
         self.waiting.as_ref()?.last()
     }
 
-    /// The least that it held in the `window` of milliseconds before its last sample, as far as that is known.
-    pub fn held_while_measured(&self, resource: Resource, window: i64) -> Option<u64> {
-        let (at, _) = self.peak[resource].last()?;
-        let untils = self.held.iter().skip(1).map(|(from, _)| *from).chain([i64::MAX]);
-        let then = self.held.iter().zip(untils);
-        let overlaps = then.filter(|((from, _), until)| *from <= at && *until > at - window);
-        overlaps.map(|((_, held), _)| held[resource]).min()
+    /// What it had in the `window` of milliseconds before its last sample. What it had first is what it had before, as far as
+    /// anybody knows.
+    fn had_while_measured(&self, resource: Resource, window: i64) -> impl Iterator<Item = &Has> {
+        let at = self.peak[resource].last().map(|(at, _)| at);
+        let froms = [i64::MIN].into_iter().chain(self.had.iter().skip(1).map(|(from, _)| *from));
+        let untils = self.had.iter().skip(1).map(|(from, _)| *from).chain([i64::MAX]);
+        let then = self.had.iter().zip(froms.zip(untils));
+        let overlaps = then.filter(move |(_, (from, until))| {
+            at.is_some_and(|at| *from <= at && *until > at.saturating_sub(window))
+        });
+        overlaps.map(|((_, had), _)| had)
+    }
+
+    /// The least that it held while it was measured.
+    fn held_while_measured(&self, resource: Resource, window: i64) -> Option<u64> {
+        self.had_while_measured(resource, window).map(|had| had.held[resource]).min()
+    }
+
+    /// The highest limits that it had while it was measured: under them, it was not limited all the time.
+    fn limited_while_measured(&self, window: i64) -> Option<CpuLimits> {
+        let limits = self.had_while_measured(Resource::Cpu, window).map(|had| had.limits);
+        let higher = |one: Option<u64>, other: Option<u64>| one.zip(other).map(|(a, b)| a.max(b));
+        limits.reduce(|most, limits| CpuLimits {
+            regular: higher(most.regular, limits.regular),
+            all: higher(most.all, limits.all),
+        })
     }
 
     /// Whether anybody said what it uses.
@@ -151,6 +183,7 @@ impl Measures {
             risen: PerResource::from_fn(|resource| self.peak[resource].risen()),
             throughout: self.peak.cpu.throughout(STEADY),
             held: PerResource::from_fn(|resource| self.held_while_measured(resource, all.window)),
+            limits: self.limited_while_measured(all.window),
             waiting: waited.map(|(_, waiting)| thousandths(waiting)),
             waiting_until: waited.and_then(until),
             waited_throughout: throughout(&self.waiting),
@@ -158,14 +191,14 @@ impl Measures {
         }
     }
 
-    /// Notes what it holds from a time on, in milliseconds.
-    pub fn note_held(&mut self, held: PerResource<u64>, now: i64) {
-        if self.held.back().is_none_or(|(_, last)| *last != held) {
-            self.held.push_back((now, held));
+    /// Notes what it has from a time on, in milliseconds.
+    pub fn note(&mut self, has: Has, now: i64) {
+        if self.had.back().is_none_or(|(_, last)| *last != has) {
+            self.had.push_back((now, has));
         }
         // The second oldest says until when the oldest was so.
-        while self.held.get(1).is_some_and(|(until, _)| *until < now - FORGOTTEN) {
-            self.held.pop_front();
+        while self.had.get(1).is_some_and(|(until, _)| *until < now - FORGOTTEN) {
+            self.had.pop_front();
         }
     }
 }

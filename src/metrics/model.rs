@@ -9,7 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::{
     MemberKey, NodeMetrics, PodMetrics, Readings, SourceError,
-    measures::{FORGOTTEN, MeasuredPods, Measures, PodMeasures, forget_before, take_pod},
+    measures::{FORGOTTEN, Has, MeasuredPods, Measures, PodMeasures, forget_before, take_pod},
     record::{Freshness, Record, SHORTEST, STALE_INTERVALS, freshness},
 };
 use crate::{cluster::Pod, share::PerResource};
@@ -119,12 +119,12 @@ impl Metrics {
         std::mem::take(&mut self.news)
     }
 
-    /// Notes what a pod holds now, so that its use is held against what it held when that was measured.
+    /// Notes what a pod holds now, and what limits it, so that its use is held against what it had when that was measured.
     pub fn note_held(&mut self, pod: &Pod, now: Timestamp) {
         let measures = self.pods.get_mut(&pod.namespace).and_then(|pods| pods.get_mut(&pod.name));
         if let Some(measures) = measures {
             let held = PerResource::from_fn(|resource| pod.charge(resource));
-            measures.note_held(held, now.as_millisecond());
+            measures.note(Has { held, limits: pod.cpu_limits() }, now.as_millisecond());
         }
     }
 

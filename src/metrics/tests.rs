@@ -159,6 +159,36 @@ fn use_is_held_against_what_was_held_when_it_was_measured() {
 }
 
 #[test]
+fn a_limit_counts_that_was_there_when_it_was_measured() {
+    let mut measured = metrics();
+    let limited = |limit: Option<u64>| {
+        let mut container = Container { name: "main".into(), ..Container::default() };
+        container.limit.cpu = limit;
+        Pod {
+            namespace: "shop".into(),
+            name: "a".into(),
+            containers: vec![container],
+            ..Pod::default()
+        }
+    };
+    let limit_at = |measured: &mut Metrics, second| {
+        measured.take("metrics", Ok(said(second, 100)));
+        of_pod(measured, second).limits.map(|limits| limits.regular)
+    };
+    assert_eq!(limit_at(&mut measured, 100), None);
+    // What it has when it is seen first, it had before.
+    measured.note_held(&limited(Some(900)), at(102));
+    assert_eq!(of_pod(&measured, 102).limits.unwrap().regular, Some(900));
+    measured.note_held(&limited(Some(450)), at(103));
+    assert_eq!(of_pod(&measured, 103).limits.unwrap().regular, Some(900));
+    // Most of the time it had less, and yet it had more for a while.
+    assert_eq!(limit_at(&mut measured, 115), Some(Some(900)));
+    assert_eq!(limit_at(&mut measured, 190), Some(Some(450)));
+    measured.note_held(&limited(None), at(195));
+    assert_eq!(limit_at(&mut measured, 200), Some(None));
+}
+
+#[test]
 fn who_is_gone_is_forgotten_but_not_in_an_outage() {
     let knows =
         |measured: &Metrics, pod| measured.pod("shop", pod, Timestamp::UNIX_EPOCH).is_some();

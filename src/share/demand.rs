@@ -24,6 +24,16 @@ impl Demand {
             Self::Limited(amount) => amount.max(fair),
         }
     }
+
+    /// The same, where so much more is charged that is of no use to what demands it.
+    #[must_use]
+    pub fn beside(self, aside: u64) -> Self {
+        match self {
+            Self::Unknown => Self::Unknown,
+            Self::Known(amount) => Self::Known(amount.saturating_add(aside)),
+            Self::Limited(amount) => Self::Limited(amount.saturating_add(aside)),
+        }
+    }
 }
 
 /// What one pod was seen to use of one resource, and what it could have used.
@@ -33,7 +43,7 @@ pub struct Sample {
     pub used: u64,
     /// The highest use of late, in nanocores or bytes.
     pub peak: u64,
-    /// What limits it: the sum of its containers' limits, in millicores or bytes. None: nothing.
+    /// What limited it: the sum of its containers' limits, in millicores. None: nothing.
     pub limit: Option<u64>,
     /// What it holds: its requests, in millicores or bytes.
     pub held: u64,
@@ -56,7 +66,7 @@ impl Sample {
     ///
     /// A limited pod would use more CPU if it could. There are three signs of it:
     ///
-    /// - It uses 95 % of its limit.
+    /// - It uses 95 % of the limit that it had meanwhile.
     /// - It waits for CPU half of the time; or a tenth of the time, and it gets what it holds whenever it waits. A pod whose
     ///   weight holds it back waits only while it runs at its share, so its use is at least `held * waiting` (three quarters
     ///   of that, because the system's own processes run first). A pod that uses less sleeps, and only has to wait for a

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    api::Member,
     cluster::PoolId,
     engine::{
         View, division_input, member_pod::MemberPod, memory_floor, pool_members::PoolMembers,
@@ -55,16 +56,17 @@ fn is_decided_by_all(pool: &PoolMembers) -> bool {
 fn readings(view: &View, pool: &PoolMembers) -> Vec<Reading> {
     let spec = &pool.object.spec;
     let headroom = spec.sharing.headroom_percent;
-    let of_pod = |pod: &MemberPod| {
+    let of_pod = |(member, pod): (&Member, &MemberPod)| {
         let demand = |resource| {
             spec.capacity.get(resource)?;
             let holds = pod.pod.charge(resource);
             let measured = pod.measured.as_ref();
-            Some(division_input::demand(view, pod.pod, measured, holds, resource, headroom))
+            Some(division_input::demand(view, member, pod.pod, measured, holds, resource, headroom))
         };
         let demand = PerResource::from_fn(demand);
         let memory = demand.memory.and_then(|_| pod.measured.as_ref().map(memory_floor::used));
         Reading { demand, memory }
     };
-    pool.members.iter().flat_map(|member| &member.pods).map(of_pod).collect()
+    let pods = pool.members.iter().flat_map(|it| it.pods.iter().map(|pod| (it.spec, pod)));
+    pods.map(of_pod).collect()
 }

@@ -138,7 +138,8 @@ fn facts(view: &View, member: &MemberPods, headroom: u8, key: &MemberKey) -> Fac
     let known = |amount: f64| (!measured.is_empty()).then_some(amount);
     let demand = |pod: &MemberPod, resource| {
         let (holds, measured) = (pod.pod.charge(resource), pod.measured.as_ref());
-        division_input::demand(view, pod.pod, measured, holds, resource, headroom).of(holds)
+        division_input::demand(view, member.spec, pod.pod, measured, holds, resource, headroom)
+            .of(holds)
     };
     let sum = |resource, of: &dyn Fn(&MemberPod, Resource) -> u64| {
         member.pods.iter().map(|pod| of(pod, resource)).sum::<u64>() as f64 / held[resource]
