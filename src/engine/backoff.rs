@@ -42,8 +42,8 @@ struct Setback {
 enum What {
     /// The API server refused a resize of the pod's containers to so much, in units of the resource.
     Refused { to: u64, grows: bool, refusal: Refusal },
-    /// The node could not carry it out.
-    Failed(Failure),
+    /// The node could not carry out what this generation of the pod's spec asks for.
+    Failed { failure: Failure, generation: i64 },
 }
 
 impl Backoff {
@@ -52,12 +52,19 @@ impl Backoff {
         for resource in Resource::ALL {
             let Some(failure) = failure(pod, resource) else { continue };
             let known = &mut self.0.entry(pod.uid.clone()).or_default()[resource];
-            let before = known.take().filter(|it| matches!(it.what, What::Failed(_)));
+            let before = known.take().and_then(|it| match it.what {
+                What::Failed { generation, .. } => Some((it.times, it.until, generation)),
+                What::Refused { .. } => None,
+            });
+            // As long as it is the same answer, it is known already, however often the pod changes.
             let (times, until) = match before {
-                Some(old) if old.until > now => (old.times, old.until),
-                old => again(old.map_or(0, |old| old.times), FAILED, now),
+                Some((times, until, generation)) if generation == pod.generation || until > now => {
+                    (times, until)
+                }
+                before => again(before.map_or(0, |(times, ..)| times), FAILED, now),
             };
-            *known = Some(Setback { times, until, what: What::Failed(failure) });
+            let what = What::Failed { failure, generation: pod.generation };
+            *known = Some(Setback { times, until, what });
         }
     }
 
@@ -76,7 +83,7 @@ impl Backoff {
     pub fn failure(&self, uid: &str, resource: Resource, now: Timestamp) -> Option<&Failure> {
         let setback = self.0.get(uid)?[resource].as_ref().filter(|it| it.until > now)?;
         match &setback.what {
-            What::Failed(failure) => Some(failure),
+            What::Failed { failure, .. } => Some(failure),
             What::Refused { .. } => None,
         }
     }
@@ -125,7 +132,7 @@ impl Backoff {
             };
             let known = &mut self.0.entry(resize.uid.clone()).or_default()[resize.resource];
             let times = match known.as_ref().map(|it| (&it.what, it.times)) {
-                Some((What::Failed(_), _)) => continue,
+                Some((What::Failed { .. }, _)) => continue,
                 Some((What::Refused { .. }, times)) => times,
                 None => 0,
             };

@@ -6,7 +6,7 @@ use super::{
     member_pod::MemberPod,
     pool_members::{MemberPods, Unseen},
     quotas::QuotaRoom,
-    resize::{PodResize, Refusal, RefusalKind},
+    resize::{Outcome, RefusalKind},
     shares::{Divided, PodShare, Shares},
 };
 use crate::{
@@ -46,15 +46,6 @@ impl MemberReport {
             MemberState::Settled => u8::from(!self.message.is_empty()),
         }
     }
-}
-
-/// What became of one turn: the resizes that the API server took and those that it refused.
-#[derive(Debug, Default)]
-pub struct Outcome {
-    /// Taken.
-    pub sent: Vec<PodResize>,
-    /// Refused.
-    pub refused: Vec<Refusal>,
 }
 
 /// How a member is on its way: `index` is its place in the spec.
@@ -151,8 +142,10 @@ fn settled(member: &MemberPods, index: usize, divided: &Shares) -> MemberReport 
                 "It owns {what} more than its nodes have room for: to give it that, free node {node}, or move pods elsewhere."
             ),
         )
-    } else if let Some((quota, message)) = quota_full(divided) {
-        report("QuotaFull", format!("ResourceQuota {quota} {message}"))
+    } else if let Some(why) =
+        Resource::ALL.into_iter().find_map(|it| quota_full(it, divided[it].as_ref()?))
+    {
+        report("QuotaFull", format!("{why}."))
     } else if let Some((pod, pool)) = member.contested.first() {
         report(
             "Settled",
@@ -184,24 +177,19 @@ fn unplaceable<'a>(member: usize, divided: &Shares<'a>) -> Option<(String, &'a s
     })
 }
 
-/// The quota that keeps the pool from dividing all of its capacity, with what it leaves.
-fn quota_full<'a>(divided: &Shares<'a>) -> Option<(&'a str, String)> {
-    Resource::ALL.into_iter().find_map(|resource| {
-        let divided = divided[resource].as_ref()?;
-        let bound = divided.quota?;
-        let [all, left, kept] = [divided.capacity, divided.divisible, bound.kept]
-            .map(|amount| resource.quantity(amount));
-        let kept = match bound.kept {
-            0 => String::new(),
-            _ => format!(" and {kept} for pods to come"),
-        };
-        Some((
-            bound.quota,
-            format!(
-                "leaves the pool {left} of its {all} of {resource}{kept}: raise the quota, or lower capacity.{resource}."
-            ),
-        ))
-    })
+/// Which quota keeps the pool from dividing all of its capacity, and what it leaves.
+fn quota_full(resource: Resource, divided: &Divided) -> Option<String> {
+    let bound = divided.quota?;
+    let [all, left, kept] =
+        [divided.capacity, divided.divisible, bound.kept].map(|amount| resource.quantity(amount));
+    let kept = match bound.kept {
+        0 => String::new(),
+        _ => format!(" and {kept} for pods to come"),
+    };
+    let quota = bound.quota;
+    Some(format!(
+        "ResourceQuota {quota} leaves the pool {left} of its {all} of {resource}{kept}: raise the quota, or lower capacity.{resource}"
+    ))
 }
 
 /// One pod on the way to its shares.
@@ -278,12 +266,16 @@ impl PodProgress<'_, '_> {
         } else if share > charge {
             Some(self.waits(resource, divided, part, share))
         } else if share < charge {
-            let safe = part.memory_floor.as_ref().map_or(charge, |floor| floor.safe);
-            let margin = part.memory_floor.as_ref().is_some_and(|floor| floor.is_margin(share));
+            let Some(floor) = part.memory_floor.as_ref().filter(|floor| floor.least() > share)
+            else {
+                // The pool has yet to take its pods on.
+                return Some(resizing("Resizing", format!("{resource} goes from {now} to {then}")));
+            };
             let message = format!(
                 "{resource} stays at {now} instead of {then} while it is in use: with a margin, {} of late",
-                resource.quantity(safe)
+                resource.quantity(floor.safe)
             );
+            let margin = floor.is_margin(share);
             let state = if margin { MemberState::Settled } else { MemberState::Deferred };
             Some(MemberReport::new(state, "MemoryInUse", message))
         } else {
@@ -346,15 +338,18 @@ impl PodProgress<'_, '_> {
         }
         let lacks = share - charge;
         let is_full = |it: &&QuotaRoom| it.counts(pod, &part.holding) && it.free < lacks;
-        let (reason, why) = match (&pod.node, divided.quotas.iter().find(is_full)) {
+        let room = divided.divisible.saturating_sub(divided.charged());
+        let full = divided.quotas.iter().find(is_full).map(|quota| {
+            let quota = quota.name();
+            format!(
+                "ResourceQuota {quota} has no more room: raise it, or lower the pool's capacity"
+            )
+        });
+        // Or it bounds what the pool divides.
+        let full = full.or_else(|| quota_full(resource, divided).filter(|_| room < lacks));
+        let (reason, why) = match (&pod.node, full) {
             (None, _) => ("Unscheduled", "it has no node yet".to_owned()),
-            (Some(_), Some(quota)) => (
-                "QuotaFull",
-                format!(
-                    "ResourceQuota {} has no more room: raise it, or lower the pool's capacity",
-                    quota.name()
-                ),
-            ),
+            (Some(_), Some(why)) => ("QuotaFull", why),
             (Some(node), None) => {
                 ("NoRoom", format!("neither the pool nor node {node} has more room now"))
             }

@@ -11,11 +11,11 @@ use super::{
     View,
     growth::Growth,
     history::PoolHistory,
-    member_state::Outcome,
     new_pods, notices, pacing,
     pacing::Ledger,
     plan::{PoolPlan, PoolRef},
     pool_members::PoolMembers,
+    resize::Outcome,
     shares::{PodShare, Shares},
     status,
 };

@@ -170,3 +170,12 @@ impl fmt::Display for PodResize {
         write!(f, "{} {} -> {}", self.resource, quantity(self.from), quantity(self.to))
     }
 }
+
+/// What becomes of the resizes that a pool wants: those that are sent, and those that were refused and are not tried again yet.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Sent.
+    pub sent: Vec<PodResize>,
+    /// Refused.
+    pub refused: Vec<Refusal>,
+}

@@ -4,8 +4,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
     View, conditions, hotplug,
-    member_state::{self, MemberReport, Outcome},
+    member_state::{self, MemberReport},
     pool_members::{MemberPods, PoolMembers},
+    resize::Outcome,
     shares::{Divided, MemberShare, PodShare, Shares},
 };
 use crate::{
@@ -38,7 +39,11 @@ pub fn status(
         let recommendations = hotplug::of_member(view, pool, i, divided);
         let now = member_status(member, report, i, divided, recommendations);
         let mut before = stands.iter().flat_map(|status| &status.members);
-        match before.find(|before| before.name == now.name && before.pods == now.pods) {
+        // A status of before a restart may say what was never carried out, and was decided otherwise since.
+        let agrees = |before: &&MemberStatus| {
+            before.name == now.name && before.pods == now.pods && before.share == now.share
+        };
+        match before.find(agrees) {
             Some(before) => as_decided(before, now),
             None => now,
         }
@@ -77,8 +82,6 @@ fn as_decided(before: &MemberStatus, now: MemberStatus) -> MemberStatus {
         message,
         demand: before.demand,
         fair: before.fair,
-        share: before.share,
-        unplaceable: before.unplaceable,
         ..now
     }
 }

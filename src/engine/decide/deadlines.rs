@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::Timestamp;
 
-use crate::cluster::PoolId;
+use crate::{
+    cluster::PoolId,
+    engine::{View, history::PoolHistory, pool_members::PoolMembers},
+};
 
 /// At most one deadline for each pool.
 #[derive(Debug, Default)]
@@ -38,6 +41,25 @@ impl Deadlines {
     pub fn next(&self) -> Option<Timestamp> {
         self.in_order.first().map(|(at, _)| *at)
     }
+}
+
+/// When something may change for a pool next, whatever happens.
+#[must_use]
+pub fn deadline(view: &View, pool: &PoolMembers, known: &PoolHistory) -> Option<Timestamp> {
+    let now = view.now;
+    let pods = pool.members.iter().flat_map(|member| &member.pods);
+    let waiting = pods.filter_map(|pod| pod.measured?.waiting_until);
+    [
+        view.backoff.next(pool.pods(), now),
+        view.conflicts.next(pool.pods(), now),
+        known.weights.next(view.metrics, now),
+        known.grants.next(now),
+        waiting.filter(|until| *until > now).min(),
+        known.tells_at(),
+    ]
+    .into_iter()
+    .flatten()
+    .min()
 }
 
 #[cfg(test)]

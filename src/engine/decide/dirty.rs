@@ -80,15 +80,9 @@ impl Engine {
         let namespaces: BTreeSet<&String> = changes.namespaces.iter().collect();
         add_namespaces(view.cluster, namespaces, dirty);
         // All pools of a namespace share what its quotas leave.
-        let with_quotas = |name: &&String| {
-            let namespace = view.cluster.namespace(name);
-            namespace.is_some_and(|it| it.quotas().next().is_some())
-        };
         let pods = changes.pods.iter().map(|(namespace, _)| namespace);
         let workloads = changes.workloads.iter().map(|workload| &workload.namespace);
-        let pools: Vec<String> = dirty.iter().map(|id| id.namespace.clone()).collect();
-        let touched = pods.chain(workloads).chain(&pools).filter(with_quotas).collect();
-        add_namespaces(view.cluster, touched, dirty);
+        add_namespaces(view.cluster, with_quotas(view.cluster, pods.chain(workloads)), dirty);
     }
 
     /// Forgets the pools that are gone, or being deleted, and adds those that may have had less because of them. Returns
@@ -125,6 +119,27 @@ impl Engine {
         }
         gone
     }
+}
+
+/// These pools, and all that share a quota with them.
+pub(super) fn with_who_shares_quotas(
+    cluster: &Cluster,
+    mut pools: BTreeSet<PoolId>,
+) -> BTreeSet<PoolId> {
+    let namespaces: Vec<String> = pools.iter().map(|id| id.namespace.clone()).collect();
+    add_namespaces(cluster, with_quotas(cluster, namespaces.iter()), &mut pools);
+    pools
+}
+
+/// Those of these namespaces that have quotas.
+fn with_quotas<'n>(
+    cluster: &Cluster,
+    names: impl Iterator<Item = &'n String>,
+) -> BTreeSet<&'n String> {
+    let has_quotas = |name: &&String| {
+        cluster.namespace(name).is_some_and(|namespace| namespace.quotas().next().is_some())
+    };
+    names.collect::<BTreeSet<_>>().into_iter().filter(has_quotas).collect()
 }
 
 /// Adds all pools of these namespaces.

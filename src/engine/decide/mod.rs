@@ -1,5 +1,6 @@
 //! The engine: what is kept between decisions so that one costs as much as what changed.
 
+mod clock_watch;
 mod deadlines;
 mod dirty;
 mod readings;
@@ -9,7 +10,8 @@ use std::{
     time::Duration,
 };
 
-use deadlines::Deadlines;
+use clock_watch::ClockWatch;
+use deadlines::{Deadlines, deadline};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use readings::Readings;
@@ -72,6 +74,7 @@ pub struct Engine {
     readings: Readings,
     /// What concerns all pods alike, as it was at the last decision.
     measuring: Option<Measuring>,
+    clock: ClockWatch,
     divider: Divider,
 }
 
@@ -131,6 +134,10 @@ impl Engine {
 
         let used = self.add_measured(&view, &membership, news, &mut dirty);
         self.add_dirty(&view, &membership, changes, news, noted, &mut dirty);
+        if self.clock.was_set(now) {
+            // What was to last for a while lasts until another time.
+            dirty.extend(cluster.pools().map(|(id, _)| id.clone()));
+        }
         let touched = nodes.into_iter().chain(&changes.nodes).chain(&changes.charged);
         let touched = touched.inspect(|node| self.rooms.touch(node));
         // If a node has and had room for all pending growth, a change there affects no pool.
@@ -138,8 +145,6 @@ impl Engine {
         let gone = self.forget(cluster, changes, histories, &mut dirty);
         let mut plan = Plan { gone, used, ..Plan::default() };
         plan_over_bounds(cluster, changes, histories, now.wall, &mut plan);
-        let live = |id: &PoolId| cluster.pool(id).is_some_and(|pool| pool.is_live());
-        dirty.retain(live);
 
         let mut tick = Tick {
             view,
@@ -171,6 +176,8 @@ impl Engine {
     fn divide<'a>(&mut self, tick: &mut Tick<'_, 'a>, dirty: BTreeSet<PoolId>) {
         let mut wave = dirty;
         loop {
+            // One that was decided for without the others would take what they have of a quota.
+            wave = tick.live(dirty::with_who_shares_quotas(tick.view.cluster, wave));
             // A node may have been touched by a pool that is gone: so also with an empty wave.
             wave = self.own(tick, &wave);
             if wave.is_empty() {
@@ -313,6 +320,12 @@ impl<'a> Tick<'_, 'a> {
         self.in_hand.insert(id.clone(), InHand { known, before, divided: None });
     }
 
+    /// Those of these pools that are divided at all.
+    fn live(&self, mut pools: BTreeSet<PoolId>) -> BTreeSet<PoolId> {
+        pools.retain(|id| self.view.live_pool(id).is_some());
+        pools
+    }
+
     fn not_in_hand(&self, mut pools: BTreeSet<PoolId>) -> BTreeSet<PoolId> {
         pools.retain(|id| !self.in_hand.contains_key(id));
         pools
@@ -373,22 +386,4 @@ fn plan_over_bounds(
         let planned = pool_plan::over_bounds(&pool.object, excess, known, now);
         plan.pools.insert(id.clone(), planned);
     }
-}
-
-/// When something may change for a pool, whatever happens.
-fn deadline(view: &View, pool: &PoolMembers, known: &PoolHistory) -> Option<Timestamp> {
-    let now = view.now;
-    let pods = pool.members.iter().flat_map(|member| &member.pods);
-    let waiting = pods.filter_map(|pod| pod.measured?.waiting_until);
-    [
-        view.backoff.next(pool.pods(), now),
-        view.conflicts.next(pool.pods(), now),
-        known.weights.next(view.metrics, now),
-        known.grants.next(now),
-        waiting.filter(|until| *until > now).min(),
-        known.tells_at(),
-    ]
-    .into_iter()
-    .flatten()
-    .min()
 }

@@ -79,7 +79,11 @@ fn what_a_node_cannot_carry_out_is_taken_back_and_left_for_some_time() {
     assert_eq!(turn(&mut backoff, &back, 599), (vec![], MemberState::Infeasible, reason));
     let grown = turn(&mut backoff, &back, 600).0;
     assert_eq!(grown, [("b".to_owned(), 450, 125)]);
+    // The same answer, seen again after that, is no second one.
+    turn(&mut backoff, &stuck, 600);
+    assert_ne!(turn(&mut backoff, &back, 600).0, []);
     // The second time it takes twice as long, though it is seen in each turn.
+    stuck.generation += 1;
     for second in 601..605 {
         turn(&mut backoff, &stuck, second);
     }
@@ -88,6 +92,7 @@ fn what_a_node_cannot_carry_out_is_taken_back_and_left_for_some_time() {
     // A new pod of that name is another pod.
     let mut other = back.clone();
     other.uid = "new".into();
+    stuck.generation += 1;
     turn(&mut backoff, &stuck, 4000);
     assert_ne!(turn(&mut backoff, &other, 4001).0, []);
     backoff.forget(&back.uid);

@@ -46,6 +46,7 @@ impl Controller {
     fn measure(&mut self, pods: &[(&str, u64)]) -> (Vec<String>, Vec<Option<u64>>) {
         self.measured += 1;
         self.now.wall = Timestamp::from_second(15 * self.measured).unwrap();
+        self.now.steady = std::time::Duration::from_secs(15 * self.measured as u64);
         let at = self.now.wall;
         let reading = |&(name, milli): &(&str, u64)| PodReading {
             namespace: "shop".to_owned(),
