@@ -11,7 +11,7 @@ use kube::Client;
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 use tracing::{debug_span, field, info, warn};
 
@@ -27,8 +27,8 @@ use crate::{
 /// Events that come together are answered by one decision. It follows so soon after the first, however many come after it.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
-/// What is looked at before each decision: tests hold it against a decision from nothing.
-pub type Check = Box<dyn FnMut(&Before<'_>, &Engine, &Plan, &History) + Send>;
+/// Looks at each decision: tests hold it against one from nothing. Says how long deciding is to take, where time is not real.
+pub type Check = Box<dyn FnMut(&Before<'_>, &Engine, &Plan, &History) -> Duration + Send>;
 
 /// What a decision rested on.
 pub struct Before<'b> {
@@ -101,7 +101,7 @@ pub async fn run(run: Run, shutdown: impl Future<Output = ()> + Send + 'static) 
             biased;
             () = &mut shutdown => break,
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                due = control.decide().map(|wait| Instant::now() + wait);
+                due = control.decide().await.map(|wait| Instant::now() + wait);
             }
             answer = control.writer.next() => {
                 if let Some(answer) = answer {
@@ -191,7 +191,7 @@ impl Control {
     }
 
     /// Decides, and hands the plan over. Returns after which time to decide again. None: not all kinds were listed yet.
-    fn decide(&mut self) -> Option<Duration> {
+    async fn decide(&mut self) -> Option<Duration> {
         if self.listed.len() < watches::KINDS {
             return None;
         }
@@ -223,7 +223,10 @@ impl Control {
         span.record("pools", decided);
         if let (Some(check), Some(history)) = (&mut self.check, before) {
             let before = Before { cluster: &self.cluster, metrics: &self.metrics, history, now };
-            check(&before, &self.engine, &plan, &self.history);
+            let took = check(&before, &self.engine, &plan, &self.history);
+            if !took.is_zero() {
+                sleep(took).await;
+            }
         }
         for pool in plan.pools.values() {
             for (resource, waited) in &pool.reclaimed {

@@ -3,10 +3,16 @@
 use serde_json::{Value, json};
 
 use super::{
-    kubelet::{NEVER, NODE},
+    amounts::list,
+    kubelet::NEVER,
     rng::Rng,
-    scenario::{MI, NAMESPACE},
+    scenario::{MI, NAMESPACE, cores, mebibytes},
 };
+
+/// The label of a node that pods name which may only run there.
+pub const HOST: &str = "kubernetes.io/hostname";
+/// What a side car that goes on for ever asks for, in percent of the pod's own.
+const SIDECAR: u64 = 20;
 
 /// The classes of pods.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,6 +36,10 @@ pub struct App {
     pub limit: u64,
     pub side: bool,
     pub init: bool,
+    /// An init container that goes on beside the others.
+    pub sidecar: bool,
+    /// What its runtime takes besides: millicores, bytes.
+    pub overhead: Option<(u64, u64)>,
     pub never: bool,
     pub pods: u64,
 }
@@ -54,9 +64,24 @@ impl App {
             limit: rng.range(12, 40) * 10,
             side: rng.percent(25),
             init: rng.percent(15),
+            sidecar: false,
+            overhead: None,
             never: rng.percent(3),
             pods,
         }
+    }
+
+    /// In some pods there is something that no resize moves.
+    pub fn add_what_is_not_resized(&mut self, rng: &mut Rng) {
+        self.sidecar = rng.percent(15);
+        self.overhead = rng.percent(10).then(|| (rng.range(1, 20) * 10, rng.range(1, 4) * 16 * MI));
+    }
+
+    /// How much of each pod no resize moves: millicores, bytes.
+    pub fn beside(&self) -> (u64, u64) {
+        let (cpu, memory) = self.overhead.unwrap_or_default();
+        let part = if self.sidecar { SIDECAR } else { 0 };
+        (cpu + self.cpu * part / 100, memory + self.memory * part / 100)
     }
 
     pub fn template(&self) -> Value {
@@ -87,21 +112,33 @@ impl App {
         if self.init {
             spec["initContainers"] = json!([container("prepare", 50)]);
         }
+        if self.sidecar {
+            let mut sidecar = container("proxy", SIDECAR);
+            sidecar["restartPolicy"] = "Always".into();
+            let before = list(&spec, "/initContainers").to_vec();
+            spec["initContainers"] = before.into_iter().chain([sidecar]).collect();
+        }
+        if let Some((cpu, memory)) = self.overhead {
+            spec["runtimeClassName"] = "sandboxed".into();
+            spec["overhead"] = json!({"cpu": cores(cpu), "memory": mebibytes(memory)});
+        }
         spec
     }
 
     pub fn pod(&self, name: &str, node: &str) -> Value {
-        let mut annotations = json!({NODE: node});
+        let mut annotations = json!({});
         if self.never {
             annotations[NEVER] = "yes".into();
         }
+        let mut spec = self.template();
+        spec["nodeSelector"] = json!({HOST: node});
         json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {
                 "name": name, "namespace": self.namespace, "labels": {"app": self.name}, "annotations": annotations,
                 "ownerReferences": [owner(self.made_by(), &self.name)],
             },
-            "spec": self.template(),
+            "spec": spec,
             "status": {"phase": "Pending", "qosClass": class_of(self.shape)},
         })
     }

@@ -44,6 +44,10 @@ pub fn faults(seed: u64, k: u64, learned: &Outcome, scenario: &Scenario) -> Vec<
     if more.percent(30) {
         faults.push(Fault::beside(&mut more, scenario.busy()));
     }
+    let mut last = Rng::of(seed, 300 + k);
+    if scenario.grown && last.percent(25) {
+        faults.push(Fault::beside_all(&mut last, scenario.busy()));
+    }
     let unknown = |it: &Fault| matches!(it, Fault::Lost { .. } | Fault::Unanswered { .. });
     if faults.iter().any(unknown) && rng.percent(30) {
         // What became of the write, the watch tells late.
@@ -64,23 +68,23 @@ fn comparable(scenario: &Scenario, learned: &Outcome, faults: &[Fault]) -> bool 
     scenario.comparable && learned.settled && !(lost && scenario.usage.is_some())
 }
 
-/// One seed: the scenario as it is, then with faults.
-pub fn seed(seed: u64, tally: &mut Tally) {
-    let scenario = Scenario::new(seed);
-    let learned = run(&scenario, &[], None, None, None);
-    tally.note(&scenario, &[], &learned);
+/// A scenario as it is, then with faults.
+pub fn all_of(scenario: &Scenario, tally: &mut Tally) {
+    let seed = scenario.seed;
+    let learned = run(scenario, &[], None, None, None);
+    tally.note(scenario, &[], &learned);
     if !learned.violations.is_empty() {
         return;
     }
     if let Some(without) = scenario.without_steps_of(NAMESPACE) {
         let alone = run(&without, &[], None, None, None);
-        tally.note(&scenario, &[], &isolated(&scenario, &learned, alone));
+        tally.note(scenario, &[], &isolated(scenario, &learned, alone));
     }
     for k in 0..FAULTY {
-        let faults = faults(seed, k, &learned, &scenario);
-        let like = comparable(&scenario, &learned, &faults).then_some(&learned.end);
-        let outcome = run(&scenario, &faults, None, None, like);
-        tally.note(&scenario, &faults, &outcome);
+        let faults = faults(seed, k, &learned, scenario);
+        let like = comparable(scenario, &learned, &faults).then_some(&learned.end);
+        let outcome = run(scenario, &faults, None, None, like);
+        tally.note(scenario, &faults, &outcome);
     }
 }
 

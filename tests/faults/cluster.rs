@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    amounts::text,
+    amounts::{limit, list, text},
     fault::{Fault, within},
     oracle::Violation,
     progress::Progress,
@@ -97,8 +97,10 @@ pub struct Cluster {
     pub crash: Arc<Notify>,
     /// How long the controller is down after the crash.
     pub down: Duration,
-    /// When an instance crashed last.
-    pub crashed: Option<Instant>,
+    /// How long ago the write was sent that is carried out now: a webhook held it.
+    pub held_for: Duration,
+    /// When the instance before last led, if it did not give its lease back.
+    pub led_until: Option<Instant>,
     /// A planted bug did what it does only once.
     planted: bool,
     numbered: usize,
@@ -139,7 +141,8 @@ impl Cluster {
             changed: watch::Sender::new(0),
             crash: Arc::default(),
             down: Duration::ZERO,
-            crashed: None,
+            held_for: Duration::ZERO,
+            led_until: None,
             planted: false,
             numbered: 0,
             asked: 0,
@@ -169,6 +172,25 @@ impl Cluster {
         };
         let jumps: i64 = self.faults.iter().filter_map(jump).sum();
         self.time() + SignedDuration::from_secs(jumps) + SignedDuration::from_nanos(self.ticks)
+    }
+
+    /// How long a decision takes now.
+    pub fn deciding(&self) -> Duration {
+        let now = self.elapsed();
+        let slow = self.faults.iter().find_map(|fault| match fault {
+            Fault::SlowDecisions { at, lasts, by } if within(now, *at, *lasts) => Some(*by),
+            _ => None,
+        });
+        slow.unwrap_or_default()
+    }
+
+    /// How long a decision takes at most.
+    pub fn slowest_decision(&self) -> Duration {
+        let slow = self.faults.iter().filter_map(|fault| match fault {
+            Fault::SlowDecisions { by, .. } => Some(*by),
+            _ => None,
+        });
+        slow.max().unwrap_or_default()
     }
 
     pub fn number(&mut self) -> usize {
@@ -221,7 +243,7 @@ impl Cluster {
             .store
             .of_kind("pods")
             .filter(|pod| text(pod, "/status/phase") == "Running")
-            .filter_map(|pod| Some((pod, *usage.get(text(pod, "/metadata/name"))?)))
+            .filter_map(|pod| Some((pod, capped(pod, *usage.get(text(pod, "/metadata/name"))?))))
             .collect();
         let pod = |(pod, used): &(&Arc<Value>, (u64, u64))| {
             let container = &pod["spec"]["containers"][0]["name"];
@@ -320,6 +342,13 @@ impl Cluster {
             self.store.remove(&("newpods", key.1.clone(), key.2.clone()));
         }
     }
+}
+
+/// What a pod uses that would use so much: no more CPU than the limits of its regular containers. Its sidecars sleep.
+fn capped(pod: &Value, (cpu, memory): (u64, u64)) -> (u64, u64) {
+    let containers = list(pod, "/spec/containers").iter();
+    let most = containers.map(|it| limit(it, "cpu")).sum::<Option<u64>>();
+    (most.map_or(cpu, |most| cpu.min(most)), memory)
 }
 
 fn waits(object: &Value) -> bool {

@@ -54,6 +54,14 @@ pub enum Fault {
     StaleMetrics { at: Duration, lasts: Duration },
     /// A pod that belongs to no pool is patched 60 times a second for a while.
     Storm { at: Duration, lasts: Duration },
+    /// The controller is told to end, and another one begins some time after it has.
+    Resigns { at: Duration, pause: Duration },
+    /// The lease is not renewed any more. Another one leads when it has run out; this one goes on for a while, and does not know.
+    Deposed { at: Duration, lingers: Duration },
+    /// Each decision takes so long, for a while.
+    SlowDecisions { at: Duration, lasts: Duration, by: Duration },
+    /// The kubelet of the node with this place cannot carry out what makes pods smaller, for a while.
+    FailingShrinks { node: usize, at: Duration, lasts: Duration },
     /// The controller crashes, and what its new instance lists was so some seconds ago.
     StaleList { at: Duration, age: Duration, late: Duration },
 }
@@ -114,6 +122,21 @@ impl Fault {
             1 => Self::SilentKubelet { node: rng.range(0, 2) as usize, at, lasts: lasts * 2 },
             2 => Self::StaleMetrics { at, lasts: lasts * 3 },
             _ => Self::Storm { at, lasts: lasts / 4 },
+        }
+    }
+
+    /// One of those that came last, beside others.
+    pub fn beside_all(rng: &mut Rng, busy: Duration) -> Self {
+        let at = seconds(rng, 0, busy.as_secs() + 10);
+        let lasts = seconds(rng, 5, 60);
+        match rng.range(0, 3) {
+            0 => Self::Resigns { at, pause: seconds(rng, 0, 5) },
+            1 => Self::Deposed { at, lingers: seconds(rng, 0, 30) },
+            2 => {
+                let by = if rng.percent(60) { rng.range(5, 80) } else { rng.range(300, 3000) };
+                Self::SlowDecisions { at, lasts, by: Duration::from_millis(by) }
+            }
+            _ => Self::FailingShrinks { node: rng.range(0, 2) as usize, at, lasts: lasts * 2 },
         }
     }
 

@@ -9,6 +9,7 @@ use super::{
     cluster::Cluster,
     flaps::flaps,
     oracle::{Oracle, member_of},
+    reasons::untrue,
     scenario::{FOREIGN, Scenario},
 };
 
@@ -73,6 +74,7 @@ pub fn judge(cluster: &mut Cluster, scenario: &Scenario, like: Option<&End>) {
         found.extend(min(cluster, pool));
     }
     found.extend(released(cluster, scenario));
+    found.extend(untrue(cluster));
     cluster.judge_progress();
     if cluster.faults.is_empty() {
         found.extend(flaps(cluster, scenario));

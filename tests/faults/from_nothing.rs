@@ -1,7 +1,9 @@
 //! Each decision is held against one from nothing: an engine that is new, and looks at everything.
 
+use k8s_openapi::api::core::v1::Node;
+use serde_json::json;
 use weightedshare::{
-    cluster::Changes,
+    cluster::{Changes, Cluster, Event, Kept},
     engine::{Engine, History, Plan, PoolPlan},
     metrics::News,
     runtime::{Before, Check},
@@ -10,28 +12,39 @@ use weightedshare::{
 use super::{
     cluster::{Shared, with},
     oracle::Oracle,
+    plant::Bug,
     progress,
 };
 
-/// Looks at each decision of an instance.
-pub fn check(shared: &Shared) -> Check {
+/// Looks at each decision of an instance, and says how long it took.
+pub fn check(shared: &Shared, bug: Option<Bug>) -> Check {
     let shared = shared.clone();
     Box::new(move |before, engine, plan, after| {
-        progress::note(&shared, before.cluster, plan);
-        if let Some(what) = difference(before, engine, plan, after) {
+        let took = with(&shared, |cluster| cluster.deciding());
+        progress::note(&shared, before.cluster, plan, took);
+        // Who looks at everything sees what the engine has overlooked.
+        let overlooked = (bug == Some(Bug::Dozes)).then(|| {
+            let mut cluster = before.cluster.clone();
+            cluster.apply(node("node-0"));
+            cluster
+        });
+        let cluster = overlooked.as_ref().unwrap_or(before.cluster);
+        if let Some(what) = difference(before, cluster, engine, plan, after) {
             with(&shared, |cluster| cluster.violate(Oracle::FromNothing, what));
         }
+        took
     })
 }
 
 /// How the decision differs from one from nothing, if it does.
 fn difference(
     before: &Before<'_>,
+    cluster: &Cluster,
     engine: &Engine,
     plan: &Plan,
     after: &History,
 ) -> Option<String> {
-    let Before { cluster, metrics, history, now } = before;
+    let Before { metrics, history, now, .. } = before;
     let (mut new, mut remembered) = (Engine::default(), history.clone());
     let (all, news) = (Changes::all(cluster), News::default());
     let full = new.decide(cluster, metrics, &all, &news, &mut remembered, *now);
@@ -39,7 +52,12 @@ fn difference(
         let Some(kept) = engine.planned(id) else {
             return Some(format!("pool {} was never decided", id.name));
         };
-        let of_full = PoolPlan { notices: Vec::new(), reclaimed: Vec::new(), ..of_full.clone() };
+        let mut of_full =
+            PoolPlan { notices: Vec::new(), reclaimed: Vec::new(), ..of_full.clone() };
+        // A version that changes nothing is looked up when it is sent.
+        for (resize, kept) in of_full.resizes.iter_mut().zip(&kept.resizes) {
+            resize.resource_version.clone_from(&kept.resource_version);
+        }
         if *kept != of_full {
             return Some(format!("pool {}: {}", id.name, first_difference(kept, &of_full)));
         }
@@ -54,6 +72,13 @@ fn difference(
         return Some(format!("{:?} instead of {:?}", plan.hotplug, full.hotplug));
     }
     (*after != remembered).then(|| format!("remembers {}", first_difference(after, &remembered)))
+}
+
+/// A node that can allocate nearly nothing.
+fn node(name: &str) -> Event {
+    let node = json!({"metadata": {"name": name}, "status": {"allocatable": {"cpu": "10m", "memory": "1Mi"}}});
+    let node: Node = serde_json::from_value(node).unwrap_or_default();
+    Event::Applied(node.key(), node.read())
 }
 
 /// Where two values begin to differ, in words.

@@ -6,15 +6,14 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    amounts::{RESOURCES, amount, charge, class, list, request, text},
+    amounts::{RESOURCES, amount, charge, class, list, text},
+    app::HOST,
     cluster::{Cluster, Shared, with},
     fault::{Fault, within},
     rng::Rng,
     store::{Key, Store},
 };
 
-/// A pod with this annotation goes to that node.
-pub const NODE: &str = "faults/node";
 /// A pod with this annotation can never be resized by its node.
 pub const NEVER: &str = "faults/never";
 
@@ -67,13 +66,17 @@ fn turn(cluster: &mut Cluster, work: &mut BTreeMap<Key, Work>, rng: &mut Rng) ->
         if this.uid != text(&pod, "/metadata/uid") {
             *this = Work { uid: text(&pod, "/metadata/uid").to_owned(), ..Work::default() };
         }
-        if let Some(until) = silent_until(cluster, text(&pod, "/spec/nodeName")) {
+        let node = text(&pod, "/spec/nodeName");
+        if let Some(until) = silent_until(cluster, node) {
             soon(until);
             continue;
         }
+        let node_is_gone = !node.is_empty() && cluster.store.get("nodes", "", node).is_none();
         let mut wait = |low: u64, high: u64| now + Duration::from_millis(rng.range(low, high));
         if !pod["metadata"]["deletionTimestamp"].is_null() {
-            let end = *this.end.get_or_insert_with(|| wait(200, 3000));
+            // Of a node that is gone the API server removes the pods.
+            let (low, high) = if node_is_gone { (20_000, 60_000) } else { (200, 3000) };
+            let end = *this.end.get_or_insert_with(|| wait(low, high));
             if end <= now {
                 cluster.store.remove(&key);
             } else {
@@ -81,7 +84,10 @@ fn turn(cluster: &mut Cluster, work: &mut BTreeMap<Key, Work>, rng: &mut Rng) ->
             }
             continue;
         }
-        if text(&pod, "/spec/nodeName").is_empty() {
+        if node_is_gone {
+            continue;
+        }
+        if node.is_empty() {
             place(cluster, &key, &pod);
             soon(now + Duration::from_secs(1));
             continue;
@@ -105,7 +111,12 @@ fn turn(cluster: &mut Cluster, work: &mut BTreeMap<Key, Work>, rng: &mut Rng) ->
         if let Some(act) = this.act {
             if act <= now {
                 this.act = None;
-                carry_out(cluster, &key);
+                if fails(cluster, &key, &pod) {
+                    this.act = Some(now + Duration::from_secs(5));
+                    soon(now + Duration::from_secs(5));
+                } else {
+                    carry_out(cluster, &key);
+                }
             } else {
                 soon(act);
             }
@@ -129,11 +140,10 @@ fn has(pod: &Value, condition: &str) -> bool {
     list(pod, "/status/conditions").iter().any(|it| it["type"] == condition)
 }
 
-/// Places a pod on its node if there is room.
+/// Places a pod on its node if there is room, or says what there is too little of.
 fn place(cluster: &mut Cluster, key: &Key, pod: &Value) {
-    let node =
-        text(&pod["metadata"]["annotations"], &format!("/{}", NODE.replace('/', "~1"))).to_owned();
-    let fits = |resource: &str| {
+    let node = text(&pod["spec"]["nodeSelector"][HOST], "").to_owned();
+    let fits = |resource: &&str| {
         let allocatable = cluster.store.get("nodes", "", &node);
         let most =
             allocatable.and_then(|it| amount(resource, &it["status"]["allocatable"][resource]));
@@ -141,9 +151,62 @@ fn place(cluster: &mut Cluster, key: &Key, pod: &Value) {
         let taken: u64 = there.map(|it| charge(it, resource)).sum();
         taken + charge(pod, resource) <= most.unwrap_or_default()
     };
-    if RESOURCES.into_iter().all(fits) {
-        cluster.store.change(key, |pod| pod["spec"]["nodeName"] = node.into());
+    let lacks: Vec<&str> = RESOURCES.into_iter().filter(|it| !fits(it)).collect();
+    let nodes = cluster.store.of_kind("nodes").count();
+    let scheduled = match (lacks.as_slice(), cluster.store.get("nodes", "", &node)) {
+        ([], Some(_)) => json!({"type": "PodScheduled", "status": "True"}),
+        (lacks, there) => {
+            let mut why: Vec<String> = lacks
+                .iter()
+                .filter(|_| there.is_some())
+                .map(|it| format!("1 Insufficient {it}"))
+                .collect();
+            let others = nodes - usize::from(there.is_some());
+            if others > 0 {
+                why.push(format!("{others} node(s) didn't match Pod's node affinity/selector"));
+            }
+            let message = format!("0/{nodes} nodes are available: {}.", why.join(", "));
+            json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message})
+        }
+    };
+    cluster.store.change(key, |pod| {
+        if scheduled["status"] == "True" {
+            pod["spec"]["nodeName"] = node.into();
+        }
+        set_condition(pod, scheduled);
+    });
+}
+
+/// Whether the node cannot carry out now what it has admitted. The pod says so.
+fn fails(cluster: &mut Cluster, key: &Key, pod: &Value) -> bool {
+    let (elapsed, node) = (cluster.elapsed(), text(pod, "/spec/nodeName"));
+    let shrinks = list(pod, "/status/containerStatuses").iter().any(|status| {
+        RESOURCES.iter().any(|resource| {
+            let of = |which: &Value| amount(resource, &which[*resource]);
+            of(&status["allocatedResources"]) < of(&status["resources"]["requests"])
+        })
+    });
+    let fails = cluster.faults.iter().any(|fault| match fault {
+        Fault::FailingShrinks { node: which, at, lasts } => {
+            within(elapsed, *at, *lasts) && format!("node-{which}") == node
+        }
+        _ => false,
+    });
+    if fails && shrinks {
+        let error = json!({
+            "type": "PodResizeInProgress", "status": "True", "reason": "Error", "message": "cannot set the limit",
+        });
+        cluster.store.change(key, |pod| set_condition(pod, error));
     }
+    fails && shrinks
+}
+
+/// Sets a condition in place of the one of its type.
+fn set_condition(pod: &mut Value, condition: Value) {
+    let mut conditions: Vec<Value> = list(pod, "/status/conditions").to_vec();
+    conditions.retain(|it| it["type"] != condition["type"]);
+    conditions.push(condition);
+    pod["status"]["conditions"] = conditions.into();
 }
 
 /// What the node has set aside for a pod: less than it is charged while a resize waits.
@@ -178,8 +241,9 @@ fn admit(cluster: &mut Cluster, key: &Key, pod: &Value) -> bool {
             text(it, "/spec/nodeName") == node && it["metadata"]["uid"] != pod["metadata"]["uid"]
         });
         let taken: u64 = others.map(|it| allocated(it, resource)).sum();
-        let asked: u64 =
-            list(pod, "/spec/containers").iter().filter_map(|it| request(it, resource)).sum();
+        let mut asks = pod.clone();
+        asks["status"] = Value::Null;
+        let asked = charge(&asks, resource);
         taken + asked <= most.unwrap_or_default() || asked <= allocated(pod, resource)
     };
     let refused = match (starts, never) {

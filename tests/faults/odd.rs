@@ -19,6 +19,7 @@ use super::{
     cluster::{Cluster, Shared, with},
     finish::{condition, end},
     kubelet,
+    life::Life,
     oracle::Oracle,
     rng::Rng,
     run,
@@ -190,7 +191,7 @@ async fn drive(seed: u64, objects: usize) -> Count {
     with(&shared, |cluster| run::populate(cluster, &scenario));
     let kubelets = tokio::spawn(kubelet::run(shared.clone(), seed));
     sleep(Duration::from_secs(3)).await;
-    let controller = run::start(&shared, None, None);
+    let controller = Life::start(&shared, None, None);
     sleep(Duration::from_secs(15)).await;
     let (mut rng, fields, mut count) = (Rng::of(seed, 50), spec_fields(), Count::default());
     for i in 0..objects {
@@ -261,10 +262,10 @@ async fn drive(seed: u64, objects: usize) -> Count {
         edit(&shared, &good);
         sleep(Duration::from_secs(25)).await;
     }
-    if controller.is_finished() || kubelets.is_finished() {
+    if controller.is_over() || kubelets.is_finished() {
         count.wrong.push(format!("SEED={seed}: the controller ended"));
     }
-    controller.abort();
+    drop(controller);
     kubelets.abort();
     with(&shared, |cluster| {
         let kept = [Oracle::Pool, Oracle::Node, Oracle::Shape, Oracle::Writes];

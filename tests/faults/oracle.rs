@@ -47,6 +47,8 @@ pub enum Oracle {
     InUse,
     /// Where nodes have room, what is done in one namespace resizes no pod of another.
     Isolation,
+    /// In the end, what a pool says of its members is so.
+    Reasons,
 }
 
 #[derive(Clone, Debug)]
@@ -88,7 +90,8 @@ impl Cluster {
     /// The earliest time at which the turn can have looked that a write is of.
     fn snapshot_at(&self, instance: usize, kind: Kind) -> Duration {
         let listed = self.instances[instance].listed.get(kind).copied().unwrap_or_default();
-        self.elapsed().saturating_sub(TURN).max(listed)
+        let age = TURN + self.slowest_decision() + self.held_for;
+        self.elapsed().saturating_sub(age).max(listed)
     }
 
     /// This very pod as the instance knew it when it began its turn. Who came later is nobody's excess.
@@ -224,7 +227,8 @@ impl Cluster {
                 if resource == "memory" && is < was.min(in_force) && in_pool && !measured {
                     found.push(format!("{name}: the memory limit goes down, and nobody measures"));
                 }
-                if let Some(limit) = is.filter(|_| resource == "memory" && is < was) {
+                // What never came into force is no reason to say that it goes down.
+                if let Some(limit) = is.filter(|_| resource == "memory" && is < was.min(in_force)) {
                     in_use = in_use.max(limit_in_use(self.least_used(name), limit));
                 }
             }

@@ -56,11 +56,17 @@ pub enum Bug {
     Squeezes,
     /// Asks for more where pools of other namespaces were edited.
     Spills,
+    /// Says of members that hold their shares that there is no room for more.
+    Lies,
+    /// Ends by itself.
+    Ends,
+    /// Does not see that nodes changed.
+    Dozes,
 }
 
 impl Bug {
     /// All of them, each with the oracles of which one must find it.
-    pub const ALL: [(Self, &'static [Oracle]); 19] = [
+    pub const ALL: [(Self, &'static [Oracle]); 22] = [
         (Self::More, &[Oracle::Pool]),
         (Self::Blind, &[Oracle::Pool]),
         (Self::Believes, &[Oracle::Pool]),
@@ -80,6 +86,9 @@ impl Bug {
         (Self::Undoes, &[Oracle::Flaps]),
         (Self::Squeezes, &[Oracle::InUse]),
         (Self::Spills, &[Oracle::Isolation]),
+        (Self::Lies, &[Oracle::Reasons]),
+        (Self::Ends, &[Oracle::Alive]),
+        (Self::Dozes, &[Oracle::FromNothing]),
     ];
 }
 
@@ -148,6 +157,14 @@ pub async fn planted(
                 }
             });
         }
+        Bug::Lies if is_status => {
+            for member in patch["status"]["members"].as_array_mut().into_iter().flatten() {
+                if member["reason"] == "Settled" {
+                    member["reason"] = "NoRoom".into();
+                }
+            }
+        }
+        Bug::Ends if is_resize => std::panic::resume_unwind(Box::new("planted")),
         Bug::Silent if is_status => return pretend(shared, &call, &json!({})),
         Bug::Chatty if is_status && with(shared, |cluster| cluster.once(0)) => {
             let (shared, mut again) = (shared.clone(), call.clone());

@@ -13,6 +13,8 @@ use super::{
 
 /// How soon an edit is decided after it was made.
 const DECIDED: Duration = Duration::from_millis(250);
+/// So long a decision may take, and the edit that comes in the middle of it is still decided in time.
+const QUICK: Duration = Duration::from_millis(80);
 /// How soon a resize is sent that decision after decision wants.
 const SENT: Duration = Duration::from_secs(1);
 
@@ -28,10 +30,10 @@ pub struct Progress {
 /// Since when resizes are wanted, by pod and resource.
 type Wanted = BTreeMap<(String, &'static str), Duration>;
 
-/// Takes note of a decision: which pools it knew, and what it wants.
-pub fn note(shared: &Shared, known: &weightedshare::cluster::Cluster, plan: &Plan) {
+/// Takes note of a decision that takes so long: which pools it knew, and what it wants.
+pub fn note(shared: &Shared, known: &weightedshare::cluster::Cluster, plan: &Plan, took: Duration) {
     with(shared, |cluster| {
-        let now = cluster.elapsed();
+        let now = cluster.elapsed() + took;
         let Progress { decided, wanted } = &mut cluster.progress;
         for (id, pool) in known.pools() {
             let generations = decided.entry((id.namespace.clone(), id.name.clone())).or_default();
@@ -69,14 +71,19 @@ impl Cluster {
     pub fn judge_progress(&mut self) {
         let mut found = Vec::new();
         // Not in runs in which the controller cannot see the edit, or is down.
-        let quick =
-            |fault: &Fault| matches!(fault, Fault::Storm { .. } | Fault::SilentKubelet { .. });
+        let quick = |fault: &Fault| match fault {
+            Fault::Storm { .. } | Fault::SilentKubelet { .. } | Fault::FailingShrinks { .. } => {
+                true
+            }
+            Fault::SlowDecisions { by, .. } => *by <= QUICK,
+            _ => false,
+        };
         if self.faults.iter().all(quick) {
             found.extend(self.late_decisions());
         }
         for ((namespace, pool), wanted) in &self.progress.wanted {
             for ((pod, resource), since) in
-                wanted.iter().filter(|(_, at)| self.elapsed() - **at > SENT)
+                wanted.iter().filter(|(_, at)| self.elapsed().saturating_sub(**at) > SENT)
             {
                 found.push((
                     Oracle::FixedPoint,

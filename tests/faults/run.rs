@@ -6,29 +6,23 @@ use std::{
     time::Duration,
 };
 
-use serde_json::json;
-use tokio::{
-    task::JoinHandle,
-    time::{Instant, sleep, sleep_until},
-};
-use weightedshare::{
-    cluster::Bounds,
-    metrics::{Asked, MetricsApi},
-    runtime::{self, Clock, Run, Serving},
-};
+use serde_json::{Value, json};
+use tokio::time::{sleep, sleep_until};
 
 use super::{
     amounts::text,
-    app::App,
-    cluster::{Cluster, Cut, Instance, Shared, Write, with},
+    app::{App, HOST},
+    cluster::{Cluster, Cut, Shared, Write, with},
     fault::Fault,
     finish::{self, End},
-    from_nothing, kubelet,
+    kubelet,
+    life::{self, Life},
     oracle::{Oracle, Violation},
     plant::Bug,
-    scenario::{FOREIGN, NAMESPACE, Scenario, Step, cores, mebibytes},
+    scenario::{FOREIGN, MI, NAMESPACE, Scenario, cores, mebibytes},
     server,
-    store::bump,
+    steps::Step,
+    store::{Store, bump},
 };
 
 /// What became of a run.
@@ -72,15 +66,17 @@ async fn drive(
     let kubelets = tokio::spawn(kubelet::run(shared.clone(), scenario.seed));
     faults.iter().for_each(|fault| storm(&shared, fault));
     sleep_until(began + Duration::from_secs(3)).await;
-    let mut running = vec![start(&shared, bug, None)];
+    let mut running = vec![Life::start(&shared, bug, None)];
+    // They do not lead any more, and do not know it yet.
+    let mut deposed: Vec<Life> = Vec::new();
     let crash = with(&shared, |cluster| cluster.crash.clone());
     let mut steps = scenario.steps.iter();
-    let mut events = cuts(faults);
+    let mut events = events(faults);
     if let Some(at) = second {
         events = vec![(at, Event::Join), (at + OVERLAP, Event::Leave)];
     }
     let mut next = steps.next();
-    let end = began + scenario.busy() + scenario.rest;
+    let end = began + scenario.busy() + scenario.rest + tried_again(faults);
     loop {
         let step = next.map_or(end, |(at, _)| began + *at + Duration::from_secs(3));
         let event = events.first().map_or(end, |(at, _)| began + *at);
@@ -88,9 +84,9 @@ async fn drive(
         tokio::select! {
             biased;
             () = crash.notified() => {
-                abort(&shared, &running[0]);
+                running[0].crash(&shared);
                 sleep(with(&shared, |cluster| cluster.down)).await;
-                running[0] = start(&shared, bug, None);
+                running[0] = Life::start(&shared, bug, None);
             }
             () = sleep_until(until) => {
                 if until == end {
@@ -104,23 +100,33 @@ async fn drive(
                 } else {
                     let (_, event) = events.remove(0);
                     match event {
-                        Event::Join => running.push(start(&shared, bug, None)),
+                        Event::Join => running.push(Life::start(&shared, bug, None)),
                         Event::Leave => {
                             let which = scenario.seed as usize % running.len();
-                            running.swap_remove(which).abort();
+                            running.swap_remove(which);
                         }
                         Event::Cut(cut) => with(&shared, |cluster| cluster.cut(cut)),
                         Event::Restart(age, late) => {
-                            abort(&shared, &running[0]);
-                            running[0] = start(&shared, bug, Some((age, late)));
+                            running[0].crash(&shared);
+                            running[0] = Life::start(&shared, bug, Some((age, late)));
                         }
+                        Event::Resign(pause) => {
+                            running[0].resign(&shared).await;
+                            sleep(pause).await;
+                            running[0] = Life::start(&shared, bug, None);
+                        }
+                        Event::Depose => {
+                            let next = Life::start(&shared, bug, None);
+                            deposed.push(std::mem::replace(&mut running[0], next));
+                        }
+                        Event::GiveUp => deposed.clear(),
                     }
                 }
             }
         }
     }
-    let dead = running.iter().any(JoinHandle::is_finished) || kubelets.is_finished();
-    running.iter().for_each(JoinHandle::abort);
+    let dead = running.iter().any(Life::is_over) || kubelets.is_finished();
+    drop((running, deposed));
     kubelets.abort();
     with(&shared, |cluster| {
         if dead {
@@ -134,6 +140,12 @@ async fn drive(
             settled: finish::is_settled(cluster),
         }
     })
+}
+
+/// How long it takes until a resize is tried again that a node could not carry out.
+fn tried_again(faults: &[Fault]) -> Duration {
+    let fails = faults.iter().any(|fault| matches!(fault, Fault::FailingShrinks { .. }));
+    if fails { Duration::from_secs(600) } else { Duration::ZERO }
 }
 
 /// The pod that a storm of events is of.
@@ -157,12 +169,6 @@ fn storm(shared: &Shared, fault: &Fault) {
     });
 }
 
-/// An instance crashes.
-fn abort(shared: &Shared, running: &JoinHandle<()>) {
-    running.abort();
-    with(shared, |cluster| cluster.crashed = Some(Instant::now()));
-}
-
 /// Something that a fault does at a time of its own.
 enum Event {
     Cut(Cut),
@@ -171,58 +177,31 @@ enum Event {
     Join,
     /// One of two controllers ends.
     Leave,
+    /// The controller ends as it is told, and another one begins some time later.
+    Resign(Duration),
+    /// Another controller leads.
+    Depose,
+    /// Those that do not lead any more have noticed.
+    GiveUp,
 }
 
-fn cuts(faults: &[Fault]) -> Vec<(Duration, Event)> {
+fn events(faults: &[Fault]) -> Vec<(Duration, Event)> {
     let of = |fault: &Fault| match fault {
-        Fault::Cut { at, gone } => Some((*at, Event::Cut(Cut { kind: None, gone: *gone }))),
+        Fault::Cut { at, gone } => vec![(*at, Event::Cut(Cut { kind: None, gone: *gone }))],
         Fault::Dropped { kind, at, lasts } => {
-            Some((*at + *lasts, Event::Cut(Cut { kind: Some(*kind), gone: true })))
+            vec![(*at + *lasts, Event::Cut(Cut { kind: Some(*kind), gone: true }))]
         }
-        Fault::StaleList { at, age, late } => Some((*at, Event::Restart(*age, *late))),
-        _ => None,
+        Fault::StaleList { at, age, late } => vec![(*at, Event::Restart(*age, *late))],
+        Fault::Resigns { at, pause } => vec![(*at, Event::Resign(*pause))],
+        Fault::Deposed { at, lingers } => {
+            let next = *at + life::lease().duration();
+            vec![(next, Event::Depose), (next + *lingers, Event::GiveUp)]
+        }
+        _ => Vec::new(),
     };
-    let mut cuts: Vec<_> = faults.iter().filter_map(of).collect();
-    cuts.sort_by_key(|(at, _)| *at);
-    cuts
-}
-
-/// Starts an instance of the controller.
-pub fn start(
-    shared: &Shared,
-    bug: Option<Bug>,
-    stale: Option<(Duration, Duration)>,
-) -> JoinHandle<()> {
-    let instance = with(shared, |cluster| {
-        let lists =
-            stale.map(|(age, _)| cluster.store.version_at(cluster.elapsed().saturating_sub(age)));
-        let deaf_until = stale.map(|(_, late)| Instant::now() + late);
-        cluster.instances.push(Instance { lists, deaf_until, ..Instance::default() });
-        cluster.instances.len() - 1
-    });
-    let client = server::client(shared, instance, bug);
-    let metrics = Asked {
-        source: Box::new(MetricsApi::new(client.clone())),
-        every: Duration::from_secs(15),
-        usage: true,
-        performance: false,
-    };
-    let clock = shared.clone();
-    let clock = Clock::new(move || with(&clock, Cluster::shown));
-    let serving = Serving::default();
-    // As a lease would tell it.
-    if let Some(before) = with(shared, |cluster| cluster.crashed) {
-        serving.leadership.succeeds(before);
-    }
-    let run = Run {
-        client,
-        sources: vec![metrics],
-        clock,
-        serving,
-        bounds: Bounds::default(),
-        check: Some(from_nothing::check(shared)),
-    };
-    tokio::spawn(runtime::run(run, std::future::pending()))
+    let mut events: Vec<_> = faults.iter().flat_map(of).collect();
+    events.sort_by_key(|(at, _)| *at);
+    events
 }
 
 pub fn populate(cluster: &mut Cluster, scenario: &Scenario) {
@@ -230,7 +209,7 @@ pub fn populate(cluster: &mut Cluster, scenario: &Scenario) {
     cluster.usage = scenario.usage.clone();
     for (name, cpu, memory) in &scenario.nodes {
         cluster.store.put("nodes", json!({
-            "apiVersion": "v1", "kind": "Node", "metadata": {"name": name},
+            "apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {HOST: name}},
             "status": {"allocatable": {"cpu": format!("{cpu}m"), "memory": memory.to_string(), "pods": "110"}},
         }));
     }
@@ -242,13 +221,7 @@ pub fn populate(cluster: &mut Cluster, scenario: &Scenario) {
     }
     if cluster.faults.iter().any(|fault| matches!(fault, Fault::Storm { .. })) {
         let node = &scenario.nodes[0].0;
-        let requests = json!({"requests": {"cpu": "1m", "memory": "1Mi"}});
-        cluster.store.put("pods", json!({
-            "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": NOISE, "namespace": FOREIGN, "annotations": {kubelet::NODE: node}},
-            "spec": {"containers": [{"name": "main", "image": "noise", "resources": requests}]},
-            "status": {"phase": "Pending", "qosClass": "Burstable"},
-        }));
+        cluster.store.put("pods", stranger(NOISE, node, 1, MI));
     }
     for (app, pod, node) in &scenario.pods {
         cluster.store.put("pods", scenario.apps[*app].pod(pod, node));
@@ -267,6 +240,20 @@ pub fn populate(cluster: &mut Cluster, scenario: &Scenario) {
     for pool in &scenario.pools {
         cluster.store.put("weightedshares", pool.clone());
     }
+}
+
+/// A pod that belongs to no pool.
+fn stranger(name: &str, node: &str, cpu: u64, memory: u64) -> Value {
+    let requests = json!({"requests": {"cpu": cores(cpu), "memory": memory.to_string()}});
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": FOREIGN},
+        "spec": {
+            "nodeSelector": {HOST: node},
+            "containers": [{"name": "main", "image": "stranger", "resources": requests}],
+        },
+        "status": {"phase": "Pending", "qosClass": "Burstable"},
+    })
 }
 
 /// Does what a step says.
@@ -304,6 +291,23 @@ fn take(shared: &Shared, scenario: &Scenario, step: &Step) {
             });
         }
         Step::DeletePool { pool } => cluster.delete(&key("weightedshares", pool)),
+        Step::SizeNode { node, cpu, memory } => {
+            let key = ("nodes", String::new(), node.clone());
+            cluster.store.change(&key, |node| {
+                node["status"]["allocatable"]["cpu"] = cores(*cpu);
+                node["status"]["allocatable"]["memory"] = memory.to_string().into();
+            });
+        }
+        Step::LoseNode { node } => {
+            let there =
+                cluster.store.of_kind("pods").filter(|pod| text(pod, "/spec/nodeName") == node);
+            let there: Vec<_> = there.map(|pod| Store::key("pods", pod)).collect();
+            cluster.store.remove(&("nodes", String::new(), node.clone()));
+            there.iter().for_each(|key| cluster.delete(key));
+        }
+        Step::AddStranger { pod, node, cpu, memory } => {
+            cluster.store.put("pods", stranger(pod, node, *cpu, *memory));
+        }
         Step::Use { pod, cpu, memory } => {
             let now = cluster.elapsed();
             if let Some(usage) = &mut cluster.usage {

@@ -1,4 +1,4 @@
-//! What happens in a run when nothing goes wrong: nodes, pools, pods, and steps in time. All of it follows from a seed.
+//! What happens in a run when nothing goes wrong: nodes, pools, pods, and steps in time (`steps`). All of it follows from a seed.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{
     app::{App, Shape},
     rng::Rng,
+    steps::Step,
 };
 
 pub const NAMESPACE: &str = "shop";
@@ -16,39 +17,10 @@ pub const OTHER: &str = "blog";
 pub const FOREIGN: &str = "else";
 
 #[derive(Clone, Debug)]
-pub enum Step {
-    /// A merge patch of a pool's spec.
-    Edit {
-        pool: String,
-        spec: Value,
-    },
-    Add {
-        app: usize,
-        pod: String,
-        node: String,
-    },
-    Delete {
-        pod: String,
-    },
-    /// Deletes a pod and makes one of the same name as soon as it is gone.
-    Recreate {
-        app: usize,
-        pod: String,
-        node: String,
-    },
-    DeletePool {
-        pool: String,
-    },
-    Use {
-        pod: String,
-        cpu: u64,
-        memory: u64,
-    },
-}
-
-#[derive(Clone, Debug)]
 pub struct Scenario {
     pub seed: u64,
+    /// With what came later.
+    pub grown: bool,
     pub nodes: Vec<(String, u64, u64)>,
     pub apps: Vec<App>,
     pub pools: Vec<Value>,
@@ -80,7 +52,17 @@ pub fn mebibytes(bytes: u64) -> Value {
 }
 
 impl Scenario {
+    /// All that there is by now.
     pub fn new(seed: u64) -> Self {
+        Self::with(seed, true)
+    }
+
+    /// Without what came later: the seeds that found something once have that to find.
+    pub fn as_it_was(seed: u64) -> Self {
+        Self::with(seed, false)
+    }
+
+    fn with(seed: u64, grown: bool) -> Self {
         let mut rng = Rng::of(seed, 1);
         let measured = rng.percent(40);
         let crowded = rng.percent(25);
@@ -96,6 +78,10 @@ impl Scenario {
         let mut world = Rng::of(seed, 3);
         let kinds: [&'static str; 4] = ["ReplicaSet", "Deployment", "StatefulSet", "DaemonSet"];
         apps.iter_mut().for_each(|app| app.kind = *world.of_list(&kinds));
+        let mut odd = Rng::of(seed, 5);
+        if grown {
+            apps.iter_mut().for_each(|app| app.add_what_is_not_resized(&mut odd));
+        }
         let nodes = rng.range(1, 3);
         let nodes: Vec<String> = (0..nodes).map(|i| format!("node-{i}")).collect();
         let mut pods = Vec::new();
@@ -111,7 +97,8 @@ impl Scenario {
                     .map(|(app, _, _)| amount(&apps[*app]))
                     .sum()
             };
-            let (cpu, memory) = (of(&|app| app.cpu), of(&|app| app.memory));
+            let (cpu, memory) =
+                (of(&|app| app.cpu + app.beside().0), of(&|app| app.memory + app.beside().1));
             match crowded {
                 true => (cpu * 13 / 10 + 300, memory * 13 / 10 + 512 * MI),
                 false => (cpu * 3 + 8000, memory * 3 + 16384 * MI),
@@ -140,6 +127,7 @@ impl Scenario {
         });
         let mut scenario = Self {
             seed,
+            grown,
             nodes,
             comparable: !crowded
                 && !policed
@@ -158,64 +146,11 @@ impl Scenario {
             rest: Duration::from_secs(if measured { 1500 } else { 700 }),
             quiet: Duration::from_secs(200),
         };
-        scenario.steps(&mut rng);
+        scenario.add_steps(&mut rng);
+        if grown {
+            scenario.add_steps_of_nodes(&mut Rng::of(seed, 4));
+        }
         scenario
-    }
-
-    fn steps(&mut self, rng: &mut Rng) {
-        let mut at = Duration::from_secs(rng.range(2, 30));
-        let (mut alive, mut deleted) = (self.pods.clone(), Vec::new());
-        for i in 0..rng.range(1, 5) {
-            let pool = rng.of_list(&self.pools).clone();
-            let name = pool["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-            let step = match rng.range(0, 99) {
-                0..40 if !deleted.contains(&name) => {
-                    Step::Edit { spec: edit(rng, &pool), pool: name }
-                }
-                40..55 => {
-                    let app = rng.range(0, self.apps.len() as u64 - 1) as usize;
-                    let (pod, node) = (
-                        format!("{}-new{i}", self.apps[app].name),
-                        rng.of_list(&self.nodes).0.clone(),
-                    );
-                    alive.push((app, pod.clone(), node.clone()));
-                    Step::Add { app, pod, node }
-                }
-                55..65 if alive.len() > 1 => {
-                    let which = rng.range(0, alive.len() as u64 - 1) as usize;
-                    Step::Delete { pod: alive.remove(which).1 }
-                }
-                65..80 if !alive.is_empty() => {
-                    let (app, pod, node) = rng.of_list(&alive).clone();
-                    Step::Recreate { app, pod, node }
-                }
-                80..86 if !deleted.contains(&name) => {
-                    deleted.push(name.clone());
-                    Step::DeletePool { pool: name }
-                }
-                _ if self.usage.is_some() && !alive.is_empty() => {
-                    let (app, pod, _) = rng.of_list(&alive).clone();
-                    let (cpu, memory) = usage(rng, &self.apps[app]);
-                    Step::Use { pod, cpu, memory }
-                }
-                _ => continue,
-            };
-            self.steps.push((at, step));
-            at += Duration::from_millis(rng.range(1000, 40_000));
-        }
-        if self.usage.is_some() {
-            // What demand moves depends on the way there; an edit is carried out to the unit.
-            let pool = rng.of_list(&self.pools).clone();
-            let name = pool["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-            self.comparable &= !deleted.contains(&name) && self.pools.len() == 1;
-            if !deleted.contains(&name) {
-                let at = at + Duration::from_secs(900);
-                self.steps.push((
-                    at,
-                    Step::Edit { spec: json!({"sharing": {"headroomPercent": 21}}), pool: name },
-                ));
-            }
-        }
     }
 
     /// The scenario without what is done to the pools and pods of a namespace. None: all are in one, or what is done in one can
@@ -240,6 +175,7 @@ impl Scenario {
             | Step::Delete { pod }
             | Step::Recreate { pod, .. }
             | Step::Use { pod, .. } => !of_pod(pod),
+            Step::SizeNode { .. } | Step::LoseNode { .. } | Step::AddStranger { .. } => true,
         });
         (without.steps.len() < self.steps.len()).then_some(without)
     }
@@ -250,7 +186,7 @@ impl Scenario {
     }
 }
 
-fn usage(rng: &mut Rng, app: &App) -> (u64, u64) {
+pub fn usage(rng: &mut Rng, app: &App) -> (u64, u64) {
     // Under what could be taken for throttled.
     (rng.range(5, 85) * app.cpu.max(100) / 100, rng.range(10, 80) * app.memory.max(64 * MI) / 100)
 }
@@ -291,7 +227,7 @@ fn police(rng: &mut Rng, pools: &mut [Value]) {
     }
 }
 
-fn sharing(rng: &mut Rng) -> Value {
+pub fn sharing(rng: &mut Rng) -> Value {
     json!({
         "strategy": rng.of_list(&["Weighted", "Weighted", "Isolated"]),
         "surplus": rng.of_list(&["Release", "Spread"]),
@@ -318,31 +254,4 @@ fn member(rng: &mut Rng, app: &App, capacity: u64) -> Value {
         member["max"] = json!({"cpu": cores(capacity * rng.range(25, 90) / 100)});
     }
     member
-}
-
-/// A change of a pool's spec.
-fn edit(rng: &mut Rng, pool: &Value) -> Value {
-    let capacity =
-        super::amounts::amount("cpu", &pool["spec"]["capacity"]["cpu"]).unwrap_or_default();
-    match rng.range(0, 9) {
-        0..4 => json!({"capacity": {"cpu": cores(capacity * rng.range(90, 200) / 100)}}),
-        4..8 => {
-            let mut members = pool["spec"]["members"].clone();
-            for member in members.as_array_mut().into_iter().flatten() {
-                member["weight"] = (rng.range(1, 20) * 25).into();
-            }
-            json!({"members": members})
-        }
-        8 => {
-            let mut members = pool["spec"]["members"].clone();
-            for member in members.as_array_mut().into_iter().flatten() {
-                member["min"] = json!({"cpu": cores(capacity * rng.range(0, 15) / 100)});
-                if let Some(member) = member.as_object_mut() {
-                    member.remove("max");
-                }
-            }
-            json!({"members": members})
-        }
-        _ => json!({"sharing": sharing(rng)}),
-    }
 }

@@ -149,7 +149,7 @@ pub async fn serve(shared: &Shared, instance: usize, call: Call) -> Result<Answe
                 // It goes on whether or not somebody waits for the answer.
                 let held = tokio::spawn(async move {
                     sleep(by).await;
-                    with(&shared, |cluster| write(cluster, instance, number, &call))
+                    with(&shared, |cluster| write_late(cluster, instance, number, &call, by))
                 });
                 return held.await.map_err(io::Error::other);
             }
@@ -157,7 +157,7 @@ pub async fn serve(shared: &Shared, instance: usize, call: Call) -> Result<Answe
                 let (shared, by, call) = (shared.clone(), *by, call.clone());
                 tokio::spawn(async move {
                     sleep(by).await;
-                    with(&shared, |cluster| write(cluster, instance, number, &call));
+                    with(&shared, |cluster| write_late(cluster, instance, number, &call, by));
                 });
                 return Err(broken("the connection broke"));
             }
@@ -272,6 +272,20 @@ fn write(cluster: &mut Cluster, instance: usize, number: usize, call: &Call) -> 
     let told = made.err().map(|(_, message)| message);
     cluster.note(instance, number, call, code, told);
     body
+}
+
+/// Carries a write out that was sent so long ago.
+fn write_late(
+    cluster: &mut Cluster,
+    instance: usize,
+    number: usize,
+    call: &Call,
+    by: Duration,
+) -> Answer {
+    cluster.held_for = by;
+    let answer = write(cluster, instance, number, call);
+    cluster.held_for = Duration::ZERO;
+    answer
 }
 
 fn make(cluster: &mut Cluster, instance: usize, call: &Call) -> Result<Value, (u16, String)> {
