@@ -267,7 +267,12 @@ impl Control {
             Answer::Resized { pool, asked, sent, pod, refused } => {
                 self.landed(&asked, pod.as_deref());
                 let now = self.clock.now();
-                self.history.resized(pool.as_ref(), &asked, sent, refused.as_ref(), now);
+                if self.is_there(&asked) {
+                    self.history.resized(pool.as_ref(), &asked, sent, refused.as_ref(), now);
+                } else {
+                    // It was forgotten, and nothing would forget it again.
+                    self.history.note(pool);
+                }
             }
             Answer::ReadBack { pool, asked, pod } => {
                 self.landed(&asked, pod.as_deref());
@@ -288,6 +293,14 @@ impl Control {
         if let Some(pod) = pod {
             self.cluster.answered(Pod::read(pod));
         }
+    }
+
+    /// Whether the pod that these resizes are of is there.
+    fn is_there(&self, asked: &[PodResize]) -> bool {
+        asked.first().is_some_and(|asked| {
+            let pod = self.cluster.pod(&asked.namespace, &asked.pod);
+            pod.is_some_and(|pod| pod.uid == asked.uid)
+        })
     }
 
     /// Logs each version of a pool that cannot be read, once.
