@@ -12,7 +12,7 @@ const OTHERS: usize = 4;
 const REPORTS: usize = 4;
 /// While pods are being resized reports wait for so long; then they are written one at a time.
 const REPORTS_WAIT: Duration = Duration::from_secs(5);
-/// What only says how far a pool has come waits longest: mostly it is there by then, and that says more.
+/// A status that only tells a pool's progress waits longest: by then the pool has mostly arrived, and one status tells all.
 const PROGRESS_WAITS: Duration = Duration::from_secs(60);
 
 /// Writes that wait for each other.
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(all(&mut lanes, start + PROGRESS_WAITS), [(Lane::Progress, 3)]);
         lanes.done(Lane::Progress, "shop", Ended::InTime);
 
-        // Once the answer is there, nobody waits; and the next time, it begins anew.
+        // Once the resize is answered, nothing waits. The next resize starts the wait again.
         lanes.push(Lane::Progress, "shop", 5);
         lanes.done(Lane::Resizes, "shop", Ended::InTime);
         assert_eq!(all(&mut lanes, start + PROGRESS_WAITS), [(Lane::Progress, 5)]);

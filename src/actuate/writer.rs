@@ -352,7 +352,8 @@ impl Writer {
     }
 }
 
-/// A version that differs from the one that was decided on in nothing that a decision reads is as good, and is not refused.
+/// Names a pod's newest version where it differs from the version that was decided on in nothing that a decision reads: the API
+/// server would refuse the older one.
 fn use_newest_version(cluster: &Cluster, resizes: &mut [PodResize]) {
     for resize in resizes {
         let pod = cluster.pod(&resize.namespace, &resize.pod).filter(|pod| pod.uid == resize.uid);

@@ -289,7 +289,8 @@ fn bounds(
 
 /// What a pod that holds so much was measured to have a use for, with so many percent of headroom.
 ///
-/// Where limits follow the share, what a sidecar does not use is of no use to the others: what runs aside comes on top.
+/// Where limits follow the share, the regular containers cannot use what a sidecar leaves idle, so what sidecars and the overhead
+/// take is added.
 #[must_use]
 pub fn demand(
     view: &View,

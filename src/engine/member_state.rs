@@ -177,7 +177,7 @@ fn unplaceable<'a>(member: usize, divided: &Shares<'a>) -> Option<(String, &'a s
     })
 }
 
-/// Which quota keeps the pool from dividing all of its capacity, and what it leaves.
+/// Names the quota that keeps the pool from dividing its full capacity, and says how much it leaves.
 fn quota_full(resource: Resource, divided: &Divided) -> Option<String> {
     let bound = divided.quota?;
     let [all, left, kept] =
@@ -268,7 +268,7 @@ impl PodProgress<'_, '_> {
         } else if share < charge {
             let Some(floor) = part.memory_floor.as_ref().filter(|floor| floor.least() > share)
             else {
-                // The pool has yet to take its pods on.
+                // No resize is sent before the pool has its finalizer.
                 return Some(resizing("Resizing", format!("{resource} goes from {now} to {then}")));
             };
             let message = format!(

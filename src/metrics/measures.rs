@@ -42,7 +42,7 @@ pub struct PodMeasures {
     pub guest_throughout: Option<u16>,
 }
 
-/// What a pod has of a time on.
+/// What a pod has from some time on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Has {
     /// Millicores, bytes.
@@ -136,8 +136,8 @@ impl Measures {
         self.waiting.as_ref()?.last()
     }
 
-    /// What it had in the `window` of milliseconds before its last sample. What it had first is what it had before, as far as
-    /// anybody knows.
+    /// What it had in the `window` of milliseconds before its last sample. Before the first
+    /// note, it is taken to have had the same.
     fn had_while_measured(&self, resource: Resource, window: i64) -> impl Iterator<Item = &Has> {
         let at = self.peak[resource].last().map(|(at, _)| at);
         let froms = [i64::MIN].into_iter().chain(self.had.iter().skip(1).map(|(from, _)| *from));

@@ -176,7 +176,7 @@ fn a_limit_counts_that_was_there_when_it_was_measured() {
         of_pod(measured, second).limits.map(|limits| limits.regular)
     };
     assert_eq!(limit_at(&mut measured, 100), None);
-    // What it has when it is seen first, it had before.
+    // The first limit that is seen counts for the time before, too.
     measured.note_held(&limited(Some(900)), at(102));
     assert_eq!(of_pod(&measured, 102).limits.unwrap().regular, Some(900));
     measured.note_held(&limited(Some(450)), at(103));

@@ -270,7 +270,7 @@ impl Control {
                 if self.is_there(&asked) {
                     self.history.resized(pool.as_ref(), &asked, sent, refused.as_ref(), now);
                 } else {
-                    // It was forgotten, and nothing would forget it again.
+                    // The pod is forgotten already: what is noted of it now would stay for ever.
                     self.history.note(pool);
                 }
             }

@@ -74,7 +74,7 @@ fn turn(cluster: &mut Cluster, work: &mut BTreeMap<Key, Work>, rng: &mut Rng) ->
         let node_is_gone = !node.is_empty() && cluster.store.get("nodes", "", node).is_none();
         let mut wait = |low: u64, high: u64| now + Duration::from_millis(rng.range(low, high));
         if !pod["metadata"]["deletionTimestamp"].is_null() {
-            // Of a node that is gone the API server removes the pods.
+            // Pods on a node that is gone are removed later, by Kubernetes itself.
             let (low, high) = if node_is_gone { (20_000, 60_000) } else { (200, 3000) };
             let end = *this.end.get_or_insert_with(|| wait(low, high));
             if end <= now {

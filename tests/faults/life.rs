@@ -69,7 +69,7 @@ impl Life {
         };
         let (stop, stopped) = oneshot::channel();
         let stopped = async {
-            // Nobody tells it to end when this is dropped.
+            // A sender that is dropped is no order to end.
             if stopped.await.is_err() {
                 std::future::pending::<()>().await;
             }

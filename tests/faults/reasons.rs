@@ -101,7 +101,7 @@ impl Member<'_> {
                 member_of(self.pool, pod) == Some(self.index)
                     && of.is_some_and(|it| it["metadata"]["uid"] != self.pool["metadata"]["uid"])
             }),
-            // What passes is over by now, and of nothing else there is anything here.
+            // Passing states are over by now, and no scenario leads to any other reason.
             _ => false,
         }
     }

@@ -1,4 +1,4 @@
-//! Whether somebody set the clock from one decision to the next.
+//! Detects that the system clock was set between two decisions.
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 

@@ -135,7 +135,7 @@ impl Engine {
         let used = self.add_measured(&view, &membership, news, &mut dirty);
         self.add_dirty(&view, &membership, changes, news, noted, &mut dirty);
         if self.clock.was_set(now) {
-            // What was to last for a while lasts until another time.
+            // All deadlines were reckoned by the clock as it was.
             dirty.extend(cluster.pools().map(|(id, _)| id.clone()));
         }
         let touched = nodes.into_iter().chain(&changes.nodes).chain(&changes.charged);
@@ -176,7 +176,7 @@ impl Engine {
     fn divide<'a>(&mut self, tick: &mut Tick<'_, 'a>, dirty: BTreeSet<PoolId>) {
         let mut wave = dirty;
         loop {
-            // One that was decided for without the others would take what they have of a quota.
+            // Decided for alone, a pool would take the room that the others have under their quota.
             wave = tick.live(dirty::with_who_shares_quotas(tick.view.cluster, wave));
             // A node may have been touched by a pool that is gone: so also with an empty wave.
             wave = self.own(tick, &wave);
