@@ -177,7 +177,7 @@ impl Engine {
         let mut wave = dirty;
         loop {
             // Decided for alone, a pool would take the room that the others have under their quota.
-            wave = tick.live(dirty::with_who_shares_quotas(tick.view.cluster, wave));
+            wave = dirty::with_who_shares_quotas(tick.view.cluster, wave);
             // A node may have been touched by a pool that is gone: so also with an empty wave.
             wave = self.own(tick, &wave);
             if wave.is_empty() {
@@ -302,7 +302,7 @@ impl Engine {
 }
 
 impl<'a> Tick<'_, 'a> {
-    /// Begins to decide for a pool.
+    /// Begins to decide for a pool, if it is live.
     fn take_in_hand(&mut self, id: &PoolId) {
         if self.in_hand.contains_key(id) {
             return;
@@ -318,12 +318,6 @@ impl<'a> Tick<'_, 'a> {
         let dividing = Dividing::new(&self.view, members, &known.grants);
         self.dividing.insert(id.clone(), dividing);
         self.in_hand.insert(id.clone(), InHand { known, before, divided: None });
-    }
-
-    /// Those of these pools that are divided at all.
-    fn live(&self, mut pools: BTreeSet<PoolId>) -> BTreeSet<PoolId> {
-        pools.retain(|id| self.view.live_pool(id).is_some());
-        pools
     }
 
     fn not_in_hand(&self, mut pools: BTreeSet<PoolId>) -> BTreeSet<PoolId> {
