@@ -13,7 +13,6 @@ E2E := target/debug/e2e
 # They wait more than they compute, so they are built without the optimising of the unit tests.
 # What the code does not do yet is a test whose name begins with the law that it is about: it is not run.
 CLUSTER_TEST := cargo test --workspace --locked --profile dev
-ON_CLUSTER = $(CLUSTER_TEST) --offline --no-fail-fast $(addprefix --test ,$(1)) -- --ignored --skip law_ --test-threads=1 --nocapture
 # `make test` shows each promise once: docs/testing.md says which test shows it. used_rights looks at what the others did.
 CLUSTER_TESTS := harness guest machines migration newcomer schema states resizes examples changes neighbours plan tenant \
   lending prometheus page footprint chart division admission leader uninstall used_rights
@@ -23,6 +22,13 @@ NIGHTLY_TESTS := admission cgroup_v2 lending migration nodes objective prometheu
 # What the test runs of one `make test` found, for its end.
 TIMES := target/times.jsonl
 TIMED = $(E2E) timed --record $(TIMES) --
+
+# Builds the tests of files, and then runs them on a cluster, with more arguments for the test runner if need be.
+define on_cluster
+	$(CLUSTER_TEST) --no-run $(addprefix --test ,$(1))
+	$(TIMED) $(E2E) run -- $(CLUSTER_TEST) --offline --no-fail-fast $(addprefix --test ,$(1)) \
+	  -- --ignored --skip law_ --test-threads=1 --nocapture $(2)
+endef
 
 # The versions of Kubernetes that are supported: of each, the last patch release is tested.
 VERSIONS := v1.34 v1.35 v1.36 v1.37
@@ -83,15 +89,14 @@ lint: toolchain deny
 unit: harness ## unit and property tests, without a cluster
 	$(TIMED) cargo test --workspace --locked --no-fail-fast
 
+e2e: export ALL_TESTS := 1
 e2e: setup binary harness ## the tests on a real cluster
-	$(CLUSTER_TEST) --no-run $(addprefix --test ,$(CLUSTER_TESTS))
-	ALL_TESTS=1 $(TIMED) $(E2E) run -- $(call ON_CLUSTER,$(CLUSTER_TESTS))
+	$(call on_cluster,$(CLUSTER_TESTS))
 
 longer: export TIER := nightly
 longer: setup binary harness ## the tests on a real cluster that `make test` leaves out: half an hour
 	cargo build -p busy-service --release --locked --target $(TARGET)
-	$(CLUSTER_TEST) --no-run $(addprefix --test ,$(NIGHTLY_TESTS))
-	$(TIMED) $(E2E) run -- $(call ON_CLUSTER,$(NIGHTLY_TESTS))
+	$(call on_cluster,$(NIGHTLY_TESTS))
 
 # All are run, and the test runner's summary of each is said again at the end.
 versions: export WEIGHTEDSHARE_BINARY := $(CURDIR)/target/debug/weightedshare
@@ -114,8 +119,7 @@ chaos: setup binary harness ## five minutes of everything going wrong at once, o
 ifeq ($(CLUSTER),current)
 	@echo 'With CLUSTER=current nothing is killed: chaos is left out.'
 else
-	$(CLUSTER_TEST) --no-run --test chaos
-	$(TIMED) $(E2E) run -- $(call ON_CLUSTER,chaos)
+	$(call on_cluster,chaos)
 endif
 
 # By default cAdvisor measures, every 10 to 20 s, when it likes. Guests are left to `longer`: an emulated kubelet that measures
@@ -123,12 +127,10 @@ endif
 stats: export TIER := all
 stats: export WEIGHTEDSHARE_E2E_KUBELET_FLAGS := --feature-gates=PodAndContainerStatsFromCRI=true
 stats: setup binary harness ## what follows measurements, on a kubelet that measures when it is asked: a quarter of an hour
-	$(CLUSTER_TEST) --no-run --test lending --test prometheus
-	$(TIMED) $(E2E) run -- $(call ON_CLUSTER,lending prometheus) --skip cgroup_v2
+	$(call on_cluster,lending prometheus,--skip cgroup_v2)
 
 plug: setup binary harness ## virtual machines that are short are given more while they run: a quarter of an hour
-	$(CLUSTER_TEST) --no-run --test plug
-	$(TIMED) $(E2E) run -- $(call ON_CLUSTER,plug)
+	$(call on_cluster,plug)
 
 cluster: setup binary harness ## a shell on a cluster that is gone when you leave it
 	@$(E2E) shell
