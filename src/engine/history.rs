@@ -18,12 +18,15 @@ use super::{
     stabilize::Memory,
 };
 use crate::{
-    api::{NewPodsSpec, WeightedShareStatus},
+    api::{NewPodsSpec, WeightedShare, WeightedShareStatus},
     cluster::PoolId,
 };
 
 /// Resizes of a pool within so long are told of in one event.
 const TOLD_TOGETHER: SignedDuration = SignedDuration::from_secs(45);
+
+/// The status of a pool whose pods are being resized is worked out anew after so long: most are never written.
+const WORKED_OUT_AFTER: SignedDuration = SignedDuration::from_secs(1);
 
 /// What was decided, sent and refused so far.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -55,8 +58,11 @@ pub struct PoolHistory {
     pub grants: Memory,
     /// The members that wait to get back what they own.
     pub reclaims: ReclaimLatency,
-    /// The status of which the events were told last.
+    /// The status of which the events were told last, and when it came to be so.
     pub noticed: Option<Arc<WeightedShareStatus>>,
+    pub noticed_at: Option<Timestamp>,
+    /// Its pods have moved since: that status is to be worked out anew.
+    pub is_outdated: bool,
     /// Resizes that the API server took, of which no event was told, and since when there are some.
     pub resized: Vec<PodResize>,
     pub resized_since: Option<Timestamp>,
@@ -70,11 +76,31 @@ pub struct PoolHistory {
 
 impl PoolHistory {
     /// Takes note of a status, whose events are told now. One that is as it was is kept once.
-    pub(super) fn notice(&mut self, status: WeightedShareStatus) -> Arc<WeightedShareStatus> {
+    pub(super) fn notice(
+        &mut self,
+        status: WeightedShareStatus,
+        now: Timestamp,
+    ) -> Arc<WeightedShareStatus> {
         let same = self.noticed.take().filter(|known| **known == status);
-        let status = same.unwrap_or_else(|| Arc::new(status));
+        let status = same.unwrap_or_else(|| {
+            self.noticed_at = Some(now);
+            Arc::new(status)
+        });
         self.noticed = Some(status.clone());
         status
+    }
+
+    /// The status that was worked out last, if that was a moment ago, and of the present spec.
+    pub(super) fn fresh_status(
+        &self,
+        pool: &WeightedShare,
+        now: Timestamp,
+    ) -> Option<Arc<WeightedShareStatus>> {
+        let since = self.noticed_at?;
+        let status = self.noticed.as_ref()?;
+        let is_fresh = (since..since + WORKED_OUT_AFTER).contains(&now)
+            && status.observed_generation == pool.metadata.generation;
+        is_fresh.then(|| status.clone())
     }
 
     /// Takes note of resizes that the API server took. Of two of one pod, one event tells where it came to.
@@ -99,9 +125,11 @@ impl PoolHistory {
         std::mem::take(&mut self.resized)
     }
 
-    /// When events are told of resizes, whether or not the pool still moves.
+    /// When there is more to say of the pool, whether or not it still moves.
     pub(super) fn tells_at(&self) -> Option<Timestamp> {
-        self.resized_since.map(|since| since + TOLD_TOGETHER)
+        // Events are told with a status that is worked out anew.
+        let status = self.noticed_at.filter(|_| self.is_outdated).map(|at| at + WORKED_OUT_AFTER);
+        status.or(self.resized_since.map(|since| since + TOLD_TOGETHER))
     }
 }
 

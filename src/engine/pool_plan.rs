@@ -11,8 +11,9 @@ use super::{
     View,
     growth::Growth,
     history::PoolHistory,
-    new_pods, notices, pacing,
-    pacing::Ledger,
+    new_pods,
+    notices::{self, Notice},
+    pacing::{self, Ledger},
     plan::{PoolPlan, PoolRef},
     pool_members::PoolMembers,
     resize::Outcome,
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::{
     api::{Mode, NewPodsSpec, WeightedShare, WeightedShareStatus},
-    cluster::Excess,
+    cluster::{Excess, Pod, Resize},
     share::Resource,
 };
 
@@ -82,35 +83,56 @@ pub fn plan(
         wanted.retain(|resize| view.may_grow || !resize.grows());
         (outcome.sent, outcome.refused) = view.backoff.hold_back(wanted, view.now);
     }
-    let resizes = outcome.sent.clone();
-    // Not what the object says: an older status may have come late, over the one that was written last.
-    let said = known.noticed.as_deref().or(object.status.as_ref());
-    let mut status = status::status(
-        view,
-        pool,
-        divided,
-        &outcome,
-        said.filter(|_| !known.grants.is_unreported()),
-    );
-    keep_times(&mut status, known.noticed.as_deref(), view.now);
-    let resized = known.take_resized(status.is_reconciling(), view.now);
-    let before = known.noticed.as_deref().or(object.status.as_ref());
-    let notices = notices::notices(before, &status, pool, &resized);
-    let status = known.notice(status);
+    let fresh = known.fresh_status(object, view.now);
+    let fresh = fresh.filter(|_| !decided && is_on_its_way(pool, &outcome));
+    known.is_outdated = fresh.is_some();
+    let report = match fresh {
+        Some(status) => Report { status, notices: Vec::new(), reclaimed: Vec::new() },
+        None => report(view, pool, divided, &outcome, known, now),
+    };
+    let Report { status, notices, reclaimed } = report;
     let is_reported = object.status.as_ref() == Some(&*status);
     if is_reported {
         known.grants.set_reported();
     }
-    PoolPlan {
-        pool: PoolRef::of(object),
-        finalizer,
-        resizes,
-        notices,
-        new_pods: new_pods_of(view, pool, decided, known),
-        reclaimed: known.reclaims.see(&status, now),
-        status,
-        is_reported,
-    }
+    let new_pods = new_pods_of(view, pool, decided, known);
+    let resizes = outcome.sent;
+    let pool = PoolRef::of(object);
+    PoolPlan { pool, finalizer, resizes, notices, new_pods, reclaimed, status, is_reported }
+}
+
+/// What is said of a pool.
+struct Report {
+    status: Arc<WeightedShareStatus>,
+    notices: Vec<Notice>,
+    reclaimed: Vec<(Resource, Duration)>,
+}
+
+/// Whether nothing happens to a pool but that its pods are being resized: what was said of it a moment ago will do.
+fn is_on_its_way(pool: &PoolMembers, outcome: &Outcome) -> bool {
+    let moves = |pod: &Pod| pod.in_flight || pod.resize == Resize::InProgress;
+    outcome.refused.is_empty() && (!outcome.sent.is_empty() || pool.pods().any(moves))
+}
+
+fn report(
+    view: &View,
+    pool: &PoolMembers,
+    divided: &Shares,
+    outcome: &Outcome,
+    known: &mut PoolHistory,
+    now: Duration,
+) -> Report {
+    let object = pool.object;
+    // Not what the object says: an older status may have come late, over the one that was written last.
+    let said = known.noticed.as_deref().or(object.status.as_ref());
+    let stands = said.filter(|_| !known.grants.is_unreported());
+    let mut status = status::status(view, pool, divided, outcome, stands);
+    keep_times(&mut status, known.noticed.as_deref(), view.now);
+    let resized = known.take_resized(status.is_reconciling(), view.now);
+    let before = known.noticed.as_deref().or(object.status.as_ref());
+    let notices = notices::notices(before, &status, pool, &resized);
+    let status = known.notice(status, view.now);
+    Report { notices, reclaimed: known.reclaims.see(&status, now), status }
 }
 
 /// Conditions that the object does not show yet keep the time at which they were decided first: else a status that nobody has
@@ -140,7 +162,7 @@ pub fn over_bounds(
     keep_times(&mut status, known.noticed.as_deref(), now);
     let before = known.noticed.as_deref().or(pool.status.as_ref());
     let notices = notices::of_conditions(before, &status);
-    let status = known.notice(status);
+    let status = known.notice(status, now);
     PoolPlan {
         pool: PoolRef::of(pool),
         finalizer: false,
