@@ -349,6 +349,9 @@ impl PodProgress<'_, '_> {
         let full = full.or_else(|| quota_full(resource, divided).filter(|_| room < lacks));
         let (reason, why) = match (&pod.node, full) {
             (None, _) => ("Unscheduled", "it has no node yet".to_owned()),
+            (Some(node), _) if self.view.cluster.node(node).is_none() => {
+                ("NodeNotSeen", format!("there is no node {node}, or it has not been seen yet"))
+            }
             (Some(_), Some(why)) => ("QuotaFull", why),
             (Some(node), None) => {
                 ("NoRoom", format!("neither the pool nor node {node} has more room now"))

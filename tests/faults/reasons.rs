@@ -78,6 +78,9 @@ impl Member<'_> {
                     || self.cluster.faults.iter().any(|it| matches!(it, Fault::Jump { .. }))
             }
             "Unscheduled" => self.any(|pod| text(pod, "/spec/nodeName").is_empty()),
+            "NodeNotSeen" => self.any(|pod| {
+                self.cluster.store.get("nodes", "", text(pod, "/spec/nodeName")).is_none()
+            }),
             "NotStarted" => self.any(|pod| pod["status"]["phase"] != "Running"),
             "MemoryInUse" => self.cluster.usage.is_some(),
             "NodeFull" => self.of_capacity().any(|it| {

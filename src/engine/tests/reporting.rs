@@ -60,6 +60,15 @@ fn conditions_read_as_kstatus_reads_them() {
 }
 
 #[test]
+fn a_pod_on_a_node_that_nobody_has_seen_says_so() {
+    let pool = pool("pool", 0, 500, json!([member("a", 100)]));
+    let lost = Pod { node: Some("lost".into()), ..pod("a", "a", 50) };
+    let (state, reason, message) = member_says(&scene(&[pool], &[lost], 5000));
+    assert_eq!((state, &*reason), (MemberState::Deferred, "NodeNotSeen"));
+    assert!(message.contains("no node lost"), "{message}");
+}
+
+#[test]
 fn resizes_and_troubles_become_events_once() {
     let pool = pool("pool", 0, 500, json!([member("a", 100)]));
     let scene = scene(&[pool], &[pod("a-0", "a", 50), pod("a-1", "a", 50)], 5000);
