@@ -12,8 +12,10 @@ const OTHERS: usize = 4;
 const REPORTS: usize = 4;
 /// While pods are being resized reports wait for so long; then they are written one at a time.
 const REPORTS_WAIT: Duration = Duration::from_secs(5);
-/// A status that only tells a pool's progress waits longest: by then the pool has mostly arrived, and one status tells all.
+/// A status that only tells a pool's progress waits longer, and until no pod has been resized for a while: by then the pool has
+/// mostly arrived, and one status tells all.
 const PROGRESS_WAITS: Duration = Duration::from_secs(60);
+const CALM: Duration = Duration::from_secs(2);
 
 /// Writes that wait for each other.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -37,6 +39,8 @@ pub struct Lanes<T> {
     progress: Queue<T>,
     /// Since when pods are resized without a break.
     moving_since: Option<Instant>,
+    /// When pods were last seen being resized.
+    moved_at: Option<Instant>,
 }
 
 impl<T> Default for Lanes<T> {
@@ -47,6 +51,7 @@ impl<T> Default for Lanes<T> {
             reports: Queue::new(REPORTS),
             progress: Queue::new(REPORTS),
             moving_since: None,
+            moved_at: None,
         }
     }
 }
@@ -64,21 +69,45 @@ impl<T> Lanes<T> {
                 return Some((lane, write));
             }
         }
-        let moves = !self.resizes.is_empty() || self.resizes.under_way() > 0;
-        let since = moves.then(|| *self.moving_since.get_or_insert(now));
-        self.moving_since = since;
-        if moves && self.reports.under_way() + self.progress.under_way() > 0 {
-            return None;
+        if self.moves() {
+            self.moving_since.get_or_insert(now);
+            self.moved_at = Some(now);
+            if self.reports.under_way() + self.progress.under_way() > 0 {
+                return None;
+            }
+        } else {
+            self.moving_since = None;
         }
-        let waited = since.map_or(Duration::MAX, |since| now - since);
-        for (lane, wait) in [(Lane::Reports, REPORTS_WAIT), (Lane::Progress, PROGRESS_WAITS)] {
-            if waited >= wait
+        for lane in [Lane::Reports, Lane::Progress] {
+            if self.not_before(lane).is_none_or(|at| at <= now)
                 && let Some((_, write)) = self.queue(lane).begin()
             {
                 return Some((lane, write));
             }
         }
         None
+    }
+
+    /// When the next of the reports that wait may be sent whatever else happens. None: none of them waits for a time to come.
+    #[must_use]
+    pub fn due(&self, now: Instant) -> Option<Instant> {
+        let waiting = [(Lane::Reports, &self.reports), (Lane::Progress, &self.progress)];
+        let waiting = waiting.into_iter().filter(|(_, queue)| !queue.is_empty());
+        waiting.filter_map(|(lane, _)| self.not_before(lane)).filter(|at| *at > now).min()
+    }
+
+    fn moves(&self) -> bool {
+        !self.resizes.is_empty() || self.resizes.under_way() > 0
+    }
+
+    /// When reports may be sent. None: at once.
+    fn not_before(&self, lane: Lane) -> Option<Instant> {
+        match (lane, self.moving_since) {
+            (Lane::Resizes | Lane::Others, _) | (Lane::Reports, None) => None,
+            (Lane::Reports, Some(since)) => Some(since + REPORTS_WAIT),
+            (Lane::Progress, Some(since)) => Some(since + PROGRESS_WAITS),
+            (Lane::Progress, None) => Some(self.moved_at? + CALM),
+        }
     }
 
     /// A write of this namespace has ended.
@@ -131,14 +160,35 @@ mod tests {
         assert_eq!(all(&mut lanes, start + PROGRESS_WAITS), [(Lane::Progress, 3)]);
         lanes.done(Lane::Progress, "shop", Ended::InTime);
 
-        // Once the resize is answered, nothing waits. The next resize starts the wait again.
+        // Once the resize is answered, only progress waits. The next resize starts the wait again.
         lanes.push(Lane::Progress, "shop", 5);
+        lanes.push(Lane::Reports, "shop", 6);
         lanes.done(Lane::Resizes, "shop", Ended::InTime);
-        assert_eq!(all(&mut lanes, start + PROGRESS_WAITS), [(Lane::Progress, 5)]);
-        lanes.done(Lane::Progress, "shop", Ended::InTime);
-        lanes.push(Lane::Resizes, "shop", 6);
-        lanes.push(Lane::Reports, "shop", 7);
-        assert_eq!(all(&mut lanes, start + PROGRESS_WAITS), [(Lane::Resizes, 6)]);
+        let answered = start + PROGRESS_WAITS;
+        assert_eq!(all(&mut lanes, answered), [(Lane::Reports, 6)]);
+        lanes.done(Lane::Reports, "shop", Ended::InTime);
+        assert_eq!(lanes.due(answered), Some(answered + CALM));
+        lanes.push(Lane::Resizes, "shop", 7);
+        lanes.push(Lane::Reports, "shop", 8);
+        assert_eq!(all(&mut lanes, answered + CALM), [(Lane::Resizes, 7)]);
+        assert_eq!(lanes.due(answered + CALM), Some(answered + CALM + REPORTS_WAIT));
+    }
+
+    #[test]
+    fn progress_is_told_once_no_pod_has_been_resized_for_a_while() {
+        let (mut lanes, start) = (Lanes::default(), Instant::now());
+        lanes.push(Lane::Progress, "shop", 1);
+        lanes.push(Lane::Resizes, "shop", 2);
+        assert_eq!(all(&mut lanes, start), [(Lane::Resizes, 2)]);
+        lanes.done(Lane::Resizes, "shop", Ended::InTime);
+        assert_eq!(all(&mut lanes, start + CALM / 2), []);
+        lanes.push(Lane::Resizes, "farm", 3);
+        assert_eq!(all(&mut lanes, start + CALM / 2), [(Lane::Resizes, 3)]);
+        lanes.done(Lane::Resizes, "farm", Ended::InTime);
+        assert_eq!(all(&mut lanes, start + CALM), []);
+        assert_eq!(lanes.due(start + CALM), Some(start + CALM / 2 + CALM));
+        assert_eq!(all(&mut lanes, start + CALM / 2 + CALM), [(Lane::Progress, 1)]);
+        assert_eq!(lanes.due(start + CALM / 2 + CALM), None);
     }
 
     #[test]

@@ -276,7 +276,8 @@ impl Writer {
 
     /// Waits for the next answer, or until something can be sent that was to wait.
     pub async fn next(&mut self) -> Option<Answer> {
-        let due = self.delayed.first().map(|(at, _)| *at);
+        let delayed = self.delayed.first().map(|(at, _)| *at);
+        let due = delayed.into_iter().chain(self.lanes.due(Instant::now())).min();
         tokio::select! {
             Some((key, answer)) = self.calls.next() => Some(self.end(&key, answer)),
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => None,
