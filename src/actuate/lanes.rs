@@ -10,11 +10,13 @@ use super::queue::{Ended, Queue};
 const RESIZES: usize = 8;
 const OTHERS: usize = 4;
 const REPORTS: usize = 4;
-/// While pods are being resized reports wait for so long; then they are written one at a time.
+/// While pods are being resized reports wait for so long; then one is written now and then, so that they take little of what
+/// the API server has for resizes and for the kubelets that confirm them.
 const REPORTS_WAIT: Duration = Duration::from_secs(5);
-/// A status that only tells a pool's progress waits longer, and until no pod has been resized for a while: by then the pool has
-/// mostly arrived, and one status tells all.
+const NOW_AND_THEN: Duration = Duration::from_millis(100);
+/// A status that only tells a pool's progress waits longer: by then the pool has mostly arrived, and one status tells all.
 const PROGRESS_WAITS: Duration = Duration::from_secs(60);
+/// Nothing waits any more once no pod has been resized for so long.
 const CALM: Duration = Duration::from_secs(2);
 
 /// Writes that wait for each other.
@@ -37,10 +39,17 @@ pub struct Lanes<T> {
     others: Queue<T>,
     reports: Queue<T>,
     progress: Queue<T>,
-    /// Since when pods are resized without a break.
-    moving_since: Option<Instant>,
-    /// When pods were last seen being resized.
-    moved_at: Option<Instant>,
+    /// None: no pod has been resized for a while.
+    motion: Option<Motion>,
+    /// When the last report was sent.
+    reported_at: Option<Instant>,
+}
+
+/// Pods are being resized, or were a moment ago.
+#[derive(Clone, Copy, Debug)]
+struct Motion {
+    since: Instant,
+    ended: Option<Instant>,
 }
 
 impl<T> Default for Lanes<T> {
@@ -50,8 +59,8 @@ impl<T> Default for Lanes<T> {
             others: Queue::new(OTHERS),
             reports: Queue::new(REPORTS),
             progress: Queue::new(REPORTS),
-            moving_since: None,
-            moved_at: None,
+            motion: None,
+            reported_at: None,
         }
     }
 }
@@ -69,19 +78,12 @@ impl<T> Lanes<T> {
                 return Some((lane, write));
             }
         }
-        if self.moves() {
-            self.moving_since.get_or_insert(now);
-            self.moved_at = Some(now);
-            if self.reports.under_way() + self.progress.under_way() > 0 {
-                return None;
-            }
-        } else {
-            self.moving_since = None;
-        }
+        self.see(now);
         for lane in [Lane::Reports, Lane::Progress] {
             if self.not_before(lane).is_none_or(|at| at <= now)
                 && let Some((_, write)) = self.queue(lane).begin()
             {
+                self.reported_at = Some(now);
                 return Some((lane, write));
             }
         }
@@ -96,18 +98,33 @@ impl<T> Lanes<T> {
         waiting.filter_map(|(lane, _)| self.not_before(lane)).filter(|at| *at > now).min()
     }
 
-    fn moves(&self) -> bool {
-        !self.resizes.is_empty() || self.resizes.under_way() > 0
+    /// Takes note of whether pods are being resized.
+    fn see(&mut self, now: Instant) {
+        let moves = !self.resizes.is_empty() || self.resizes.under_way() > 0;
+        let is_over = |it: &Motion| it.ended.is_some_and(|at| at + CALM <= now);
+        let motion = self.motion.take().filter(|it| !is_over(it));
+        self.motion = match (motion, moves) {
+            (None, false) => None,
+            (None, true) => Some(Motion { since: now, ended: None }),
+            (Some(motion), true) => Some(Motion { ended: None, ..motion }),
+            (Some(motion), false) => Some(Motion { ended: motion.ended.or(Some(now)), ..motion }),
+        };
     }
 
     /// When reports may be sent. None: at once.
     fn not_before(&self, lane: Lane) -> Option<Instant> {
-        match (lane, self.moving_since) {
-            (Lane::Resizes | Lane::Others, _) | (Lane::Reports, None) => None,
-            (Lane::Reports, Some(since)) => Some(since + REPORTS_WAIT),
-            (Lane::Progress, Some(since)) => Some(since + PROGRESS_WAITS),
-            (Lane::Progress, None) => Some(self.moved_at? + CALM),
-        }
+        let Motion { since, ended } = *self.motion.as_ref()?;
+        let wait = match lane {
+            Lane::Resizes | Lane::Others => return None,
+            Lane::Reports => REPORTS_WAIT,
+            Lane::Progress => PROGRESS_WAITS,
+        };
+        let last = self.reported_at.map_or(since, |at| at + NOW_AND_THEN);
+        let in_turn = last.max(since + wait);
+        let Some(ended) = ended else { return Some(in_turn) };
+        // Of a short motion there is nothing to wait for but what its pods become.
+        let calm = if lane == Lane::Progress { CALM } else { CALM.min(ended - since) };
+        Some(in_turn.min(ended + calm))
     }
 
     /// A write of this namespace has ended.
@@ -144,51 +161,63 @@ mod tests {
     }
 
     #[test]
-    fn reports_wait_while_pods_are_resized_and_are_then_written_one_at_a_time() {
+    fn reports_wait_while_pods_are_resized_and_are_then_written_now_and_then() {
         let (mut lanes, start) = (Lanes::default(), Instant::now());
-        lanes.push(Lane::Reports, "shop", 2);
+        for report in [2, 4, 6] {
+            lanes.push(Lane::Reports, "shop", report);
+        }
         lanes.push(Lane::Progress, "shop", 3);
-        lanes.push(Lane::Reports, "shop", 4);
         lanes.push(Lane::Resizes, "shop", 1);
         assert_eq!(all(&mut lanes, start), [(Lane::Resizes, 1)]);
         assert_eq!(all(&mut lanes, start + REPORTS_WAIT / 2), []);
-        for report in [2, 4] {
-            assert_eq!(all(&mut lanes, start + REPORTS_WAIT), [(Lane::Reports, report)]);
-            lanes.done(Lane::Reports, "shop", Ended::InTime);
+        assert_eq!(lanes.due(start + REPORTS_WAIT / 2), Some(start + REPORTS_WAIT));
+        let mut at = start + REPORTS_WAIT;
+        for report in [2, 4, 6] {
+            assert_eq!(all(&mut lanes, at), [(Lane::Reports, report)]);
+            at += NOW_AND_THEN;
         }
-        assert_eq!(all(&mut lanes, start + REPORTS_WAIT), []);
+        assert_eq!(all(&mut lanes, at), []);
+        assert_eq!(lanes.due(at), Some(start + PROGRESS_WAITS));
         assert_eq!(all(&mut lanes, start + PROGRESS_WAITS), [(Lane::Progress, 3)]);
-        lanes.done(Lane::Progress, "shop", Ended::InTime);
-
-        // Once the resize is answered, only progress waits. The next resize starts the wait again.
-        lanes.push(Lane::Progress, "shop", 5);
-        lanes.push(Lane::Reports, "shop", 6);
-        lanes.done(Lane::Resizes, "shop", Ended::InTime);
-        let answered = start + PROGRESS_WAITS;
-        assert_eq!(all(&mut lanes, answered), [(Lane::Reports, 6)]);
-        lanes.done(Lane::Reports, "shop", Ended::InTime);
-        assert_eq!(lanes.due(answered), Some(answered + CALM));
-        lanes.push(Lane::Resizes, "shop", 7);
-        lanes.push(Lane::Reports, "shop", 8);
-        assert_eq!(all(&mut lanes, answered + CALM), [(Lane::Resizes, 7)]);
-        assert_eq!(lanes.due(answered + CALM), Some(answered + CALM + REPORTS_WAIT));
     }
 
     #[test]
-    fn progress_is_told_once_no_pod_has_been_resized_for_a_while() {
+    fn once_no_pod_has_been_resized_for_a_while_all_is_told_and_the_next_resize_begins_anew() {
         let (mut lanes, start) = (Lanes::default(), Instant::now());
         lanes.push(Lane::Progress, "shop", 1);
-        lanes.push(Lane::Resizes, "shop", 2);
-        assert_eq!(all(&mut lanes, start), [(Lane::Resizes, 2)]);
+        lanes.push(Lane::Reports, "shop", 2);
+        lanes.push(Lane::Resizes, "shop", 3);
+        assert_eq!(all(&mut lanes, start), [(Lane::Resizes, 3)]);
         lanes.done(Lane::Resizes, "shop", Ended::InTime);
-        assert_eq!(all(&mut lanes, start + CALM / 2), []);
-        lanes.push(Lane::Resizes, "farm", 3);
-        assert_eq!(all(&mut lanes, start + CALM / 2), [(Lane::Resizes, 3)]);
-        lanes.done(Lane::Resizes, "farm", Ended::InTime);
         assert_eq!(all(&mut lanes, start + CALM), []);
-        assert_eq!(lanes.due(start + CALM), Some(start + CALM / 2 + CALM));
-        assert_eq!(all(&mut lanes, start + CALM / 2 + CALM), [(Lane::Progress, 1)]);
-        assert_eq!(lanes.due(start + CALM / 2 + CALM), None);
+        // It goes on before the calm has come.
+        let again = start + CALM + CALM / 2;
+        lanes.push(Lane::Resizes, "farm", 4);
+        assert_eq!(all(&mut lanes, again), [(Lane::Resizes, 4)]);
+        lanes.done(Lane::Resizes, "farm", Ended::InTime);
+        assert_eq!(all(&mut lanes, again), []);
+        assert_eq!(lanes.due(again), Some(again + CALM));
+        let calm = again + CALM;
+        assert_eq!(all(&mut lanes, calm), [(Lane::Reports, 2), (Lane::Progress, 1)]);
+
+        lanes.push(Lane::Resizes, "shop", 5);
+        lanes.push(Lane::Reports, "shop", 6);
+        assert_eq!(all(&mut lanes, calm), [(Lane::Resizes, 5)]);
+        assert_eq!(lanes.due(calm), Some(calm + REPORTS_WAIT));
+    }
+
+    #[test]
+    fn after_a_single_resize_nothing_but_progress_waits() {
+        let (mut lanes, start) = (Lanes::default(), Instant::now());
+        let moment = Duration::from_millis(20);
+        lanes.push(Lane::Progress, "shop", 1);
+        lanes.push(Lane::Reports, "shop", 2);
+        lanes.push(Lane::Resizes, "shop", 3);
+        assert_eq!(all(&mut lanes, start), [(Lane::Resizes, 3)]);
+        lanes.done(Lane::Resizes, "shop", Ended::InTime);
+        assert_eq!(all(&mut lanes, start + moment), []);
+        assert_eq!(all(&mut lanes, start + 2 * moment), [(Lane::Reports, 2)]);
+        assert_eq!(lanes.due(start + 2 * moment), Some(start + moment + CALM));
     }
 
     #[test]
