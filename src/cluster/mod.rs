@@ -44,7 +44,7 @@ pub use limit_range::{Limits, Range};
 pub use machine::{COMPUTE, MACHINE_SETS, Machine, MadeFrom};
 pub use namespace::Namespace;
 pub use node::Node;
-pub use object::{Event, Kept, Key, Kind, Object};
+pub use object::{EachKind, Event, Kept, Key, Kind, Object, each_kind};
 pub use obstacle::Obstacle;
 pub use pending::{Pending, Terms};
 pub use pod::{Container, CpuLimits, FIELD_MANAGER, Owner, Pod, Resize};

@@ -1,9 +1,13 @@
 //! The objects that decisions can rest on, each in the form that the model keeps.
 
+use std::{collections::BTreeSet, fmt::Debug};
+
 use k8s_openapi::{
     api::{apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, core::v1 as core},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
+use kube::core::{DeserializeGuard, PartialObjectMeta};
+use serde::de::DeserializeOwned;
 
 use super::{
     KubeVirt, Owner, Pod, Quota, VerticalPodAutoscaler, VirtualMachine, VirtualMachineInstance,
@@ -97,11 +101,13 @@ pub enum Event {
     /// The object is gone.
     Deleted(Key),
     /// All objects of a kind were listed: those that are not among these are gone.
-    Listed(Kind, std::collections::BTreeSet<Key>),
+    Listed(Kind, BTreeSet<Key>),
 }
 
 /// A kind of the API that the model keeps.
-pub trait Kept: kube::Resource<DynamicType = ()> {
+pub trait Kept:
+    kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static
+{
     /// Its kind.
     const KIND: Kind;
 
@@ -114,6 +120,34 @@ pub trait Kept: kube::Resource<DynamicType = ()> {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         Key { kind: Self::KIND, namespace: text(&meta.namespace), name: text(&meta.name) }
     }
+}
+
+/// What is to be done for each kind that the model keeps, such as to watch it.
+pub trait EachKind {
+    /// Does it for a kind that every cluster serves.
+    fn always<K: Kept>(&mut self);
+
+    /// Does it for a kind that a cluster may not serve, or not yet.
+    fn where_served<K: Kept>(&mut self);
+}
+
+/// Does something for each kind that the model keeps.
+pub fn each_kind(todo: &mut impl EachKind) {
+    todo.always::<DeserializeGuard<WeightedShare>>();
+    todo.always::<core::Pod>();
+    todo.always::<core::Node>();
+    todo.always::<PartialObjectMeta<apps::Deployment>>();
+    todo.always::<apps::ReplicaSet>();
+    todo.always::<apps::StatefulSet>();
+    todo.always::<apps::DaemonSet>();
+    todo.always::<batch::Job>();
+    todo.always::<core::ResourceQuota>();
+    todo.always::<core::LimitRange>();
+    todo.always::<autoscaling::HorizontalPodAutoscaler>();
+    todo.where_served::<VerticalPodAutoscaler>();
+    todo.where_served::<VirtualMachine>();
+    todo.where_served::<VirtualMachineInstance>();
+    todo.where_served::<KubeVirt>();
 }
 
 macro_rules! kept {
@@ -176,7 +210,7 @@ impl Key {
     }
 }
 
-impl Kept for kube::core::PartialObjectMeta<apps::Deployment> {
+impl Kept for PartialObjectMeta<apps::Deployment> {
     const KIND: Kind = Kind::Deployment;
 
     fn read(self) -> Object {
@@ -192,7 +226,7 @@ impl Kept for apps::Deployment {
     }
 }
 
-impl Kept for kube::core::DeserializeGuard<WeightedShare> {
+impl Kept for DeserializeGuard<WeightedShare> {
     const KIND: Kind = Kind::WeightedShare;
 
     fn read(self) -> Object {

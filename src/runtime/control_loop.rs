@@ -64,7 +64,7 @@ pub async fn run(run: Run, shutdown: impl Future<Output = ()> + Send + 'static) 
     let Run { client, sources, clock, serving, bounds, check } = run;
     let client = serving.leadership.guard(&client);
     let mut tasks = JoinSet::new();
-    let mut events = watches::watch(&client, &mut tasks);
+    let (mut events, unlisted) = watches::watch(&client, &mut tasks);
     let mut metrics = Metrics::default();
     for asked in &sources {
         metrics.expect(asked.source.name(), asked.usage, asked.performance);
@@ -80,7 +80,7 @@ pub async fn run(run: Run, shutdown: impl Future<Output = ()> + Send + 'static) 
         engine: Engine::default(),
         history,
         writer: Writer::new(client, clock.clone(), serving.clone()),
-        listed: BTreeSet::new(),
+        unlisted,
         unreadable: BTreeMap::new(),
         measuring: BTreeMap::new(),
         objectives: BTreeMap::new(),
@@ -134,8 +134,8 @@ struct Control {
     engine: Engine,
     history: History,
     writer: Writer,
-    /// The kinds of which all objects were listed once.
-    listed: BTreeSet<Kind>,
+    /// The kinds whose objects were not listed yet.
+    unlisted: BTreeSet<Kind>,
     /// The versions of the pools that cannot be read: each is told of once.
     unreadable: BTreeMap<PoolId, String>,
     /// What each source was said to be worth last.
@@ -152,7 +152,7 @@ impl Control {
     /// Takes in what a watch says.
     fn apply(&mut self, event: Event) {
         if let Event::Listed(kind, _) = &event {
-            self.listed.insert(*kind);
+            self.unlisted.remove(kind);
         }
         if let Event::Applied(_, Object::UnreadablePool(meta, why)) = &event {
             self.tell_of_unreadable(&PoolId::of(meta), meta.resource_version.as_deref(), why);
@@ -192,7 +192,7 @@ impl Control {
 
     /// Decides, and hands the plan over. Returns after which time to decide again. None: not all kinds were listed yet.
     async fn decide(&mut self) -> Option<Duration> {
-        if self.listed.len() < watches::KINDS {
+        if !self.unlisted.is_empty() {
             return None;
         }
         self.serving.health.filled();

@@ -1,19 +1,10 @@
 //! One look at a cluster, without watching it.
 
-use std::fmt::Debug;
-
-use k8s_openapi::api::{
-    apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, core::v1 as core,
-};
-use kube::{Api, Client, api::ListParams, core::PartialObjectMeta};
-use serde::de::DeserializeOwned;
+use futures::{FutureExt, future::BoxFuture};
+use kube::{Api, Client, api::ListParams};
 
 use crate::{
-    api::WeightedShare,
-    cluster::{
-        Cluster, Event, Kept, KubeVirt, VerticalPodAutoscaler, VirtualMachine,
-        VirtualMachineInstance,
-    },
+    cluster::{Cluster, EachKind, Event, Kept, Object, each_kind},
     metrics::{Metrics, MetricsApi, SourceError},
 };
 
@@ -36,6 +27,16 @@ pub enum ListError {
         "the cluster does not know the kind {0}: install its CRD (the chart weighted-share-crds), or plan files with -f"
     )]
     Unknown(String),
+    /// A pool cannot be read.
+    #[error(
+        "WeightedShare {pool} cannot be read, so nothing can be said of its pods: {why}: correct it"
+    )]
+    Unreadable {
+        /// Its namespace and name.
+        pool: String,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 /// Lists what the controller watches, with what pods and nodes use now; or why that is not known.
@@ -46,44 +47,43 @@ pub async fn list_once(
     client: &Client,
 ) -> Result<(Cluster, Metrics, Option<SourceError>), ListError> {
     let mut cluster = Cluster::default();
-    list::<WeightedShare>(client, &mut cluster).await?;
-    list::<core::Pod>(client, &mut cluster).await?;
-    list::<core::Node>(client, &mut cluster).await?;
-    list::<PartialObjectMeta<apps::Deployment>>(client, &mut cluster).await?;
-    list::<apps::ReplicaSet>(client, &mut cluster).await?;
-    list::<apps::StatefulSet>(client, &mut cluster).await?;
-    list::<apps::DaemonSet>(client, &mut cluster).await?;
-    list::<batch::Job>(client, &mut cluster).await?;
-    list::<core::ResourceQuota>(client, &mut cluster).await?;
-    list::<core::LimitRange>(client, &mut cluster).await?;
-    list::<autoscaling::HorizontalPodAutoscaler>(client, &mut cluster).await?;
-    where_served(list::<VerticalPodAutoscaler>(client, &mut cluster).await)?;
-    where_served(list::<VirtualMachine>(client, &mut cluster).await)?;
-    where_served(list::<VirtualMachineInstance>(client, &mut cluster).await)?;
-    where_served(list::<KubeVirt>(client, &mut cluster).await)?;
+    let mut lists = Lists { client, lists: Vec::new() };
+    each_kind(&mut lists);
+    for list in lists.lists {
+        list.await?.into_iter().for_each(|event| cluster.apply(event));
+    }
     Ok(match MetricsApi::new(client.clone()).list().await {
         Ok((pods, nodes)) => (cluster, Metrics::written_down(&pods, &nodes), None),
         Err(trouble) => (cluster, Metrics::written_down(&[], &[]), Some(trouble)),
     })
 }
 
-/// Of a kind that the cluster does not have there are no objects.
-fn where_served(listed: Result<(), ListError>) -> Result<(), ListError> {
-    match listed {
-        Err(ListError::Unknown(_)) => Ok(()),
-        listed => listed,
+struct Lists<'c> {
+    client: &'c Client,
+    lists: Vec<BoxFuture<'c, Result<Vec<Event>, ListError>>>,
+}
+
+impl EachKind for Lists<'_> {
+    fn always<K: Kept>(&mut self) {
+        self.lists.push(list::<K>(self.client).boxed());
+    }
+
+    fn where_served<K: Kept>(&mut self) {
+        let none_where_unknown = |listed| match listed {
+            Err(ListError::Unknown(_)) => Ok(Vec::new()),
+            listed => listed,
+        };
+        self.lists.push(list::<K>(self.client).map(none_where_unknown).boxed());
     }
 }
 
 /// How many objects come with one answer.
 const PAGE: u32 = 500;
 
-async fn list<K>(client: &Client, cluster: &mut Cluster) -> Result<(), ListError>
-where
-    K: Kept + Clone + Debug + DeserializeOwned,
-{
+async fn list<K: Kept>(client: &Client) -> Result<Vec<Event>, ListError> {
     let api = Api::<K>::all(client.clone());
     let mut params = ListParams::default().limit(PAGE);
+    let mut events = Vec::new();
     loop {
         let page = api.list(&params).await.map_err(|source| {
             let kind = K::kind(&()).into_owned();
@@ -93,11 +93,16 @@ where
             }
         })?;
         for object in page.items {
-            cluster.apply(Event::Applied(object.key(), object.read()));
+            let (key, read) = (object.key(), object.read());
+            if let Object::UnreadablePool(_, why) = read {
+                let pool = format!("{}/{}", key.namespace, key.name);
+                return Err(ListError::Unreadable { pool, why });
+            }
+            events.push(Event::Applied(key, read));
         }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),
-            None => return Ok(()),
+            None => return Ok(events),
         }
     }
 }

@@ -1,30 +1,20 @@
 //! The watches of the API server, as one stream of events.
 
-use std::{collections::BTreeSet, fmt::Debug};
+use std::collections::BTreeSet;
 
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::{
-    apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, core::v1 as core,
-};
 use kube::{
     Api, Client,
-    core::{DeserializeGuard, PartialObjectMeta},
     runtime::{
         WatchStreamExt,
         watcher::{self, watcher},
     },
 };
-use serde::de::DeserializeOwned;
 use tokio::{sync::mpsc, task::JoinSet};
 use tracing::warn;
 
 use super::optional::{self, watch_where_served};
-use crate::{
-    api::WeightedShare,
-    cluster::{
-        Event, Kept, Key, KubeVirt, VerticalPodAutoscaler, VirtualMachine, VirtualMachineInstance,
-    },
-};
+use crate::cluster::{EachKind, Event, Kept, Key, Kind, each_kind};
 
 /// How long a watch goes on before it is taken up anew, from where it was. A connection that died unnoticed is left
 /// shortly after, and no decision rests for longer on what no longer is so.
@@ -34,61 +24,39 @@ const PAGE: u32 = 250;
 /// How many events wait for the loop at most. Where it is busy, the watches wait.
 const WAITING: usize = 1024;
 
-/// How many kinds are watched: as many lists are waited for at the start.
-pub const KINDS: usize = 15;
-
 /// Begins to watch, each kind in a task of its own: what an object is read as, the loop does not wait for. The tasks end
-/// with `tasks`.
-pub fn watch(client: &Client, tasks: &mut JoinSet<()>) -> mpsc::Receiver<Event> {
+/// with `tasks`. Returns the events, and the kinds whose lists are still to come.
+pub fn watch(client: &Client, tasks: &mut JoinSet<()>) -> (mpsc::Receiver<Event>, BTreeSet<Kind>) {
     let (sender, events) = mpsc::channel(WAITING);
-    let mut watches = Watches { client, tasks, sender };
-    watches.add::<DeserializeGuard<WeightedShare>>();
-    watches.add::<core::Pod>();
-    watches.add::<core::Node>();
-    watches.add::<PartialObjectMeta<apps::Deployment>>();
-    watches.add::<apps::ReplicaSet>();
-    watches.add::<apps::StatefulSet>();
-    watches.add::<apps::DaemonSet>();
-    watches.add::<batch::Job>();
-    watches.add::<core::ResourceQuota>();
-    watches.add::<core::LimitRange>();
-    watches.add::<autoscaling::HorizontalPodAutoscaler>();
-    watches.add_where_served::<VerticalPodAutoscaler>();
-    watches.add_where_served::<VirtualMachine>();
-    watches.add_where_served::<VirtualMachineInstance>();
-    watches.add_where_served::<KubeVirt>();
-    events
+    let mut watches = Watches { client, tasks, sender, kinds: BTreeSet::new() };
+    each_kind(&mut watches);
+    (events, watches.kinds)
 }
 
 struct Watches<'w> {
     client: &'w Client,
     tasks: &'w mut JoinSet<()>,
     sender: mpsc::Sender<Event>,
+    kinds: BTreeSet<Kind>,
 }
 
-impl Watches<'_> {
-    fn add<K>(&mut self)
-    where
-        K: Kept + Clone + Debug + DeserializeOwned + Send + 'static,
-    {
+impl EachKind for Watches<'_> {
+    fn always<K: Kept>(&mut self) {
         let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
         self.spawn(watcher(Api::<K>::all(self.client.clone()), config));
     }
 
-    /// As `add`, of a kind that the cluster may not have.
-    fn add_where_served<K>(&mut self)
-    where
-        K: Kept + Clone + Debug + DeserializeOwned + Send + 'static,
-    {
+    fn where_served<K: Kept>(&mut self) {
         self.spawn(watch_where_served::<K>(self.client, optional::POLL));
     }
+}
 
-    fn spawn<K>(
+impl Watches<'_> {
+    fn spawn<K: Kept>(
         &mut self,
         events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
-    ) where
-        K: Kept + Debug + Send + 'static,
-    {
+    ) {
+        self.kinds.insert(K::KIND);
         let sender = self.sender.clone();
         self.tasks.spawn(async move {
             let mut events = std::pin::pin!(events.default_backoff());

@@ -2,7 +2,10 @@
 
 use std::{fs, process::Command};
 
-use weightedshare::cli::manifests::{self, Object};
+use weightedshare::{
+    cli::manifests::{self, Object},
+    cluster::Kind,
+};
 
 use super::{Result, root};
 
@@ -49,9 +52,10 @@ fn the_first_steps_are_a_script_whose_pool_holds_to_the_rules() -> Result {
         assert!(checked.status.success(), "{block}{}", String::from_utf8(checked.stderr)?);
         for document in documents_within(block) {
             for located in manifests::parse("getting-started.md", document)? {
-                match located.object {
-                    Object::Pool(_) => pools += 1,
-                    Object::Deployment(_) => deployments += 1,
+                let Object::Kept(key, _) = located.object else { continue };
+                match key.kind {
+                    Kind::WeightedShare => pools += 1,
+                    Kind::Deployment => deployments += 1,
                     _ => {}
                 }
             }

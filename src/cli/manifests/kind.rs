@@ -1,5 +1,10 @@
 //! The kinds that a plan reads.
 
+use std::{borrow::Cow, sync::LazyLock};
+
+use k8s_openapi::api::{
+    apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, core::v1 as core,
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -7,12 +12,16 @@ use super::{
     Object, Problem, pool,
     typed::{self, Amounts, Wrong},
 };
+use crate::{
+    api::WeightedShare,
+    cluster::{Kept, KubeVirt, VerticalPodAutoscaler, VirtualMachine, VirtualMachineInstance},
+};
 
 /// A kind that is read.
 pub(super) struct Kind {
-    pub(super) name: &'static str,
-    group: &'static str,
-    version: &'static str,
+    pub(super) name: Cow<'static, str>,
+    group: Cow<'static, str>,
+    version: Cow<'static, str>,
     /// An older version that is read in the same way.
     older: Option<&'static str>,
     pub(super) namespaced: bool,
@@ -24,73 +33,56 @@ pub(super) struct Kind {
 const OURS: &str = "weightedshare.dev";
 
 /// All kinds that are read. What is cluster-wide has no namespace, whatever is written.
-static KINDS: [Kind; 17] = [
-    Kind::new("WeightedShare", OURS, "v1alpha1", pool::read),
-    Kind::new("Pod", "", "v1", |value| boxed("Pod", value, Object::Pod)).amounts(&[
-        "spec.containers[].resources.requests",
-        "spec.containers[].resources.limits",
-        "spec.initContainers[].resources.requests",
-        "spec.initContainers[].resources.limits",
-        "spec.overhead",
-        "spec.resources.requests",
-        "spec.resources.limits",
-        "status.containerStatuses[].allocatedResources",
-        "status.containerStatuses[].resources.requests",
-        "status.containerStatuses[].resources.limits",
-        "status.initContainerStatuses[].allocatedResources",
-        "status.initContainerStatuses[].resources.requests",
-        "status.initContainerStatuses[].resources.limits",
-    ]),
-    Kind::new("Node", "", "v1", |value| boxed("Node", value, Object::Node))
-        .cluster_wide()
-        .amounts(&["status.allocatable", "status.capacity"]),
-    Kind::new("ReplicaSet", "apps", "v1", |value| boxed("ReplicaSet", value, Object::ReplicaSet))
-        .amounts(TEMPLATE),
-    Kind::new("Deployment", "apps", "v1", |value| boxed("Deployment", value, Object::Deployment))
-        .amounts(TEMPLATE),
-    Kind::new("StatefulSet", "apps", "v1", |value| {
-        boxed("StatefulSet", value, Object::StatefulSet)
-    })
-    .amounts(TEMPLATE),
-    Kind::new("DaemonSet", "apps", "v1", |value| boxed("DaemonSet", value, Object::DaemonSet))
-        .amounts(TEMPLATE),
-    Kind::new("Job", "batch", "v1", |value| boxed("Job", value, Object::Job)).amounts(TEMPLATE),
-    Kind::new("ResourceQuota", "", "v1", |value| boxed("ResourceQuota", value, Object::Quota))
-        .amounts(&["spec.hard", "status.hard", "status.used"]),
-    Kind::new("HorizontalPodAutoscaler", "autoscaling", "v2", |value| {
-        boxed("HorizontalPodAutoscaler", value, Object::Horizontal)
-    })
-    // It follows the utilization of the CPU, as one of v2 without metrics does.
-    .or_older("autoscaling/v1"),
-    Kind::new("VerticalPodAutoscaler", "autoscaling.k8s.io", "v1", |value| {
-        boxed("VerticalPodAutoscaler", value, Object::Vertical)
-    }),
-    Kind::new("LimitRange", "", "v1", |value| boxed("LimitRange", value, Object::LimitRange))
-        .amounts(&[
+static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
+    vec![
+        Kind { read: pool::read, ..Kind::of::<WeightedShare>() },
+        Kind::of::<core::Pod>().amounts(&[
+            "spec.containers[].resources.requests",
+            "spec.containers[].resources.limits",
+            "spec.initContainers[].resources.requests",
+            "spec.initContainers[].resources.limits",
+            "spec.overhead",
+            "spec.resources.requests",
+            "spec.resources.limits",
+            "status.containerStatuses[].allocatedResources",
+            "status.containerStatuses[].resources.requests",
+            "status.containerStatuses[].resources.limits",
+            "status.initContainerStatuses[].allocatedResources",
+            "status.initContainerStatuses[].resources.requests",
+            "status.initContainerStatuses[].resources.limits",
+        ]),
+        Kind::of::<core::Node>().cluster_wide().amounts(&["status.allocatable", "status.capacity"]),
+        Kind::of::<apps::ReplicaSet>().amounts(TEMPLATE),
+        Kind::of::<apps::Deployment>().amounts(TEMPLATE),
+        Kind::of::<apps::StatefulSet>().amounts(TEMPLATE),
+        Kind::of::<apps::DaemonSet>().amounts(TEMPLATE),
+        Kind::of::<batch::Job>().amounts(TEMPLATE),
+        Kind::of::<core::ResourceQuota>().amounts(&["spec.hard", "status.hard", "status.used"]),
+        // One of v1 follows the utilization of the CPU, as one of v2 without metrics does.
+        Kind::of::<autoscaling::HorizontalPodAutoscaler>().or_older("autoscaling/v1"),
+        Kind::of::<VerticalPodAutoscaler>(),
+        Kind::of::<core::LimitRange>().amounts(&[
             "spec.limits[].default",
             "spec.limits[].defaultRequest",
             "spec.limits[].max",
             "spec.limits[].maxLimitRequestRatio",
             "spec.limits[].min",
         ]),
-    Kind::new("VirtualMachine", "kubevirt.io", "v1", |value| {
-        boxed("VirtualMachine", value, Object::Vm)
-    }),
-    Kind::new("KubeVirt", "kubevirt.io", "v1", |value| boxed("KubeVirt", value, Object::KubeVirt)),
-    Kind::new("VirtualMachineInstance", "kubevirt.io", "v1", |value| {
-        boxed("VirtualMachineInstance", value, Object::Vmi)
-    })
-    .amounts(&["spec.domain.resources.requests", "spec.domain.resources.limits"]),
-    Kind::new("PodMetrics", "metrics.k8s.io", "v1beta1", |value| {
-        boxed("PodMetrics", value, Object::PodMetrics)
-    })
-    .amounts(&["containers[].usage"]),
-    Kind::new("NodeMetrics", "metrics.k8s.io", "v1beta1", |value| {
-        boxed("NodeMetrics", value, Object::NodeMetrics)
-    })
-    .cluster_wide()
-    .amounts(&["usage"]),
-];
+        Kind::of::<VirtualMachine>(),
+        Kind::of::<KubeVirt>(),
+        Kind::of::<VirtualMachineInstance>()
+            .amounts(&["spec.domain.resources.requests", "spec.domain.resources.limits"]),
+        Kind::new("PodMetrics", "metrics.k8s.io", "v1beta1", |value| {
+            boxed("PodMetrics", value, Object::PodMetrics)
+        })
+        .amounts(&["containers[].usage"]),
+        Kind::new("NodeMetrics", "metrics.k8s.io", "v1beta1", |value| {
+            boxed("NodeMetrics", value, Object::NodeMetrics)
+        })
+        .cluster_wide()
+        .amounts(&["usage"]),
+    ]
+});
 
 /// The amounts of a workload's pods.
 const TEMPLATE: Amounts = &[
@@ -112,34 +104,48 @@ fn boxed<T: DeserializeOwned>(
 }
 
 impl Kind {
-    const fn new(
+    fn new(
         name: &'static str,
         group: &'static str,
         version: &'static str,
         read: fn(Value) -> Result<Object, Wrong>,
     ) -> Self {
+        let (name, group, version) = (name.into(), group.into(), version.into());
         Self { name, group, version, older: None, namespaced: true, amounts: &[], read }
     }
 
-    const fn cluster_wide(mut self) -> Self {
+    /// A kind that the model keeps.
+    fn of<K: Kept>() -> Self {
+        Self {
+            name: K::kind(&()),
+            group: K::group(&()),
+            version: K::version(&()),
+            older: None,
+            namespaced: true,
+            amounts: &[],
+            read: |value| typed::read::<K>(&K::kind(&()), value).map(Object::kept),
+        }
+    }
+
+    fn cluster_wide(mut self) -> Self {
         self.namespaced = false;
         self
     }
 
-    const fn or_older(mut self, api_version: &'static str) -> Self {
+    fn or_older(mut self, api_version: &'static str) -> Self {
         self.older = Some(api_version);
         self
     }
 
-    const fn amounts(mut self, amounts: Amounts) -> Self {
+    fn amounts(mut self, amounts: Amounts) -> Self {
         self.amounts = amounts;
         self
     }
 
     /// As in `apps/v1`.
     pub(super) fn api_version(&self) -> String {
-        match self.group {
-            "" => self.version.to_owned(),
+        match &*self.group {
+            "" => self.version.to_string(),
             group => format!("{group}/{}", self.version),
         }
     }
@@ -164,7 +170,7 @@ impl Kind {
             Ok(None)
         } else {
             let found = api_version.to_owned();
-            Err(Problem::WrongApiVersion { found, kind: kind.name, expected })
+            Err(Problem::WrongApiVersion { found, kind: &kind.name, expected })
         }
     }
 

@@ -28,7 +28,7 @@ pub use source::read;
 
 use super::Looked;
 use crate::{
-    cluster::{Cluster, Event, Kept},
+    cluster::{Cluster, Event},
     metrics::{Metrics, NodeMetrics, PodMetrics},
 };
 
@@ -100,28 +100,10 @@ impl Manifests {
 
     fn add(&mut self, object: Object) {
         match object {
-            Object::Pool(pool) => self.put(*pool),
-            Object::Pod(pod) => self.put(*pod),
-            Object::Node(node) => self.put(*node),
-            Object::Deployment(deployment) => self.put(*deployment),
-            Object::ReplicaSet(set) => self.put(*set),
-            Object::StatefulSet(set) => self.put(*set),
-            Object::DaemonSet(set) => self.put(*set),
-            Object::Job(job) => self.put(*job),
-            Object::Quota(quota) => self.put(*quota),
-            Object::Horizontal(scaler) => self.put(*scaler),
-            Object::Vertical(scaler) => self.put(*scaler),
-            Object::LimitRange(range) => self.put(*range),
-            Object::Vm(vm) => self.put(*vm),
-            Object::Vmi(vmi) => self.put(*vmi),
-            Object::KubeVirt(kubevirt) => self.put(*kubevirt),
+            Object::Kept(key, object) => self.cluster.apply(Event::Applied(key, *object)),
             Object::PodMetrics(metrics) => self.pod_metrics.push(*metrics),
             Object::NodeMetrics(metrics) => self.node_metrics.push(*metrics),
             Object::Other(kind) => *self.others.entry(kind).or_default() += 1,
         }
-    }
-
-    fn put(&mut self, object: impl Kept) {
-        self.cluster.apply(Event::Applied(object.key(), object.read()));
     }
 }

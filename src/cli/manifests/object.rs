@@ -1,8 +1,5 @@
 //! From a document to the objects in it: lists are taken apart, and each object is found out.
 
-use k8s_openapi::api::{
-    apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, core::v1 as core,
-};
 use serde_json::{Map, Value};
 
 use super::{
@@ -11,13 +8,12 @@ use super::{
     schema::{in_quotes, in_words},
 };
 use crate::{
-    api::WeightedShare,
-    cluster::{KubeVirt, VerticalPodAutoscaler, VirtualMachine, VirtualMachineInstance},
+    cluster::{self, Kept},
     metrics::{NodeMetrics, PodMetrics},
 };
 
 /// An object, and where it stands.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Located<T> {
     /// Where it stands.
     pub place: Place,
@@ -26,27 +22,23 @@ pub struct Located<T> {
 }
 
 /// An object of a kind that a plan reads, or the kind of one that it leaves out.
-#[allow(missing_docs, reason = "the names are those of the kinds")]
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Object {
-    Pool(Box<WeightedShare>),
-    Pod(Box<core::Pod>),
-    Node(Box<core::Node>),
-    Deployment(Box<apps::Deployment>),
-    ReplicaSet(Box<apps::ReplicaSet>),
-    StatefulSet(Box<apps::StatefulSet>),
-    DaemonSet(Box<apps::DaemonSet>),
-    Job(Box<batch::Job>),
-    Quota(Box<core::ResourceQuota>),
-    Horizontal(Box<autoscaling::HorizontalPodAutoscaler>),
-    Vertical(Box<VerticalPodAutoscaler>),
-    LimitRange(Box<core::LimitRange>),
-    Vm(Box<VirtualMachine>),
-    Vmi(Box<VirtualMachineInstance>),
-    KubeVirt(Box<KubeVirt>),
+    /// One that the model keeps.
+    Kept(cluster::Key, Box<cluster::Object>),
+    /// What a pod uses.
     PodMetrics(Box<PodMetrics>),
+    /// What a node uses.
     NodeMetrics(Box<NodeMetrics>),
+    /// The kind of one that is left out.
     Other(String),
+}
+
+impl Object {
+    /// An object as the model keeps it.
+    pub(super) fn kept(object: impl Kept) -> Self {
+        Self::Kept(object.key(), Box::new(object.read()))
+    }
 }
 
 /// What was found in some text so far.

@@ -36,7 +36,7 @@ pub(super) fn read(mut value: Value) -> Result<Object, Wrong> {
     // A status that another version wrote says nothing here, and no user can correct it.
     pool.status =
         status.and_then(|status| serde_json::from_value::<WeightedShareStatus>(status).ok());
-    Ok(Object::Pool(Box::new(pool)))
+    Ok(Object::kept(pool))
 }
 
 /// What the rules of the CRD say to a pool, with the defaults that the API server fills in.

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::*;
 use crate::{
     api::{Mode, Resources, WeightPer, WeightedShareSpec},
+    cluster::{self, Kind},
     share::MilliCpu,
 };
 
@@ -16,17 +18,37 @@ fn all(text: &str) -> Vec<Object> {
     located.into_iter().map(|it| it.object).collect()
 }
 
-/// The objects of one kind, as they were read.
+/// The objects of one form of the model, as they were read.
 macro_rules! of {
-    ($kind:ident, $objects:expr) => {
+    ($form:ident, $objects:expr) => {
         $objects
             .iter()
             .filter_map(|object| match object {
-                Object::$kind(object) => Some(object),
+                Object::Kept(_, object) => match &**object {
+                    cluster::Object::$form(object) => Some(object),
+                    _ => None,
+                },
                 _ => None,
             })
             .collect::<Vec<_>>()
     };
+}
+
+/// The names of the objects of one kind.
+fn names(objects: &[Object], kind: Kind) -> Vec<&cluster::Key> {
+    let kept = objects.iter().filter_map(|object| match object {
+        Object::Kept(key, _) => Some(key),
+        _ => None,
+    });
+    kept.filter(|key| key.kind == kind).collect()
+}
+
+/// The documents of a text, as a type of Kubernetes.
+fn documents<T: DeserializeOwned>(text: &str) -> Vec<T> {
+    assert!(!all(text).is_empty());
+    let documents = document::documents("shop.yaml", text).into_iter();
+    let there = documents.map(Result::unwrap).filter(|document| !document.is_null());
+    there.map(|document| serde_json::from_value(document).unwrap()).collect()
 }
 
 #[test]
@@ -80,22 +102,33 @@ fn what_kubectl_prints_is_read() {
     let read = all(include_str!("get.yaml"));
     let status = of!(Pool, read)[0].status.as_ref().unwrap();
     assert_eq!(status.observed_generation, Some(2));
-    assert_eq!(of!(Pool, read)[0].metadata.managed_fields.as_ref().map(Vec::len), Some(1));
+    // What nobody reads is not kept.
+    assert_eq!(of!(Pool, read)[0].metadata.managed_fields, None);
     // The status of the second is from another version, and is left out.
     assert_eq!(of!(Pool, read)[1].status, None);
-    assert_eq!(of!(Pod, read)[0].spec.as_ref().unwrap().node_name.as_deref(), Some("one"));
-    assert_eq!(of!(ReplicaSet, read).len() + of!(DaemonSet, read).len() + of!(Job, read).len(), 3);
-    assert_eq!(of!(Quota, read).len() + of!(LimitRange, read).len() + of!(Node, read).len(), 3);
-    let [vm] = &of!(Vmi, read)[..] else { panic!("one virtual machine") };
+    assert_eq!(of!(Pod, read)[0].node.as_deref(), Some("one"));
+    for kind in [Kind::ReplicaSet, Kind::DaemonSet, Kind::Job] {
+        assert_eq!(names(&read, kind).len(), 1, "{kind:?}");
+    }
+    assert_eq!(of!(Quota, read).len() + of!(Limits, read).len() + of!(Node, read).len(), 3);
+    let [vm] = &of!(Instance, read)[..] else { panic!("one virtual machine") };
     let cpu = vm.spec.domain.cpu.unwrap();
     assert_eq!((cpu.cores, cpu.sockets, cpu.threads), (Some(2), Some(1), None));
     assert_eq!(vm.spec.domain.io_threads_policy.as_deref(), Some("supplementalPool"));
     assert_eq!(vm.spec.domain.io_threads.unwrap().supplemental_pool_thread_count, Some(4));
     assert_eq!(vm.status.as_ref().unwrap().active_pods["0fa7"], "one");
-    assert_eq!(of!(PodMetrics, read)[0].containers[0].usage["cpu"].0, "1m");
-    assert_eq!(of!(NodeMetrics, read)[0].usage["memory"].0, "1024Mi");
-    let mut others: Vec<_> = of!(Other, read);
-    others.sort();
+    let (mut used, mut others) = (Vec::new(), Vec::new());
+    for object in &read {
+        match object {
+            Object::PodMetrics(pod) => used.push(pod.containers[0].usage["cpu"].0.as_str()),
+            Object::NodeMetrics(node) => used.push(node.usage["memory"].0.as_str()),
+            Object::Other(kind) => others.push(kind.as_str()),
+            Object::Kept(..) => {}
+        }
+    }
+    used.sort_unstable();
+    assert_eq!(used, ["1024Mi", "1m"]);
+    others.sort_unstable();
     assert_eq!(others, ["ConfigMap", "Job", "Service", "Service"]);
 }
 
@@ -103,18 +136,20 @@ fn what_kubectl_prints_is_read() {
 fn a_namespace_is_filled_in_where_the_kind_has_one() {
     let read = all("{apiVersion: v1, kind: Pod, metadata: {name: web}}\n---\n\
                     {apiVersion: v1, kind: Node, metadata: {name: one, namespace: shop}}\n");
-    assert_eq!(of!(Pod, read)[0].metadata.namespace.as_deref(), Some("default"));
-    assert_eq!(of!(Node, read)[0].metadata.namespace, None);
+    assert_eq!(names(&read, Kind::Pod)[0].namespace, "default");
+    assert_eq!(names(&read, Kind::Node)[0].namespace, "");
 }
 
 #[test]
 fn yaml_means_what_it_means_to_kubectl() {
-    let read = all("\u{feff}%YAML 1.1\r\n---\r\n# a comment\r\n---\r\n\
+    let read: Vec<Deployment> = documents(
+        "\u{feff}%YAML 1.1\r\n---\r\n# a comment\r\n---\r\n\
         apiVersion: apps/v1\r\nkind: Deployment\r\nmetadata: {name: web}\r\n\
         spec:\r\n  replicas: 2.0\r\n  paused: yes\r\n  template:\r\n    spec:\r\n      volumes:\r\n\
         \x20     - {name: a, secret: &secret {secretName: a, defaultMode: 0644}}\r\n\
-        \x20     - {name: b, secret: {<<: *secret, secretName: b}}\r\n...\r\n--- # the end\r\n");
-    let spec = of!(Deployment, read)[0].spec.as_ref().unwrap();
+        \x20     - {name: b, secret: {<<: *secret, secretName: b}}\r\n...\r\n--- # the end\r\n",
+    );
+    let spec = read[0].spec.as_ref().unwrap();
     assert_eq!((spec.replicas, spec.paused), (Some(2), Some(true)));
     let volumes = spec.template.spec.as_ref().unwrap().volumes.as_ref().unwrap();
     let secrets: Vec<_> = volumes.iter().filter_map(|volume| volume.secret.as_ref()).collect();
@@ -124,10 +159,10 @@ fn yaml_means_what_it_means_to_kubectl() {
 
 #[test]
 fn three_dashes_in_a_text_end_nothing() {
-    let read = all(
+    let read: Vec<Pod> = documents(
         "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\n  annotations:\n    note: |\n      a\n      ---\n      b\n    more: a---b\n",
     );
-    let annotations = of!(Pod, read)[0].metadata.annotations.as_ref().unwrap();
+    let annotations = read[0].metadata.annotations.as_ref().unwrap();
     assert_eq!((&*annotations["note"], &*annotations["more"]), ("a\n---\nb\n", "a---b"));
 }
 
@@ -141,8 +176,9 @@ fn long_texts_are_read_wherever_they_stand() {
         )
     };
     let block = format!("\n    a: \"{long}\"\n    b: {long}\n    c: |\n      {long}");
-    let read = all(&[pod("flow", &annotations), pod("block", &block)].concat());
-    for pod in of!(Pod, read) {
+    let read: Vec<Pod> = documents(&[pod("flow", &annotations), pod("block", &block)].concat());
+    assert_eq!(read.len(), 2);
+    for pod in read {
         let lengths = pod.metadata.annotations.iter().flat_map(|all| all.values().map(String::len));
         assert!(
             lengths.clone().all(|length| length >= long.len() - 1),
@@ -173,9 +209,9 @@ fn json_is_read_one_object_after_the_other() {
         )
     };
     let text = format!("{}\n{}\n---\n{}", pod("a"), pod("b"), pod("c"));
-    let read = all(&text);
-    assert_eq!(of!(Pod, read).len(), 3);
-    assert_eq!(of!(Pod, read)[0].metadata.annotations.as_ref().unwrap()["a"], "😀");
+    let read: Vec<Pod> = documents(&text);
+    assert_eq!(read.len(), 3);
+    assert_eq!(read[0].metadata.annotations.as_ref().unwrap()["a"], "😀");
 }
 
 #[test]
