@@ -1,10 +1,8 @@
 //! The kinds that a plan reads.
 
-use std::{borrow::Cow, sync::LazyLock};
+use std::{any::TypeId, borrow::Cow, sync::LazyLock};
 
-use k8s_openapi::api::{
-    apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, core::v1 as core,
-};
+use k8s_openapi::{ClusterResourceScope, api::apps::v1::Deployment};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -12,10 +10,7 @@ use super::{
     Object, Problem, pool,
     typed::{self, Amounts, Wrong},
 };
-use crate::{
-    api::WeightedShare,
-    cluster::{Kept, KubeVirt, VerticalPodAutoscaler, VirtualMachine, VirtualMachineInstance},
-};
+use crate::cluster::{self, EachKind, Kept, each_kind};
 
 /// A kind that is read.
 pub(super) struct Kind {
@@ -24,19 +19,41 @@ pub(super) struct Kind {
     version: Cow<'static, str>,
     /// An older version that is read in the same way.
     older: Option<&'static str>,
+    /// What is cluster-wide has no namespace, whatever is written.
     pub(super) namespaced: bool,
-    amounts: Amounts,
     read: fn(Value) -> Result<Object, Wrong>,
 }
 
 /// The group of our own kind.
 const OURS: &str = "weightedshare.dev";
 
-/// All kinds that are read. What is cluster-wide has no namespace, whatever is written.
+/// All kinds that are read: those that the model keeps, and what pods and nodes use.
 static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
-    vec![
-        Kind { read: pool::read, ..Kind::of::<WeightedShare>() },
-        Kind::of::<core::Pod>().amounts(&[
+    let used = [
+        Kind::new("PodMetrics", true, |value| boxed("PodMetrics", value, Object::PodMetrics)),
+        Kind::new("NodeMetrics", false, |value| boxed("NodeMetrics", value, Object::NodeMetrics)),
+    ];
+    let mut kinds = Kinds(used.into());
+    each_kind(&mut kinds);
+    kinds.0
+});
+
+struct Kinds(Vec<Kind>);
+
+impl EachKind for Kinds {
+    fn always<K: Kept>(&mut self) {
+        self.0.push(Kind::of::<K>());
+    }
+
+    fn where_served<K: Kept>(&mut self) {
+        self.0.push(Kind::of::<K>());
+    }
+}
+
+/// Where a kind has amounts that somebody could misspell.
+fn amounts(kind: &str) -> Amounts {
+    match kind {
+        "Pod" => &[
             "spec.containers[].resources.requests",
             "spec.containers[].resources.limits",
             "spec.initContainers[].resources.requests",
@@ -50,50 +67,37 @@ static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
             "status.initContainerStatuses[].allocatedResources",
             "status.initContainerStatuses[].resources.requests",
             "status.initContainerStatuses[].resources.limits",
-        ]),
-        Kind::of::<core::Node>().cluster_wide().amounts(&["status.allocatable", "status.capacity"]),
-        Kind::of::<apps::ReplicaSet>().amounts(TEMPLATE),
-        Kind::of::<apps::Deployment>().amounts(TEMPLATE),
-        Kind::of::<apps::StatefulSet>().amounts(TEMPLATE),
-        Kind::of::<apps::DaemonSet>().amounts(TEMPLATE),
-        Kind::of::<batch::Job>().amounts(TEMPLATE),
-        Kind::of::<core::ResourceQuota>().amounts(&["spec.hard", "status.hard", "status.used"]),
-        // One of v1 follows the utilization of the CPU, as one of v2 without metrics does.
-        Kind::of::<autoscaling::HorizontalPodAutoscaler>().or_older("autoscaling/v1"),
-        Kind::of::<VerticalPodAutoscaler>(),
-        Kind::of::<core::LimitRange>().amounts(&[
+        ],
+        "Node" => &["status.allocatable", "status.capacity"],
+        "ReplicaSet" | "Deployment" | "StatefulSet" | "DaemonSet" | "Job" => &[
+            "spec.template.spec.containers[].resources.requests",
+            "spec.template.spec.containers[].resources.limits",
+            "spec.template.spec.initContainers[].resources.requests",
+            "spec.template.spec.initContainers[].resources.limits",
+            "spec.template.spec.overhead",
+            "spec.template.spec.resources.requests",
+            "spec.template.spec.resources.limits",
+        ],
+        "ResourceQuota" => &["spec.hard", "status.hard", "status.used"],
+        "LimitRange" => &[
             "spec.limits[].default",
             "spec.limits[].defaultRequest",
             "spec.limits[].max",
             "spec.limits[].maxLimitRequestRatio",
             "spec.limits[].min",
-        ]),
-        Kind::of::<VirtualMachine>(),
-        Kind::of::<KubeVirt>(),
-        Kind::of::<VirtualMachineInstance>()
-            .amounts(&["spec.domain.resources.requests", "spec.domain.resources.limits"]),
-        Kind::new("PodMetrics", "metrics.k8s.io", "v1beta1", |value| {
-            boxed("PodMetrics", value, Object::PodMetrics)
-        })
-        .amounts(&["containers[].usage"]),
-        Kind::new("NodeMetrics", "metrics.k8s.io", "v1beta1", |value| {
-            boxed("NodeMetrics", value, Object::NodeMetrics)
-        })
-        .cluster_wide()
-        .amounts(&["usage"]),
-    ]
-});
+        ],
+        "VirtualMachineInstance" => {
+            &["spec.domain.resources.requests", "spec.domain.resources.limits"]
+        }
+        "PodMetrics" => &["containers[].usage"],
+        "NodeMetrics" => &["usage"],
+        _ => &[],
+    }
+}
 
-/// The amounts of a workload's pods.
-const TEMPLATE: Amounts = &[
-    "spec.template.spec.containers[].resources.requests",
-    "spec.template.spec.containers[].resources.limits",
-    "spec.template.spec.initContainers[].resources.requests",
-    "spec.template.spec.initContainers[].resources.limits",
-    "spec.template.spec.overhead",
-    "spec.template.spec.resources.requests",
-    "spec.template.spec.resources.limits",
-];
+fn typed<K: Kept>(value: Value) -> Result<Object, Wrong> {
+    typed::read::<K>(&K::kind(&()), value).map(Object::kept)
+}
 
 fn boxed<T: DeserializeOwned>(
     kind: &str,
@@ -104,14 +108,10 @@ fn boxed<T: DeserializeOwned>(
 }
 
 impl Kind {
-    fn new(
-        name: &'static str,
-        group: &'static str,
-        version: &'static str,
-        read: fn(Value) -> Result<Object, Wrong>,
-    ) -> Self {
-        let (name, group, version) = (name.into(), group.into(), version.into());
-        Self { name, group, version, older: None, namespaced: true, amounts: &[], read }
+    /// A kind of metrics.
+    fn new(name: &'static str, namespaced: bool, read: fn(Value) -> Result<Object, Wrong>) -> Self {
+        let (group, version) = ("metrics.k8s.io".into(), "v1beta1".into());
+        Self { name: name.into(), group, version, older: None, namespaced, read }
     }
 
     /// A kind that the model keeps.
@@ -120,26 +120,16 @@ impl Kind {
             name: K::kind(&()),
             group: K::group(&()),
             version: K::version(&()),
-            older: None,
-            namespaced: true,
-            amounts: &[],
-            read: |value| typed::read::<K>(&K::kind(&()), value).map(Object::kept),
+            // It follows the utilization of the CPU, as one of v2 without metrics does.
+            older: (K::KIND == cluster::Kind::HorizontalPodAutoscaler).then_some("autoscaling/v1"),
+            namespaced: TypeId::of::<K::Scope>() != TypeId::of::<ClusterResourceScope>(),
+            read: match K::KIND {
+                cluster::Kind::WeightedShare => pool::read,
+                // The model keeps little of it; but what is wrong in it is told all the same.
+                cluster::Kind::Deployment => typed::<Deployment>,
+                _ => typed::<K>,
+            },
         }
-    }
-
-    fn cluster_wide(mut self) -> Self {
-        self.namespaced = false;
-        self
-    }
-
-    fn or_older(mut self, api_version: &'static str) -> Self {
-        self.older = Some(api_version);
-        self
-    }
-
-    fn amounts(mut self, amounts: Amounts) -> Self {
-        self.amounts = amounts;
-        self
     }
 
     /// As in `apps/v1`.
@@ -179,7 +169,7 @@ impl Kind {
         if self.older.is_some() {
             value["apiVersion"] = self.api_version().into();
         }
-        let mut wrong = typed::unreadable_amounts(&value, self.amounts);
+        let mut wrong = typed::unreadable_amounts(&value, amounts(&self.name));
         match (self.read)(value) {
             Ok(object) if wrong.is_empty() => Ok(object),
             Ok(_) => Err(wrong),
