@@ -5,7 +5,8 @@ use k8s_openapi::api::core::v1 as core;
 use super::amount::amount;
 use crate::share::{PerResource, Resource};
 
-/// Between which amounts the requests and limits of a container and of a pod must be.
+/// Between which amounts the requests and limits of a container and of a pod must be, and what they are where a container says
+/// nothing.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Limits {
     /// Of each container.
@@ -14,6 +15,10 @@ pub struct Limits {
     pub pod: PerResource<Range>,
     /// Limits are to keep to a ratio of the requests.
     pub ratio: PerResource<bool>,
+    /// What a container requests that says nothing of its own.
+    pub default_request: PerResource<Option<u64>>,
+    /// The limit of a container that has none of its own.
+    pub default_limit: PerResource<Option<u64>>,
 }
 
 /// Two amounts that bound a third, in units of the resource.
@@ -40,6 +45,15 @@ impl Limits {
                 let min = amount(item.min.as_ref(), resource).unwrap_or_default();
                 let max = amount(item.max.as_ref(), resource);
                 bounds[resource] = bounds[resource].and(Range { min, max });
+                if item.type_ == "Container" {
+                    // The API server fills these in by the same rule; in a file they may be missing.
+                    let limit = amount(item.default.as_ref(), resource).or(max);
+                    let request = amount(item.default_request.as_ref(), resource);
+                    let least = amount(item.min.as_ref(), resource);
+                    limits.default_limit[resource] = limits.default_limit[resource].max(limit);
+                    limits.default_request[resource] =
+                        limits.default_request[resource].max(request.or(limit).or(least));
+                }
                 let ratio = amount(item.max_limit_request_ratio.as_ref(), resource);
                 limits.ratio[resource] |= ratio.is_some();
             }
@@ -53,10 +67,16 @@ impl Limits {
             let both = |of: fn(&Self) -> &PerResource<Range>| {
                 PerResource::from_fn(|resource| of(&all)[resource].and(of(range)[resource]))
             };
+            let most = |of: fn(&Self) -> PerResource<Option<u64>>| {
+                PerResource::from_fn(|resource| of(&all)[resource].max(of(range)[resource]))
+            };
             Self {
                 container: both(|it| &it.container),
                 pod: both(|it| &it.pod),
                 ratio: PerResource::from_fn(|it| all.ratio[it] || range.ratio[it]),
+                // Which of two the API server takes is not said: the larger keeps more room.
+                default_request: most(|it| it.default_request),
+                default_limit: most(|it| it.default_limit),
             }
         })
     }

@@ -6,7 +6,8 @@ use super::{
     amount::amount,
     kubevirt::{KubeVirt, MachineCondition, VirtualMachine, VirtualMachineInstance},
     pod::Owner,
-    workload::{TemplateContainer, Workload},
+    pod_template::TemplateContainer,
+    workload::Workload,
 };
 use crate::share::{Bytes, PerResource, Resource};
 

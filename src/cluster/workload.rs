@@ -1,14 +1,19 @@
 //! The workloads that own pods: whose a pod is, and what its template asks for.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::{
     api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::{amount::amount, machine::MACHINE_SETS, pod::Owner};
-use crate::share::{self, Held, Holding, InitContainer, PerResource, Resource};
+use super::{
+    limit_range::Limits,
+    machine::MACHINE_SETS,
+    pod::Owner,
+    pod_template::{PodTemplate, Template},
+};
+use crate::share::PerResource;
 
 /// What is read of a ReplicaSet, StatefulSet, DaemonSet or Job.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,22 +24,12 @@ pub struct Workload {
     pub template: Template,
     /// What one more pod of it would be charged.
     pub charge: PerResource<u64>,
+    /// Its template as it is written. None: its pods are made by KubeVirt, or it has none of its own.
+    pub written: Option<Arc<PodTemplate>>,
     /// How many pods it is to have now.
     pub pods: u64,
     /// Why the API server took no more of its pods, where it says so.
     pub refused: Option<String>,
-}
-
-/// What a pod template asks for, by the name of the container.
-pub type Template = BTreeMap<String, TemplateContainer>;
-
-/// What a pod template asks for one container.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct TemplateContainer {
-    /// The requests; where only a limit is set, that.
-    pub request: PerResource<u64>,
-    /// The limits.
-    pub limit: PerResource<Option<u64>>,
 }
 
 impl Owner {
@@ -94,12 +89,18 @@ impl Workload {
     }
 
     fn of_template(meta: &ObjectMeta, template: Option<&core::PodTemplateSpec>) -> Self {
-        Self {
-            owner: Owner::of(meta),
-            template: read(template),
-            charge: charge(template),
-            ..Self::default()
+        let written = template.map(|template| Arc::new(PodTemplate::read(template)));
+        Self { owner: Owner::of(meta), written, ..Self::default() }
+    }
+
+    /// The workload, with what its pods start with where LimitRanges allow this.
+    #[must_use]
+    pub(super) fn filled_in(mut self, limits: &Limits) -> Self {
+        if let Some(written) = &self.written {
+            self.template = written.starts_with(limits);
+            self.charge = PerResource::from_fn(|resource| written.charge(resource, limits));
         }
+        self
     }
 }
 
@@ -119,54 +120,4 @@ fn still_to_run(job: &batch::Job, spec: &batch::JobSpec) -> u64 {
 
 fn count(count: Option<i32>) -> u64 {
     count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default()
-}
-
-/// What a pod of the template would be charged.
-fn charge(template: Option<&core::PodTemplateSpec>) -> PerResource<u64> {
-    let spec = template.and_then(|template| template.spec.as_ref());
-    PerResource::from_fn(|resource| {
-        let held = |container: &core::Container| {
-            let requested = read_container(container).request[resource];
-            Held { requested, admitted: requested }
-        };
-        let containers = spec.iter().flat_map(|spec| &spec.containers);
-        let init = spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
-        let holding = Holding {
-            containers: containers
-                .map(|container| share::Container { held: held(container), range: None })
-                .collect(),
-            init: init
-                .map(|container| InitContainer {
-                    held: held(container),
-                    sidecar: container.restart_policy.as_deref() == Some("Always"),
-                })
-                .collect(),
-            overhead: 0,
-        };
-        holding.charge()
-    })
-}
-
-fn read(template: Option<&core::PodTemplateSpec>) -> Template {
-    let containers = template
-        .and_then(|template| template.spec.as_ref())
-        .map(|spec| spec.containers.as_slice())
-        .unwrap_or_default();
-    containers.iter().map(|container| (container.name.clone(), read_container(container))).collect()
-}
-
-fn read_container(container: &core::Container) -> TemplateContainer {
-    let resources = container.resources.as_ref();
-    let limit = PerResource::from_fn(|resource| {
-        amount(resources.and_then(|resources| resources.limits.as_ref()), resource)
-    });
-    let request = |resource: Resource| {
-        amount(resources.and_then(|resources| resources.requests.as_ref()), resource)
-    };
-    TemplateContainer {
-        request: PerResource::from_fn(|resource| {
-            request(resource).or(limit[resource]).unwrap_or_default()
-        }),
-        limit,
-    }
 }

@@ -27,6 +27,7 @@ impl Cluster {
             Object::Quota(quota) => self.put_policy(key, |it| set(&mut it.quotas, key, quota)),
             Object::Limits(limits) => {
                 self.put_policy(key, |it| set(&mut it.limit_ranges, key, Some(limits)));
+                self.fill_in_workloads(&key.namespace);
             }
             Object::Horizontal(scaler) => {
                 self.put_policy(key, |it| set(&mut it.horizontal, key, scaler));
@@ -46,7 +47,10 @@ impl Cluster {
             Kind::VirtualMachineInstance => self.put_instance(key, None),
             Kind::KubeVirt => self.put_kubevirt(key, None),
             Kind::ResourceQuota => self.put_policy(key, |it| set(&mut it.quotas, key, None)),
-            Kind::LimitRange => self.put_policy(key, |it| set(&mut it.limit_ranges, key, None)),
+            Kind::LimitRange => {
+                self.put_policy(key, |it| set(&mut it.limit_ranges, key, None));
+                self.fill_in_workloads(&key.namespace);
+            }
             Kind::HorizontalPodAutoscaler => {
                 self.put_policy(key, |it| set(&mut it.horizontal, key, None));
             }

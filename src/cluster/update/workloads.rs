@@ -12,6 +12,7 @@ impl Cluster {
     /// A workload is so now, or gone.
     pub(super) fn put_workload(&mut self, owner: &Owner, workload: Option<Workload>) {
         let namespace = self.namespaces.entry(owner.namespace.clone()).or_default();
+        let workload = workload.map(|it| it.filled_in(&namespace.limits));
         let before = namespace.workloads.get(owner);
         if before == workload.as_ref() {
             return;
@@ -35,6 +36,14 @@ impl Cluster {
             .map(str::to_owned)
             .collect();
         self.look_again(&owner.namespace, &pods);
+    }
+
+    /// What pods start with may have changed: with the LimitRanges of their namespace.
+    pub(super) fn fill_in_workloads(&mut self, namespace: &str) {
+        let workloads = self.namespaces.get(namespace).map(|it| it.workloads.clone());
+        for (owner, workload) in workloads.into_iter().flatten() {
+            self.put_workload(&owner, Some(workload));
+        }
     }
 
     pub(super) fn put_machine(&mut self, key: &Key, machine: Option<VirtualMachine>) {

@@ -1,0 +1,96 @@
+//! What a pod template asks for, and what the API server makes of that where it creates a pod.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1 as core;
+
+use super::{amount::amount, limit_range::Limits};
+use crate::share::{PerResource, Resource, charged};
+
+/// What the pods of a template start with, by the name of the container.
+pub type Template = BTreeMap<String, TemplateContainer>;
+
+/// What one container starts with.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct TemplateContainer {
+    /// The requests.
+    pub request: PerResource<u64>,
+    /// The limits.
+    pub limit: PerResource<Option<u64>>,
+}
+
+/// A pod template as it is written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PodTemplate {
+    containers: Vec<(String, Asked)>,
+    /// The init containers, and whether each is a sidecar.
+    init: Vec<(Asked, bool)>,
+    /// What is asked for the pod as a whole.
+    whole: Asked,
+}
+
+/// What is asked for one container, or for a pod as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Asked {
+    request: PerResource<Option<u64>>,
+    limit: PerResource<Option<u64>>,
+}
+
+impl PodTemplate {
+    /// Reads a template.
+    #[must_use]
+    pub fn read(template: &core::PodTemplateSpec) -> Self {
+        let Some(spec) = &template.spec else { return Self::default() };
+        let is_sidecar = |it: &core::Container| it.restart_policy.as_deref() == Some("Always");
+        let of = |it: &core::Container| Asked::read(it.resources.as_ref());
+        let init = spec.init_containers.iter().flatten();
+        Self {
+            containers: spec.containers.iter().map(|it| (it.name.clone(), of(it))).collect(),
+            init: init.map(|it| (of(it), is_sidecar(it))).collect(),
+            whole: Asked::read(spec.resources.as_ref()),
+        }
+    }
+
+    /// What its pods start with, where LimitRanges allow this.
+    #[must_use]
+    pub fn starts_with(&self, limits: &Limits) -> Template {
+        let of = |(name, asked): &(String, Asked)| (name.clone(), asked.filled_in(limits));
+        self.containers.iter().map(of).collect()
+    }
+
+    /// What a pod of it would be charged, in units of the resource, where LimitRanges allow this.
+    #[must_use]
+    pub fn charge(&self, resource: Resource, limits: &Limits) -> u64 {
+        let of = |asked: &Asked| asked.filled_in(limits).request[resource];
+        let regular = self.containers.iter().map(|(_, asked)| of(asked));
+        let init = self.init.iter().map(|(asked, sidecar)| (of(asked), *sidecar));
+        let all = charged(regular, init, 0);
+        let whole = self.whole.request[resource];
+        // A limit of the whole pod is its request, where no container has one.
+        let limit = self.whole.limit[resource].filter(|_| all == 0);
+        whole.or(limit).unwrap_or(all)
+    }
+}
+
+impl Asked {
+    fn read(resources: Option<&core::ResourceRequirements>) -> Self {
+        let request = resources.and_then(|it| it.requests.as_ref());
+        let limit = resources.and_then(|it| it.limits.as_ref());
+        Self {
+            request: PerResource::from_fn(|resource| amount(request, resource)),
+            limit: PerResource::from_fn(|resource| amount(limit, resource)),
+        }
+    }
+
+    /// What a container starts with that asks for this: where it has no request, its limit is one; what is missing then, a
+    /// LimitRange may fill in.
+    fn filled_in(self, limits: &Limits) -> TemplateContainer {
+        let Self { request, limit } = self;
+        TemplateContainer {
+            request: PerResource::from_fn(|it| {
+                request[it].or(limit[it]).or(limits.default_request[it]).unwrap_or_default()
+            }),
+            limit: PerResource::from_fn(|it| limit[it].or(limits.default_limit[it])),
+        }
+    }
+}
