@@ -65,6 +65,8 @@ pub struct Cluster {
     namespaces: BTreeMap<String, Namespace>,
     nodes: BTreeMap<String, NodeEntry>,
     kubevirts: BTreeMap<(String, String), KubeVirt>,
+    /// What each RuntimeClass adds to a pod.
+    overheads: BTreeMap<String, PerResource<u64>>,
     /// Pods that the scheduler finds no room for, by namespace and name.
     pending: BTreeSet<(String, String)>,
     /// Machines with more than one launcher pod, and machines that are being changed, by the UID of their instance.
@@ -182,6 +184,12 @@ impl Cluster {
     #[must_use]
     pub fn limits(&self, namespace: &str) -> Limits {
         self.namespaces.get(namespace).map(Namespace::limits).unwrap_or_default()
+    }
+
+    /// What a RuntimeClass adds to each of its pods, in millicores and bytes. None: it was not seen.
+    #[must_use]
+    pub fn overhead(&self, class: &str) -> Option<PerResource<u64>> {
+        self.overheads.get(class).copied()
     }
 
     /// The workload of that name, where it was seen.

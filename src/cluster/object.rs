@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, fmt::Debug};
 
 use k8s_openapi::{
-    api::{apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, core::v1 as core},
+    api::{
+        apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, core::v1 as core,
+        node::v1::RuntimeClass,
+    },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::core::{DeserializeGuard, PartialObjectMeta};
@@ -12,11 +15,12 @@ use serde::de::DeserializeOwned;
 use super::{
     KubeVirt, Owner, Pod, Quota, VerticalPodAutoscaler, VirtualMachine, VirtualMachineInstance,
     Workload,
+    amount::amount,
     autoscalers::{Horizontal, Vertical},
     limit_range::Limits,
     node::Node,
 };
-use crate::api::WeightedShare;
+use crate::{api::WeightedShare, share::PerResource};
 
 /// The kinds of objects that the model keeps.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -41,6 +45,8 @@ pub enum Kind {
     ResourceQuota,
     /// A LimitRange.
     LimitRange,
+    /// A RuntimeClass.
+    RuntimeClass,
     /// A HorizontalPodAutoscaler.
     HorizontalPodAutoscaler,
     /// A VerticalPodAutoscaler.
@@ -81,6 +87,8 @@ pub enum Object {
     Quota(Option<Quota>),
     /// What a LimitRange allows.
     Limits(Limits),
+    /// What a RuntimeClass adds to each pod, in millicores and bytes.
+    Overhead(PerResource<u64>),
     /// What a HorizontalPodAutoscaler scales by usage. None: nothing.
     Horizontal(Option<Horizontal>),
     /// What a VerticalPodAutoscaler sets. None: nothing.
@@ -143,6 +151,7 @@ pub fn each_kind(todo: &mut impl EachKind) {
     todo.always::<batch::Job>();
     todo.always::<core::ResourceQuota>();
     todo.always::<core::LimitRange>();
+    todo.always::<RuntimeClass>();
     todo.always::<autoscaling::HorizontalPodAutoscaler>();
     todo.where_served::<VerticalPodAutoscaler>();
     todo.where_served::<VirtualMachine>();
@@ -176,6 +185,10 @@ kept! {
     batch::Job, Job, |job| Object::Workload(Workload::of_job(&job));
     core::ResourceQuota, ResourceQuota, |quota| Object::Quota(Quota::read(&quota));
     core::LimitRange, LimitRange, |range| Object::Limits(Limits::read(&range));
+    RuntimeClass, RuntimeClass, |class| {
+        let fixed = class.overhead.as_ref().and_then(|it| it.pod_fixed.as_ref());
+        Object::Overhead(PerResource::from_fn(|it| amount(fixed, it).unwrap_or_default()))
+    };
     autoscaling::HorizontalPodAutoscaler, HorizontalPodAutoscaler,
         |scaler| Object::Horizontal(Horizontal::read(&scaler));
     VerticalPodAutoscaler, VerticalPodAutoscaler, |scaler| Object::Vertical(Vertical::read(&scaler));

@@ -7,7 +7,7 @@ use super::{
     Cluster, Key, Kind, Namespace, Object, Owner, Pool, PoolId, autoscalers::Autoscalers,
     limit_range::Limits, node::Node,
 };
-use crate::api::WeightedShare;
+use crate::{api::WeightedShare, share::PerResource};
 
 impl Cluster {
     pub(super) fn put(&mut self, key: &Key, object: Object) {
@@ -29,6 +29,7 @@ impl Cluster {
                 self.put_policy(key, |it| set(&mut it.limit_ranges, key, Some(limits)));
                 self.fill_in_workloads(&key.namespace);
             }
+            Object::Overhead(overhead) => self.put_overhead(key, Some(overhead)),
             Object::Horizontal(scaler) => {
                 self.put_policy(key, |it| set(&mut it.horizontal, key, scaler));
             }
@@ -51,6 +52,7 @@ impl Cluster {
                 self.put_policy(key, |it| set(&mut it.limit_ranges, key, None));
                 self.fill_in_workloads(&key.namespace);
             }
+            Kind::RuntimeClass => self.put_overhead(key, None),
             Kind::HorizontalPodAutoscaler => {
                 self.put_policy(key, |it| set(&mut it.horizontal, key, None));
             }
@@ -83,6 +85,9 @@ impl Cluster {
             Kind::Node => {
                 let known = self.nodes.iter().filter(|(_, entry)| entry.known.is_some());
                 return known.map(|(name, _)| key("", name)).collect();
+            }
+            Kind::RuntimeClass => {
+                return self.overheads.keys().map(|name| key("", name)).collect();
             }
             Kind::KubeVirt => {
                 return self
@@ -166,6 +171,10 @@ impl Cluster {
             self.nodes.remove(name);
         }
         self.changes.nodes.insert(name.to_owned());
+    }
+
+    fn put_overhead(&mut self, key: &Key, overhead: Option<PerResource<u64>>) {
+        self.changes.everything |= set(&mut self.overheads, key, overhead);
     }
 
     /// Changes what holds for a whole namespace. `change` says whether anything did.
