@@ -7,6 +7,7 @@ mod amount;
 mod autoscalers;
 mod bounds;
 mod changes;
+mod charges;
 mod in_flight;
 mod kubevirt;
 mod limit_range;

@@ -132,15 +132,6 @@ pub enum Resize {
 }
 
 impl Pod {
-    /// What it is charged, in units of the resource.
-    #[must_use]
-    pub fn charge(&self, resource: Resource) -> u64 {
-        let regular = self.containers.iter().map(|it| self.held(it.held[resource]).charged());
-        let init = self.init[resource].iter();
-        let init = init.map(|init| (self.held(init.held).charged(), init.sidecar));
-        share::charged(regular, init, self.overhead[resource])
-    }
-
     /// What limits its CPU now, as the kubelet enforces it where it has said so.
     #[must_use]
     pub fn cpu_limits(&self) -> CpuLimits {
@@ -159,14 +150,6 @@ impl Pod {
     pub fn aside(&self, resource: Resource) -> u64 {
         let sidecars = self.init[resource].iter().filter(|init| init.sidecar);
         self.overhead[resource] + sidecars.map(|init| init.held.charged()).sum::<u64>()
-    }
-
-    /// The part of a request that is charged: an infeasible resize stays in the spec but is not charged.
-    fn held(&self, held: Held) -> Held {
-        match self.resize {
-            Resize::Infeasible(_) => Held { requested: held.admitted, ..held },
-            _ => held,
-        }
     }
 
     /// What it holds of one resource, with the `range` that each regular container is given.

@@ -27,6 +27,8 @@ pub struct PodTemplate {
     init: Vec<(Asked, bool)>,
     /// What is asked for the pod as a whole.
     whole: Asked,
+    /// The RuntimeClass of its pods.
+    pub runtime_class: Option<String>,
 }
 
 /// What is asked for one container, or for a pod as a whole.
@@ -48,6 +50,7 @@ impl PodTemplate {
             containers: spec.containers.iter().map(|it| (it.name.clone(), of(it))).collect(),
             init: init.map(|it| (of(it), is_sidecar(it))).collect(),
             whole: Asked::read(spec.resources.as_ref()),
+            runtime_class: spec.runtime_class_name.clone(),
         }
     }
 
@@ -58,7 +61,8 @@ impl PodTemplate {
         self.containers.iter().map(of).collect()
     }
 
-    /// What a pod of it would be charged, in units of the resource, where LimitRanges allow this.
+    /// What a pod of it would be charged, in units of the resource, where LimitRanges allow this; without what its RuntimeClass
+    /// adds.
     #[must_use]
     pub fn charge(&self, resource: Resource, limits: &Limits) -> u64 {
         let of = |asked: &Asked| asked.filled_in(limits).request[resource];

@@ -22,7 +22,7 @@ pub struct Workload {
     pub owner: Option<Owner>,
     /// What its pods start with, by the name of the container.
     pub template: Template,
-    /// What one more pod of it would be charged.
+    /// What its template asks for, for the whole pod.
     pub charge: PerResource<u64>,
     /// Its template as it is written. None: its pods are made by KubeVirt, or it has none of its own.
     pub written: Option<Arc<PodTemplate>>,

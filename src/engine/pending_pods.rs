@@ -154,7 +154,7 @@ fn add_what_is_given_back(
             }
             let charge = holding.charge();
             let least = floor(member.spec, it, &holding, resource).max(min);
-            let begun = it.workload.map_or(0, |workload| workload.charge[resource]);
+            let begun = view.cluster.began_with(pod, resource);
             let room = &mut room[resource];
             room.to_own += charge.saturating_sub(least);
             room.to_others += charge.saturating_sub(least.max(begun));

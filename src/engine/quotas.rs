@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, rc::Rc};
 
 use super::{View, pool_members::PoolMembers};
 use crate::{
-    cluster::{Namespace, Pod, Qos, Quota},
+    cluster::{Namespace, Owner, Pod, Qos, Quota},
     share::{AdjustableRange, Claim, Holding, LimitRule, Pool, Resource, fill},
 };
 
@@ -102,26 +102,28 @@ pub fn bound<'a>(
     resource: Resource,
     pools: &mut [BoundPool<'a>],
 ) {
-    let template = |pod: &Pod| {
-        let workload = pod.owner.as_ref().and_then(|owner| view.cluster.workload(owner));
-        workload.map_or(0, |workload| workload.charge[resource])
+    let began = |pod: &Pod| view.cluster.began_with(pod, resource);
+    let owners = pools.iter().flat_map(|pool| &pool.movable).filter_map(|pod| pod.owner.as_ref());
+    let owners: BTreeSet<&Owner> = owners.collect();
+    let one_more = |owner: &Owner| {
+        let workload = view.cluster.workload(owner);
+        workload.map_or(0, |workload| view.cluster.one_more(owner, workload)[resource])
     };
-    let all = pools.iter().flat_map(|pool| &pool.movable);
-    let largest = all.map(|pod| template(pod)).max().unwrap_or_default();
+    let largest = owners.into_iter().map(one_more).max().unwrap_or_default();
     for quota in namespace.quotas() {
         let Some(bounded) = quota.requests[resource] else { continue };
         let counts = |pool: &&mut BoundPool| {
             !pool.movable.is_empty() && pool.movable.iter().all(|pod| quota.counts(pod))
         };
         let mut within: Vec<&mut BoundPool> = pools.iter_mut().filter(counts).collect();
-        let left = Left::of(namespace, quota, bounded.hard, resource, &within, template);
+        let left = Left::of(namespace, quota, bounded.hard, resource, &within, began);
         // Room that would be free if the pools used their whole capacity. The room that is free now would not do: once pools have
         // given back enough, it would suggest that nothing is blocked, and they would take it again.
         let held = sum(within.iter().map(|pool| pool.claims.capacity));
         let free = left.whole.saturating_sub(held.min(left.total(largest, |_| 0)));
         let total = left.total(largest, |most| {
             // What does not fit beside the least of all is waited for in vain.
-            blocked(namespace, quota, resource, free).fold(0, |wanted, charge| {
+            blocked(view, namespace, quota, resource, free).fold(0, |wanted, charge| {
                 let more = u64::saturating_add(wanted, charge);
                 if more <= most { more } else { wanted }
             })
@@ -161,7 +163,7 @@ impl Left {
         hard: u64,
         resource: Resource,
         within: &[&mut BoundPool],
-        template: impl Fn(&Pod) -> u64,
+        began: impl Fn(&Pod) -> u64,
     ) -> Self {
         // What moves, or is about to be gone, is in nobody's way.
         let aside: BTreeSet<*const Pod> = within
@@ -173,7 +175,7 @@ impl Left {
             .pods()
             .filter(|pod| quota.counts(pod) && !aside.contains(&std::ptr::from_ref(*pod)));
         let begun = |pool: &&mut BoundPool| {
-            let templates = sum(pool.movable.iter().map(|pod| template(pod)));
+            let templates = sum(pool.movable.iter().map(|pod| began(pod)));
             let minima = sum(pool.claims.members.iter().map(|member| member.min));
             // Not what a pod cannot give back: one that grew would have a claim to more.
             templates.max(minima).min(pool.claims.capacity)
@@ -213,13 +215,14 @@ impl BoundPool<'_> {
 /// ReplicaSet says so. Other workloads count as blocked if they lack a pod whose charge exceeds `free`, the room that the pools
 /// leave at their whole capacity.
 fn blocked(
+    view: &View,
     namespace: &Namespace,
     quota: &Quota,
     resource: Resource,
     free: u64,
 ) -> impl Iterator<Item = u64> {
     namespace.workloads().filter_map(move |(owner, workload)| {
-        let charge = workload.charge[resource];
+        let charge = view.cluster.one_more(owner, workload)[resource];
         let refused = match &workload.refused {
             Some(message) => quota.refused(message, resource),
             None => owner.kind != "ReplicaSet" && quota.scopes.is_empty() && charge > free,
