@@ -1,5 +1,6 @@
 //! Plans of manifests, as a user gets them.
 
+mod cases;
 mod planned;
 mod watching;
 

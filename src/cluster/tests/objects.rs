@@ -66,7 +66,7 @@ fn a_workload_says_how_many_pods_it_is_to_have_and_whether_they_are_refused() {
             }}},
             "status": {"replicas": 1, "conditions": conditions},
         });
-        let read = Workload::of_replica_set(&object(set));
+        let read = Workload::of_replica_set(&object(set)).filled_in(&Limits::default());
         (read.pods, read.refused, read.charge.cpu)
     };
     assert_eq!(set(json!(3), json!([])), (3, None, 250));

@@ -59,6 +59,7 @@ fn room_for_one_more_is_not_taken_from_templates_nor_from_minima() {
     let mut sized = under(quota(1000, 1000), &pods);
     for workload in sized.workloads.values_mut() {
         workload.charge.cpu = 500;
+        workload.template.values_mut().for_each(|main| main.request.cpu = 500);
     }
     assert_eq!(shares(&sized), [250, 750]);
     let mut minima = under(quota(1000, 1000), &pods);
