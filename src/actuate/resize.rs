@@ -60,43 +60,47 @@ fn refusal(resize: &PodResize, error: &kube::Error) -> Refusal {
 /// The strategic merge patch: only what changes, on just the version that was seen.
 fn patch(resize: &PodResize) -> Value {
     let name = resize.resource.name();
-    let containers: Vec<Value> = resize
-        .containers
-        .iter()
-        .map(|container| {
-            let mut resources =
-                json!({"requests": {name: resize.resource.quantity(container.request)}});
-            if let Some(limit) = container.limit {
-                resources["limits"] = json!({name: resize.resource.quantity(limit)});
-            }
-            json!({"name": container.name, "resources": resources})
-        })
-        .collect();
-    json!({
-        "metadata": {"resourceVersion": resize.resource_version},
-        "spec": {"containers": containers},
-    })
+    let mut spec = json!({});
+    for part in &resize.containers {
+        let mut resources = json!({"requests": {name: resize.resource.quantity(part.request)}});
+        if let Some(limit) = part.limit {
+            resources["limits"] = json!({name: resize.resource.quantity(limit)});
+        }
+        if part.name.is_empty() {
+            spec["resources"] = resources;
+        } else {
+            let containers = spec["containers"].as_array().cloned().unwrap_or_default();
+            let container = json!({"name": part.name, "resources": resources});
+            spec["containers"] = [containers, vec![container]].concat().into();
+        }
+    }
+    json!({"metadata": {"resourceVersion": resize.resource_version}, "spec": spec})
+}
+
+/// A part of a pod, in words.
+fn in_words(name: &str) -> String {
+    if name.is_empty() { "the whole pod".to_owned() } else { format!("container {name}") }
 }
 
 /// What differs in the answer to a dry run beyond what was asked of `pod`: a container, and in words what it would
 /// have.
 fn surprise(resize: &PodResize, pod: &Pod, answer: &Pod) -> Option<String> {
-    for (before, after) in pod.containers.iter().zip(&answer.containers) {
-        for resource in Resource::ALL {
+    for resource in Resource::ALL {
+        for (before, after) in pod.parts(resource).iter().zip(answer.parts(resource)) {
             let asked = resize
                 .containers
                 .iter()
                 .find(|it| it.name == before.name && resource == resize.resource);
             let request = asked.map_or(before.held[resource].requested, |it| it.request);
             let limit = asked.and_then(|it| it.limit).or(before.limit[resource]);
-            let (name, told) = (&before.name, |amount| resource.quantity(amount));
+            let (name, told) = (in_words(&before.name), |amount| resource.quantity(amount));
             if after.limit[resource] != limit {
                 let set = after.limit[resource].map_or("nothing".to_owned(), told);
-                return Some(format!("set the {resource} limit of container {name} to {set}"));
+                return Some(format!("set the {resource} limit of {name} to {set}"));
             }
             if after.held[resource].requested != request {
                 let set = told(after.held[resource].requested);
-                return Some(format!("set the {resource} request of container {name} to {set}"));
+                return Some(format!("set the {resource} request of {name} to {set}"));
             }
         }
     }
@@ -107,7 +111,7 @@ fn surprise(resize: &PodResize, pod: &Pod, answer: &Pod) -> Option<String> {
 #[must_use]
 pub fn altered(resize: &PodResize, answer: &Pod) -> Option<Refusal> {
     let other = |asked: &ContainerResize| {
-        let container = answer.containers.iter().find(|it| it.name == asked.name)?;
+        let container = answer.part(&asked.name, resize.resource)?;
         let request = container.held[resize.resource].requested;
         if request != asked.request {
             return Some((asked.name.clone(), "request", Some(request), asked.request));
@@ -115,11 +119,12 @@ pub fn altered(resize: &PodResize, answer: &Pod) -> Option<Refusal> {
         let (limit, wanted) = (container.limit[resize.resource], asked.limit?);
         (limit != Some(wanted)).then(|| (asked.name.clone(), "limit", limit, wanted))
     };
-    let (container, what, is, wanted) = resize.containers.iter().find_map(other)?;
+    let (part, what, is, wanted) = resize.containers.iter().find_map(other)?;
+    let part = in_words(&part);
     let told = |amount| resize.resource.quantity(amount);
     let (resource, kind) = (resize.resource, RefusalKind::Altered);
     let message = format!(
-        "something in the way of the API server, a mutating webhook most likely, gave container {container} a {resource} {what} of {} \
+        "something in the way of the API server, a mutating webhook most likely, gave {part} a {resource} {what} of {} \
          where {} was asked for: exempt pods/resize from it, or bound the member by min and max",
         is.map_or("nothing".to_owned(), told),
         told(wanted),

@@ -27,6 +27,13 @@ pub(super) fn amount_of(
     })
 }
 
+/// What is set for a pod as a whole. A block that is there and says nothing is none.
+pub(super) fn whole(spec: &core::PodSpec) -> Option<&core::ResourceRequirements> {
+    let is_some =
+        |it: &Option<BTreeMap<String, Quantity>>| it.as_ref().is_some_and(|it| !it.is_empty());
+    spec.resources.as_ref().filter(|it| is_some(&it.requests) || is_some(&it.limits))
+}
+
 /// The limit of a container.
 pub(super) fn limit(container: &core::Container, resource: Resource) -> Option<u64> {
     amount(container.resources.as_ref()?.limits.as_ref(), resource)

@@ -1,7 +1,8 @@
 //! What Kubernetes charges a pod for: one rule, for pods that run, for what they began with, and for pods that are to come.
 //!
 //! The rule is that of `PodRequests` in Kubernetes' component-helpers, which the scheduler, the kubelet and quotas share: the
-//! regular containers with the sidecars, or the init container that needs the most, whichever is more, and the overhead.
+//! regular containers with the sidecars, or the init container that needs the most, whichever is more; in the place of these, what
+//! is asked for the pod as a whole; and the overhead.
 
 use super::{Cluster, Owner, Pod, Resize, Template, Workload};
 use crate::share::{Held, PerResource, Resource, charged};
@@ -10,19 +11,39 @@ impl Pod {
     /// What it is charged, in units of the resource.
     #[must_use]
     pub fn charge(&self, resource: Resource) -> u64 {
-        let regular = self.containers.iter().map(|it| self.held(it.held[resource]).charged());
-        charged(regular, self.init_held(resource), self.overhead[resource])
+        let parts = self.parts(resource).iter().map(|it| self.held(it.held[resource]).charged());
+        charged(parts, self.init_held(resource), self.overhead[resource])
+    }
+
+    /// What its limits count for in a quota, in units of the resource: what has no limit counts nothing.
+    #[must_use]
+    pub fn limits(&self, resource: Resource) -> u64 {
+        let whole = self.whole.as_ref().and_then(|whole| whole.limit[resource]);
+        let limits = whole.unwrap_or_else(|| {
+            let regular = self.containers.iter().map(|it| it.limit[resource].unwrap_or_default());
+            let init = self.init[resource].iter().zip(&self.init_limits[resource]);
+            charged(regular, init.map(|(it, limit)| (limit.unwrap_or_default(), it.sidecar)), 0)
+        });
+        if limits == 0 { 0 } else { limits.saturating_add(self.overhead[resource]) }
     }
 
     /// What it was charged before anybody resized it, where its template asks for this: containers that the template does not
     /// know were injected, and count with what they ask for.
     #[must_use]
     pub fn began_with(&self, template: &Template, resource: Resource) -> u64 {
-        let regular = self.containers.iter().map(|it| {
+        let parts = self.parts(resource).iter().map(|it| {
             let template = template.get(&it.name);
             template.map_or(it.held[resource].requested, |it| it.request[resource])
         });
-        charged(regular, self.init_held(resource), self.overhead[resource])
+        charged(parts, self.init_held(resource), self.overhead[resource])
+    }
+
+    /// What its containers request together, whatever is set for the whole.
+    #[must_use]
+    pub fn requested_inside(&self, resource: Resource) -> u64 {
+        let regular = self.containers.iter().map(|it| it.held[resource].requested);
+        let init = self.init[resource].iter().map(|it| (it.held.requested, it.sidecar));
+        charged(regular, init, 0)
     }
 
     /// The part of a request that is charged: an infeasible resize stays in the spec but is not charged.
@@ -33,9 +54,9 @@ impl Pod {
         }
     }
 
-    /// What each init container is charged, and whether it is a sidecar.
+    /// What each init container is charged that counts, and whether it is a sidecar.
     fn init_held(&self, resource: Resource) -> impl Iterator<Item = (u64, bool)> {
-        self.init[resource].iter().map(|init| (self.held(init.held).charged(), init.sidecar))
+        self.init_of(resource).iter().map(|init| (self.held(init.held).charged(), init.sidecar))
     }
 }
 

@@ -13,8 +13,6 @@ pub enum Obstacle {
     BestEffort,
     /// It is defined by a file on its node.
     StaticPod,
-    /// Its resources are set for the pod as a whole.
-    PodLevelResources,
     /// It runs on Windows.
     Windows,
     /// It runs a virtual machine of which nothing is known.
@@ -38,8 +36,6 @@ impl Obstacle {
             Some(Self::UnknownMachine)
         } else if spec.os.as_ref().is_some_and(|os| os.name == "windows") {
             Some(Self::Windows)
-        } else if spec.resources.is_some() {
-            Some(Self::PodLevelResources)
         } else if Qos::of(pod) == Qos::BestEffort {
             Some(Self::BestEffort)
         } else {
@@ -53,7 +49,6 @@ impl Obstacle {
         match self {
             Self::BestEffort => "BestEffort",
             Self::StaticPod => "StaticPod",
-            Self::PodLevelResources => "PodLevelResources",
             Self::Windows => "Windows",
             Self::UnknownMachine => "UnknownMachine",
             Self::DedicatedCpu => "DedicatedCpu",
@@ -71,9 +66,6 @@ impl Obstacle {
             }
             Self::StaticPod => {
                 "it is a static pod, which only its node's manifest can change: take it out of the selector"
-            }
-            Self::PodLevelResources => {
-                "its resources are set for the pod as a whole, which is not supported: set them on its containers"
             }
             Self::Windows => {
                 "Kubernetes does not resize Windows pods in place: take it out of the selector"

@@ -46,14 +46,16 @@ pub struct Pod {
     pub qos: Qos,
     /// Its regular containers.
     pub containers: Vec<Container>,
+    /// What is set for the pod as a whole: for these resources, in the place of what its containers ask for. Its name is empty.
+    pub whole: Option<Box<Container>>,
+    /// The resources of which a request is set for the whole.
+    pub by_whole: PerResource<bool>,
     /// Its init containers.
     pub init: PerResource<Vec<InitContainer>>,
+    /// The limits of these.
+    pub init_limits: PerResource<Vec<Option<u64>>>,
     /// What its RuntimeClass adds.
     pub overhead: PerResource<u64>,
-    /// Every init container has a limit of the resource.
-    pub init_limited: PerResource<bool>,
-    /// The CPU limit of each sidecar, in millicores. None: it has none.
-    pub sidecar_limits: Vec<Option<u64>>,
     /// It may run for so long only.
     pub deadline: bool,
     /// Its priority class.
@@ -132,27 +134,57 @@ pub enum Resize {
 }
 
 impl Pod {
+    /// The parts of it that hold the resource and can be resized: its regular containers, or the pod as a whole.
+    #[must_use]
+    pub fn parts(&self, resource: Resource) -> &[Container] {
+        match &self.whole {
+            Some(whole) if self.by_whole[resource] => std::slice::from_ref(whole),
+            _ => &self.containers,
+        }
+    }
+
+    /// The part of this name.
+    #[must_use]
+    pub fn part(&self, name: &str, resource: Resource) -> Option<&Container> {
+        self.parts(resource).iter().find(|part| part.name == name)
+    }
+
+    /// Whether each of its init containers has a limit of the resource.
+    #[must_use]
+    pub fn inits_are_limited(&self, resource: Resource) -> bool {
+        self.init_limits[resource].iter().all(Option::is_some)
+    }
+
     /// What limits its CPU now, as the kubelet enforces it where it has said so.
     #[must_use]
     pub fn cpu_limits(&self) -> CpuLimits {
         let of = |container: &Container| {
             container.limit.cpu.map(|limit| container.enforced.cpu.unwrap_or(limit))
         };
-        let sum = |sidecars: &[Option<u64>]| {
-            let all = self.containers.iter().map(of).chain(sidecars.iter().copied());
-            all.sum::<Option<u64>>().filter(|&limit| limit > 0)
-        };
-        CpuLimits { regular: sum(&[]), all: sum(&self.sidecar_limits) }
+        if let Some(whole) = self.whole.as_deref().and_then(of) {
+            return CpuLimits { regular: Some(whole), all: Some(whole) };
+        }
+        let regular = self.containers.iter().map(of).sum::<Option<u64>>();
+        let sidecars = self.init.cpu.iter().zip(&self.init_limits.cpu);
+        let sidecars = sidecars.filter(|(init, _)| init.sidecar).map(|(_, limit)| *limit);
+        let all = regular.and_then(|regular| Some(regular + sidecars.sum::<Option<u64>>()?));
+        let limited = |limit: Option<u64>| limit.filter(|&limit| limit > 0);
+        CpuLimits { regular: limited(regular), all: limited(all) }
     }
 
     /// What runs beside its regular containers takes so much, in units of the resource: sidecars, and its overhead.
     #[must_use]
     pub fn aside(&self, resource: Resource) -> u64 {
-        let sidecars = self.init[resource].iter().filter(|init| init.sidecar);
+        let sidecars = self.init_of(resource).iter().filter(|init| init.sidecar);
         self.overhead[resource] + sidecars.map(|init| init.held.charged()).sum::<u64>()
     }
 
-    /// What it holds of one resource, with the `range` that each regular container is given.
+    /// The init containers, where they count beside its parts.
+    pub(super) fn init_of(&self, resource: Resource) -> &[InitContainer] {
+        if self.by_whole[resource] { &[] } else { &self.init[resource] }
+    }
+
+    /// What it holds of one resource, with the `range` that each of its parts is given.
     pub fn holding(
         &self,
         resource: Resource,
@@ -160,14 +192,15 @@ impl Pod {
     ) -> Holding {
         Holding {
             containers: self
-                .containers
+                .parts(resource)
                 .iter()
                 .map(|container| share::Container {
                     held: self.held(container.held[resource]),
                     range: range(container),
                 })
                 .collect(),
-            init: self.init[resource]
+            init: self
+                .init_of(resource)
                 .iter()
                 .map(|init| InitContainer { held: self.held(init.held), ..*init })
                 .collect(),

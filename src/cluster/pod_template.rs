@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1 as core;
 use super::{amount::amount, limit_range::Limits};
 use crate::share::{PerResource, Resource, charged};
 
-/// What the pods of a template start with, by the name of the container.
+/// What the pods of a template start with, by the name of the container; what is set for the whole pod, without a name.
 pub type Template = BTreeMap<String, TemplateContainer>;
 
 /// What one container starts with.
@@ -58,21 +58,33 @@ impl PodTemplate {
     #[must_use]
     pub fn starts_with(&self, limits: &Limits) -> Template {
         let of = |(name, asked): &(String, Asked)| (name.clone(), asked.filled_in(limits));
-        self.containers.iter().map(of).collect()
+        let whole = TemplateContainer {
+            request: PerResource::from_fn(|it| self.whole(it, limits).unwrap_or_default()),
+            limit: self.whole.limit,
+        };
+        let whole = Some((String::new(), whole)).filter(|_| self.whole != Asked::default());
+        self.containers.iter().map(of).chain(whole).collect()
     }
 
     /// What a pod of it would be charged, in units of the resource, where LimitRanges allow this; without what its RuntimeClass
     /// adds.
     #[must_use]
     pub fn charge(&self, resource: Resource, limits: &Limits) -> u64 {
+        self.whole(resource, limits).unwrap_or_else(|| self.containers(resource, limits))
+    }
+
+    /// What is requested for the whole pod, where something is set for it: its limit, where nothing requests anything.
+    fn whole(&self, resource: Resource, limits: &Limits) -> Option<u64> {
+        let of_containers = self.containers(resource, limits);
+        let by_limit = |limit| if of_containers > 0 { of_containers } else { limit };
+        self.whole.request[resource].or(self.whole.limit[resource].map(by_limit))
+    }
+
+    /// What its containers request together.
+    fn containers(&self, resource: Resource, limits: &Limits) -> u64 {
         let of = |asked: &Asked| asked.filled_in(limits).request[resource];
         let regular = self.containers.iter().map(|(_, asked)| of(asked));
-        let init = self.init.iter().map(|(asked, sidecar)| (of(asked), *sidecar));
-        let all = charged(regular, init, 0);
-        let whole = self.whole.request[resource];
-        // A limit of the whole pod is its request, where no container has one.
-        let limit = self.whole.limit[resource].filter(|_| all == 0);
-        whole.or(limit).unwrap_or(all)
+        charged(regular, self.init.iter().map(|(asked, sidecar)| (of(asked), *sidecar)), 0)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1 as core;
 
-use super::amount::{amount, limit};
+use super::amount::{amount, whole};
 use crate::share::Resource;
 
 /// The quality of service class, which no resize may change.
@@ -28,23 +28,26 @@ impl Qos {
             None => {}
         }
         let Some(spec) = &pod.spec else { return Self::Burstable };
-        let all: Vec<&core::Container> =
-            spec.containers.iter().chain(spec.init_containers.iter().flatten()).collect();
-        let request = |container: &core::Container, resource| {
-            let resources = container.resources.as_ref()?;
-            amount(resources.requests.as_ref(), resource)
+        // What is set for the whole alone makes the class.
+        let all: Vec<Option<&core::ResourceRequirements>> = match whole(spec) {
+            Some(whole) => vec![Some(whole)],
+            None => {
+                let all = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+                all.map(|container| container.resources.as_ref()).collect()
+            }
         };
-        let each = |holds: &dyn Fn(&core::Container, Resource) -> bool| {
-            all.iter()
-                .all(|container| Resource::ALL.iter().all(|&resource| holds(container, resource)))
+        let each = |holds: &dyn Fn(Option<u64>, Option<u64>) -> bool| {
+            all.iter().all(|part| {
+                Resource::ALL.iter().all(|&resource| {
+                    let request = part.and_then(|it| amount(it.requests.as_ref(), resource));
+                    holds(request, part.and_then(|it| amount(it.limits.as_ref(), resource)))
+                })
+            })
         };
-        if each(&|container, resource| {
-            request(container, resource).or(limit(container, resource)).unwrap_or_default() == 0
-        }) {
+        if each(&|request, limit| request.or(limit).unwrap_or_default() == 0) {
             Self::BestEffort
-        } else if each(&|container, resource| {
-            let limit = limit(container, resource);
-            limit.is_some_and(|limit| limit > 0) && request(container, resource).or(limit) == limit
+        } else if each(&|request, limit| {
+            limit.is_some_and(|limit| limit > 0) && request.or(limit) == limit
         }) {
             Self::Guaranteed
         } else {

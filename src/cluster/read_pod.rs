@@ -9,13 +9,14 @@ use k8s_openapi::{
         apis::meta::v1::{ManagedFieldsEntry, ObjectMeta},
     },
 };
+use serde_json::Value;
 
 use super::{
     Container, FIELD_MANAGER, Obstacle, Owner, Pending, Pod, Qos, Resize,
-    amount::{amount, limit},
+    amount::{amount, limit, whole},
     pod::LOWERED,
 };
-use crate::share::{Held, InitContainer, PerResource, Resource};
+use crate::share::{Held, InitContainer, PerResource, Resource, charged};
 
 impl Pod {
     /// Reads a pod of the API. Quantities that cannot be read count as zero: the API server checked them.
@@ -49,6 +50,8 @@ impl Pod {
                 .iter()
                 .map(|container| read_container(container, statuses, is_starting(pod)))
                 .collect(),
+            by_whole: PerResource::from_fn(|resource| whole_request(pod, resource).is_some()),
+            whole: read_whole(pod).map(Box::new),
             init: PerResource::from_fn(|resource| {
                 init.iter()
                     .map(|container| InitContainer {
@@ -60,13 +63,8 @@ impl Pod {
             overhead: PerResource::from_fn(|resource| {
                 amount(spec.and_then(|spec| spec.overhead.as_ref()), resource).unwrap_or_default()
             }),
-            sidecar_limits: init
-                .iter()
-                .filter(|container| is_sidecar(container))
-                .map(|container| limit(container, Resource::Cpu))
-                .collect(),
-            init_limited: PerResource::from_fn(|resource| {
-                init.iter().all(|container| limit(container, resource).is_some())
+            init_limits: PerResource::from_fn(|resource| {
+                init.iter().map(|container| limit(container, resource)).collect()
             }),
             deadline: spec.is_some_and(|spec| spec.active_deadline_seconds.is_some()),
             priority_class: spec.and_then(|spec| spec.priority_class_name.clone()),
@@ -110,11 +108,11 @@ fn set_by_us(meta: &ObjectMeta, fields: &[&str]) -> PerResource<bool> {
     PerResource::from_fn(|resource| {
         let field = format!("f:{resource}");
         entries.iter().any(|entry| {
-            let containers = entry.0["f:spec"]["f:containers"].as_object();
-            containers.into_iter().flatten().any(|(_, container)| {
-                let resources = &container["f:resources"];
-                fields.iter().any(|&it| resources[it].get(&field).is_some())
-            })
+            let spec = &entry.0["f:spec"];
+            let sets =
+                |of: &Value| fields.iter().any(|&it| of["f:resources"][it].get(&field).is_some());
+            let containers = spec["f:containers"].as_object();
+            sets(spec) || containers.into_iter().flatten().any(|(_, container)| sets(container))
         })
     })
 }
@@ -180,6 +178,49 @@ fn read_container(
                         .is_some_and(|it| told(&it.requests) || told(&it.limits))
             }),
     }
+}
+
+/// What is requested for the pod as a whole, as the API server fills it in: where only a limit is set, what the containers request
+/// together, or the limit, where they request nothing.
+fn whole_request(pod: &core::Pod, resource: Resource) -> Option<u64> {
+    let spec = pod.spec.as_ref()?;
+    let whole = whole(spec)?;
+    let by_limit = || {
+        let limit = amount(whole.limits.as_ref(), resource)?;
+        let of = |it: &core::Container| held(it, &[], resource).requested;
+        let init = spec.init_containers.iter().flatten().map(|it| (of(it), is_sidecar(it)));
+        let containers = charged(spec.containers.iter().map(of), init, 0);
+        Some(if containers > 0 { containers } else { limit })
+    };
+    amount(whole.requests.as_ref(), resource).or_else(by_limit)
+}
+
+/// What is set for the pod as a whole.
+fn read_whole(pod: &core::Pod) -> Option<Container> {
+    let spec = pod.spec.as_ref()?;
+    let whole = whole(spec)?;
+    let status = pod.status.as_ref();
+    let allocated = status.and_then(|it| it.allocated_resources.as_ref());
+    let actual = status.and_then(|it| it.resources.as_ref());
+    let policies = || spec.containers.iter().flat_map(|it| it.resize_policy.iter().flatten());
+    Some(Container {
+        name: String::new(),
+        held: PerResource::from_fn(|resource| {
+            let requested = whole_request(pod, resource).unwrap_or_default();
+            let actual = actual.and_then(|it| amount(it.requests.as_ref(), resource));
+            let admitted = amount(allocated, resource).max(actual);
+            Held { requested, admitted: admitted.unwrap_or(requested) }
+        }),
+        limit: PerResource::from_fn(|resource| amount(whole.limits.as_ref(), resource)),
+        enforced: PerResource::from_fn(|resource| amount(actual?.limits.as_ref(), resource)),
+        // The limits of containers without one of their own move with that of the whole.
+        restarts: PerResource::from_fn(|resource| {
+            policies().any(|it| {
+                it.resource_name == resource.name() && it.restart_policy == "RestartContainer"
+            })
+        }),
+        unheard: is_starting(pod) && allocated.is_none() && actual.is_none(),
+    })
 }
 
 /// Whether a node has it, but has not said that it runs.

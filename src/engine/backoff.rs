@@ -180,7 +180,7 @@ fn again(times: u32, (first, longest): (i64, i64), now: Timestamp) -> (u32, Time
 
 /// What the node says of a resize that it does not carry out.
 fn failure(pod: &Pod, resource: Resource) -> Option<Failure> {
-    let asks = pod.containers.iter().any(|container| container.is_pending(resource));
+    let asks = pod.parts(resource).iter().any(|container| container.is_pending(resource));
     match &pod.resize {
         Resize::Infeasible(why) if asks => Some(Failure { forever: true, why: why.clone() }),
         Resize::Failing(why) if asks => Some(Failure { forever: false, why: why.clone() }),

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     cluster::{Obstacle, Pod, Qos},
-    share::{BasisPoints, MilliCpu, Sibling, Split, splits},
+    share::{BasisPoints, MilliCpu, Resource, Sibling, Split, splits},
 };
 
 /// How far the kernel's split may be from the shares before the pool says so: 2 % of the node.
@@ -87,7 +87,7 @@ fn limit(pod: &PodShare) -> Option<u64> {
         return None;
     }
     let moved = holding.limits(&holding.split(pod.granted()));
-    let limits = pod.pod.containers.iter().zip(moved);
+    let limits = pod.pod.parts(Resource::Cpu).iter().zip(moved);
     let limits = limits.map(|(container, moved)| moved.or(container.limit.cpu));
     limits.sum::<Option<u64>>().map(|limits| limits.saturating_add(holding.overhead))
 }

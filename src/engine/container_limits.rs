@@ -28,12 +28,16 @@ impl<'a> Apart<'a> {
                 policy == LimitPolicy::Cap && divided[of] && !(of == resource && alone(container))
             };
             let has = |container: &Container| container.limit[of].is_some() || capped(container);
-            pod.init_limited[of] && pod.containers.iter().all(has)
+            // What is set for the whole alone makes the class.
+            match &pod.whole {
+                Some(whole) => has(whole),
+                None => pod.inits_are_limited(of) && pod.containers.iter().all(has),
+            }
         };
         if pod.qos != Qos::Burstable || !Resource::ALL.iter().all(|&of| limited(of)) {
             return Self(None);
         }
-        let moves = pod.containers.iter().find(|container| !alone(container));
+        let moves = pod.parts(resource).iter().find(|container| !alone(container));
         Self(moves.map(|container| container.name.as_str()))
     }
 

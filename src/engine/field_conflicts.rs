@@ -88,8 +88,7 @@ impl FieldConflicts {
 impl Conflict {
     fn count(&mut self, pod: &Pod, resource: Resource, now: Timestamp) {
         let stands = |ours: &ContainerResize| {
-            let mut found = pod.containers.iter().filter(|it| it.name == ours.name);
-            found.any(|it| {
+            pod.part(&ours.name, resource).is_some_and(|it| {
                 it.held[resource].requested == ours.request
                     && ours.limit.is_none_or(|limit| it.limit[resource] == Some(limit))
             })

@@ -308,7 +308,7 @@ impl PodProgress<'_, '_> {
     ) -> MemberReport {
         let (pod, charge) = (self.pod, part.holding.charge());
         let [now, then] = [charge, share].map(|amount| resource.quantity(amount));
-        if pod.containers.iter().any(|container| container.unheard) {
+        if pod.parts(resource).iter().any(|container| container.unheard) {
             let message =
                 format!("{resource} goes to {then} once its node has said that its containers run");
             return resizing("NotStarted", message);
@@ -376,7 +376,7 @@ fn deferred(reason: &'static str, message: impl Into<String>) -> MemberReport {
 /// Whether the kubelet has not said yet that what the spec asks for is in force, limits too: a container that was killed
 /// meanwhile may have started with less.
 fn is_under_way(pod: &Pod, resource: Resource) -> bool {
-    let enforced = pod.containers.iter().all(|container| container.is_enforced(resource));
+    let enforced = pod.parts(resource).iter().all(|container| container.is_enforced(resource));
     pod.resize == Resize::InProgress || !enforced
 }
 

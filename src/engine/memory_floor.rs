@@ -4,7 +4,7 @@ use super::{member_pod::MemberPod, ranges::can_move};
 use crate::{
     cluster::{Container, Qos, Resize},
     metrics::PodMeasures,
-    share::Holding,
+    share::{Holding, Resource},
 };
 
 /// Over the most that was used of late, a fifth of it stays, and at least 16Mi.
@@ -54,7 +54,7 @@ impl MemoryFloor {
                 safe.max(step).min(limit)
             }
         };
-        let limits: Vec<u64> = pod.containers.iter().map(limit).collect();
+        let limits: Vec<u64> = pod.parts(Resource::Memory).iter().map(limit).collect();
         let mut holding = holding.clone();
         if pod.qos == Qos::Guaranteed {
             // The request is the limit.

@@ -137,7 +137,7 @@ fn resize(pod: &PodShare, resource: Resource, allowed: u64) -> Option<PodResize>
     }
     // What its node has not spoken of yet is not to hold more than its template says: taken back later, it could not be
     // told whether the node has seen that.
-    for (request, container) in requests.iter_mut().zip(&pod.pod.containers) {
+    for (request, container) in requests.iter_mut().zip(pod.pod.parts(resource)) {
         if container.unheard {
             *request = (*request).min(container.held[resource].requested);
         }

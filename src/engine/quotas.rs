@@ -78,8 +78,7 @@ pub fn rooms<'a>(view: &View<'a>, namespace: &str, resource: Resource) -> Vec<Qu
             rooms.push(QuotaRoom { quota, limits: false, free });
         }
         if let Some(bounded) = quota.limits[resource] {
-            let limits = |pod: &Pod| sum(pod.containers.iter().filter_map(|it| it.limit[resource]));
-            let seen = sum(counted().map(limits));
+            let seen = sum(counted().map(|pod| pod.limits(resource)));
             let free = bounded.hard.saturating_sub(bounded.used.max(seen));
             rooms.push(QuotaRoom { quota, limits: true, free });
         }

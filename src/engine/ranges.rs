@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     api::{ContainerMode, Member},
-    cluster::{COMPUTE, Container, Machine, Qos, Resize, Template},
+    cluster::{COMPUTE, Container, Machine, Pod, Qos, Range, Resize, Template},
     share::{AdjustableRange, Holding, LimitRule, PerResource, Resource},
 };
 
@@ -64,7 +64,7 @@ pub fn left_alone(pod: &MemberPod, member: &Member, resource: Resource) -> Optio
     if resource == Resource::Memory && pod.machine.is_some() {
         return Some(LeftAlone::Guest);
     }
-    let container = pod.pod.containers.first()?;
+    let container = pod.pod.parts(resource).first()?;
     container_left_alone(container, member, pod.template(), resource)
 }
 
@@ -109,7 +109,10 @@ pub fn holding(
         None => container_left_alone(container, member, template, resource).is_some(),
     };
     let apart = Apart::of(pod, member.limit_policy, resource, divided, alone);
-    let range = namespace.limits().container[resource];
+    let range = match pod.by_whole[resource] {
+        true => Range::default(),
+        false => namespace.limits().container[resource],
+    };
     pod.holding(resource, |container| {
         if alone(container) {
             return None;
@@ -131,11 +134,22 @@ pub fn holding(
         let within = range.max.map(|max| rule.request_within(max));
         Some(AdjustableRange {
             weight: weight(container, template, machine, resource),
-            least: least.max(range.min),
+            least: least.max(range.min).max(inside(pod, resource, rule)),
             most: most.into_iter().chain(threads).chain(within).min(),
             limit: rule,
         })
     })
+}
+
+/// The least of what is set for the whole pod: Kubernetes wants it to be no less than what the containers request together, and
+/// its limit no less than any of theirs.
+fn inside(pod: &Pod, resource: Resource, rule: LimitRule) -> u64 {
+    if !pod.by_whole[resource] {
+        return 0;
+    }
+    let limits = pod.containers.iter().filter_map(|it| it.limit[resource]);
+    let limit = limits.max().filter(|_| rule != LimitRule::Keep);
+    pod.requested_inside(resource).max(limit.unwrap_or_default())
 }
 
 /// The weight of a container beside the others of its pod: the request in its template.

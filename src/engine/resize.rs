@@ -31,7 +31,7 @@ pub struct PodResize {
 /// New values for one container, in units of the resource.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ContainerResize {
-    /// The container's name.
+    /// The container's name. Empty: what is set for the pod as a whole.
     pub name: String,
     /// Its request.
     pub request: u64,
@@ -101,7 +101,7 @@ impl RefusalKind {
 }
 
 impl PodResize {
-    /// The resize that brings the regular containers of `pod` to `requests`, in their order. None where they are
+    /// The resize that brings the parts of `pod` to `requests`, in their order. None where they are
     /// there. `limits` says which limit goes with a request, for a container whose limit moves.
     #[must_use]
     pub fn to(
@@ -111,7 +111,7 @@ impl PodResize {
         limits: impl Fn(usize) -> Option<u64>,
     ) -> Option<Self> {
         let containers: Vec<ContainerResize> = pod
-            .containers
+            .parts(resource)
             .iter()
             .zip(requests)
             .enumerate()
@@ -128,7 +128,11 @@ impl PodResize {
             resource_version: pod.resource_version.clone(),
             resource,
             containers,
-            from: pod.containers.iter().map(|container| container.held[resource].requested).sum(),
+            from: pod
+                .parts(resource)
+                .iter()
+                .map(|container| container.held[resource].requested)
+                .sum(),
             to: requests.iter().sum(),
         })
     }
@@ -138,9 +142,9 @@ impl PodResize {
     #[must_use]
     pub fn back(pod: &Pod, resource: Resource) -> Option<Self> {
         let admitted: Vec<u64> =
-            pod.containers.iter().map(|container| container.held[resource].admitted).collect();
+            pod.parts(resource).iter().map(|container| container.held[resource].admitted).collect();
         let limit = |i: usize| {
-            let container: &Container = &pod.containers[i];
+            let container: &Container = &pod.parts(resource)[i];
             let (admitted, limit) = (admitted[i], container.limit[resource]?);
             match container.enforced[resource] {
                 // It is the request, or the class would change; what is enforced, the kernel has rounded.

@@ -106,7 +106,7 @@ struct Return<'a> {
 impl<'a> Return<'a> {
     fn of(view: &View, pod: &'a Pod, resource: Resource) -> Option<Self> {
         let template = view.cluster.template(pod)?;
-        let containers = || pod.containers.iter().map(|it| (it, template.get(&it.name)));
+        let containers = || pod.parts(resource).iter().map(|it| (it, template.get(&it.name)));
         let request = containers().map(|(now, template)| {
             template.map_or(now.held[resource].requested, |template| template.request[resource])
         });
@@ -141,7 +141,9 @@ impl<'a> Return<'a> {
             Some(_) if allowed != target => Step::Waits(NO_ROOM),
             // Its node may have seen what it asked for first, so that is what it is charged; but it may have been placed
             // by what it asks for now.
-            Some(resize) if resize.grows() && self.pod.containers.iter().any(|it| it.unheard) => {
+            Some(resize)
+                if resize.grows() && self.pod.parts(resource).iter().any(|it| it.unheard) =>
+            {
                 Step::Waits(NOT_STARTED)
             }
             Some(resize) => Step::Resize(resize),
@@ -163,8 +165,8 @@ impl<'a> Return<'a> {
 
 /// Whether a container has a limit that a resize of ours added to what its template says.
 fn has_added_limit(pod: &Pod, template: &Template) -> bool {
-    pod.containers.iter().any(|container| {
-        Resource::ALL.iter().any(|&resource| {
+    Resource::ALL.iter().any(|&resource| {
+        pod.parts(resource).iter().any(|container| {
             let template = template.get(&container.name);
             pod.limited_by_us[resource]
                 && container.limit[resource].is_some()

@@ -140,7 +140,6 @@ fn a_running_pod_is_read_whole() {
                 restarts: PerResource { cpu: false, memory: true },
                 unheard: false,
             }],
-            init_limited: PerResource { cpu: true, memory: true },
             ..Pod::default()
         }
     );
@@ -259,7 +258,7 @@ fn init_containers_are_limited_when_each_has_a_limit() {
         let init: Vec<Value> =
             resources.iter().map(|it| json!({"name": "init", "resources": it})).collect();
         let pod = read(running(json!({"spec": {"containers": [], "initContainers": init}})));
-        (pod.init_limited.cpu, pod.init_limited.memory)
+        (pod.inits_are_limited(Resource::Cpu), pod.inits_are_limited(Resource::Memory))
     };
     let both = json!({"limits": {"cpu": "1", "memory": "128Mi"}});
     assert_eq!(init(&[]), (true, true));
@@ -357,7 +356,6 @@ fn obstacles_are_seen() {
             Obstacle::UnknownMachine,
         ),
         (json!({"spec": {"os": {"name": "windows"}}}), Obstacle::Windows),
-        (json!({"spec": {"resources": {"requests": {"cpu": "1"}}}}), Obstacle::PodLevelResources),
         (json!({"status": {"qosClass": "BestEffort"}}), Obstacle::BestEffort),
     ];
     for (changes, expected) in cases {

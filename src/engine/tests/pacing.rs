@@ -109,7 +109,6 @@ fn a_burstable_pod_with_all_limits_never_reaches_them_all() {
     let open = scene(from_ref(&pool), &[bounded.clone()], 1000);
     assert_eq!(resizes(&open), [("a".to_owned(), 50, 400)]);
     bounded.containers[0].limit.memory = Some(1 << 30);
-    bounded.init_limited = PerResource { cpu: true, memory: true };
     let tight = scene(&[pool], &[bounded], 1000);
     assert_eq!(resizes(&tight), [("a".to_owned(), 50, 399)]);
 }
@@ -172,7 +171,6 @@ fn a_limit_follows_its_policy() {
     // With limits of memory everywhere, a limit of CPU that meets its request could make the pod Guaranteed.
     let mut tight = limited(None);
     tight.containers[0].limit.memory = Some(1 << 30);
-    tight.init_limited = PerResource { cpu: true, memory: true };
     assert_eq!(told("Cap", tight), [(300, Some(301))]);
     let mut sure = limited(Some(50));
     sure.qos = Qos::Guaranteed;
