@@ -1,9 +1,9 @@
 //! What the LimitRanges of a namespace allow.
 
-use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::api::resource::Quantity};
 
 use super::amount::amount;
-use crate::share::{PerResource, Resource};
+use crate::share::{MilliCpu, PerResource, Resource};
 
 /// Between which amounts the requests and limits of a container and of a pod must be, and what they are where a container says
 /// nothing.
@@ -13,8 +13,6 @@ pub struct Limits {
     pub container: PerResource<Range>,
     /// Of each pod as a whole.
     pub pod: PerResource<Range>,
-    /// Limits are to keep to a ratio of the requests.
-    pub ratio: PerResource<bool>,
     /// What a container requests that says nothing of its own.
     pub default_request: PerResource<Option<u64>>,
     /// The limit of a container that has none of its own.
@@ -28,6 +26,8 @@ pub struct Range {
     pub min: u64,
     /// The most, if there is one.
     pub max: Option<u64>,
+    /// How many thousandths of its request a limit may be at most, if that is bounded.
+    pub ratio: Option<u64>,
 }
 
 impl Limits {
@@ -44,7 +44,9 @@ impl Limits {
             for resource in Resource::ALL {
                 let min = amount(item.min.as_ref(), resource).unwrap_or_default();
                 let max = amount(item.max.as_ref(), resource);
-                bounds[resource] = bounds[resource].and(Range { min, max });
+                let ratio = item.max_limit_request_ratio.as_ref();
+                let ratio = ratio.and_then(|it| thousandths(it.get(resource.name())?));
+                bounds[resource] = bounds[resource].and(Range { min, max, ratio });
                 if item.type_ == "Container" {
                     // The API server fills these in by the same rule; in a file they may be missing.
                     let limit = amount(item.default.as_ref(), resource).or(max);
@@ -54,8 +56,6 @@ impl Limits {
                     limits.default_request[resource] =
                         limits.default_request[resource].max(request.or(limit).or(least));
                 }
-                let ratio = amount(item.max_limit_request_ratio.as_ref(), resource);
-                limits.ratio[resource] |= ratio.is_some();
             }
         }
         limits
@@ -73,7 +73,6 @@ impl Limits {
             Self {
                 container: both(|it| &it.container),
                 pod: both(|it| &it.pod),
-                ratio: PerResource::from_fn(|it| all.ratio[it] || range.ratio[it]),
                 // Which of two the API server takes is not said: the larger keeps more room.
                 default_request: most(|it| it.default_request),
                 default_limit: most(|it| it.default_limit),
@@ -82,9 +81,26 @@ impl Limits {
     }
 }
 
+fn thousandths(ratio: &Quantity) -> Option<u64> {
+    MilliCpu::rounded_up(&ratio.0).ok().map(|it| it.0)
+}
+
 impl Range {
     /// What both ranges allow.
     fn and(self, other: Self) -> Self {
-        Self { min: self.min.max(other.min), max: self.max.into_iter().chain(other.max).min() }
+        let least = |one: Option<u64>, other: Option<u64>| one.into_iter().chain(other).min();
+        Self {
+            min: self.min.max(other.min),
+            max: least(self.max, other.max),
+            ratio: least(self.ratio, other.ratio),
+        }
+    }
+
+    /// The least request that goes with a limit, by the ratio.
+    #[must_use]
+    pub fn request_with(self, limit: u64) -> u64 {
+        let Some(ratio) = self.ratio else { return 0 };
+        let least = (u128::from(limit) * 1000).div_ceil(u128::from(ratio.max(1)));
+        u64::try_from(least).unwrap_or(u64::MAX)
     }
 }

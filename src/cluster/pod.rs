@@ -70,6 +70,8 @@ pub struct Pod {
     pub resized_by_us: PerResource<bool>,
     /// A resize of ours set limits, as its managed fields say.
     pub limited_by_us: PerResource<bool>,
+    /// When a resize of ours changed it last, as its managed fields say.
+    pub resized_at: Option<Timestamp>,
     /// Who else set its requests or limits last, by a resize that nobody has written over, as its managed fields say.
     pub set_by: PerResource<Option<String>>,
     /// The system depends on it.

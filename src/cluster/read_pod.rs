@@ -75,6 +75,9 @@ impl Pod {
                 let resized = set_by_us(meta, &["f:requests", "f:limits"]);
                 PerResource::from_fn(|resource| resized[resource] || is_lowered(meta, resource))
             },
+            resized_at: resizes_of_ours(meta)
+                .filter_map(|entry| Some(entry.time.as_ref()?.0))
+                .max(),
             limited_by_us: set_by_us(meta, &["f:limits"]),
             set_by: PerResource::from_fn(|resource| {
                 let others = resizers(meta, resource).filter_map(|entry| {
@@ -98,13 +101,18 @@ fn is_lowered(meta: &ObjectMeta, resource: Resource) -> bool {
     lowered.is_some_and(|all| all.split(',').any(|name| name == resource.name()))
 }
 
-/// What of these fields of some container a resize of ours set.
-fn set_by_us(meta: &ObjectMeta, fields: &[&str]) -> PerResource<bool> {
-    let ours = meta.managed_fields.iter().flatten().filter(|entry| {
+/// The entries of our resizes.
+fn resizes_of_ours(pod: &ObjectMeta) -> impl Iterator<Item = &ManagedFieldsEntry> {
+    pod.managed_fields.iter().flatten().filter(|entry| {
         entry.manager.as_deref() == Some(FIELD_MANAGER)
             && entry.subresource.as_deref() == Some("resize")
-    });
-    let entries: Vec<_> = ours.filter_map(|entry| entry.fields_v1.as_ref()).collect();
+    })
+}
+
+/// What of these fields of some container a resize of ours set.
+fn set_by_us(meta: &ObjectMeta, fields: &[&str]) -> PerResource<bool> {
+    let entries: Vec<_> =
+        resizes_of_ours(meta).filter_map(|entry| entry.fields_v1.as_ref()).collect();
     PerResource::from_fn(|resource| {
         let field = format!("f:{resource}");
         entries.iter().any(|entry| {

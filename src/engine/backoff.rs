@@ -88,6 +88,21 @@ impl Backoff {
         }
     }
 
+    /// Why the API server did not let the pod shrink of late: it is not tried now.
+    #[must_use]
+    pub fn refused_shrink(
+        &self,
+        uid: &str,
+        resource: Resource,
+        now: Timestamp,
+    ) -> Option<&Refusal> {
+        let setback = self.0.get(uid)?[resource].as_ref().filter(|it| it.until > now)?;
+        match &setback.what {
+            What::Refused { grows: false, refusal, .. } => Some(refusal),
+            What::Refused { .. } | What::Failed { .. } => None,
+        }
+    }
+
     /// Takes out the resizes that were refused before and whose time has not come, with the refusals.
     #[must_use]
     pub fn hold_back(

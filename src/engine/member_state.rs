@@ -291,6 +291,10 @@ impl PodProgress<'_, '_> {
         if let Some(failure) = self.view.backoff.failure(&self.pod.uid, resource, self.view.now) {
             return failed(failure);
         }
+        let refused = self.view.backoff.refused_shrink(&self.pod.uid, resource, self.view.now);
+        if let Some(refusal) = refused {
+            return deferred(refusal.kind.reason(), refusal.message.clone());
+        }
         let (reason, why) = match part.left_alone {
             Some(left_alone) => (left_alone.reason(), left_alone.remedy()),
             None => ("LeftAlone", "it keeps what it has"),

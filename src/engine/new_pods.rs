@@ -75,12 +75,12 @@ pub fn new_pods(
 
 /// What one more pod of each member asks for at most, in the order of the spec.
 fn requests(view: &View, pool: &Rc<PoolMembers>, grants: &stabilize::Memory) -> Vec<Resources> {
-    let ratio = limits(view, pool).ratio;
+    let limits = limits(view, pool);
     let mut divider = Divider::default();
     let owned = PerResource::from_fn(|resource| {
         pool.object.spec.capacity.get(resource)?;
         // A lower request could break the ratio that limits are to keep to it, and the pod would be refused.
-        if ratio[resource] {
+        if limits.container[resource].ratio.or(limits.pod[resource].ratio).is_some() {
             return None;
         }
         let (input, claims) = DivisionInput::new(view, pool, resource, grants);

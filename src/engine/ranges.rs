@@ -99,7 +99,9 @@ pub fn holding(
     let template = pod.template();
     let MemberPod { pod, namespace, machine, measured, .. } = *pod;
     let failed = matches!(pod.resize, Resize::Infeasible(_))
-        || view.backoff.failure(&pod.uid, resource, view.now).is_some();
+        || view.backoff.failure(&pod.uid, resource, view.now).is_some()
+        // What it keeps nobody else can have: the others share the rest.
+        || view.backoff.refused_shrink(&pod.uid, resource, view.now).is_some();
     if pod.obstacle.is_some() || failed {
         return pod.holding(resource, |_| None);
     }
@@ -109,9 +111,15 @@ pub fn holding(
         None => container_left_alone(container, member, template, resource).is_some(),
     };
     let apart = Apart::of(pod, member.limit_policy, resource, divided, alone);
-    let range = match pod.by_whole[resource] {
-        true => Range::default(),
-        false => namespace.limits().container[resource],
+    let limits = namespace.limits();
+    let range = if pod.by_whole[resource] { Range::default() } else { limits.container[resource] };
+    // A limit that moves keeps to what it was to its request.
+    let ranged = |container: &Container, rule: LimitRule| match container.limit[resource] {
+        Some(limit) if rule == LimitRule::Keep => {
+            let all = [range, limits.pod[resource]].map(|it| it.request_with(limit));
+            all.into_iter().fold(range.min, u64::max)
+        }
+        _ => range.min,
     };
     pod.holding(resource, |container| {
         if alone(container) {
@@ -134,7 +142,7 @@ pub fn holding(
         let within = range.max.map(|max| rule.request_within(max));
         Some(AdjustableRange {
             weight: weight(container, template, machine, resource),
-            least: least.max(range.min).max(inside(pod, resource, rule)),
+            least: least.max(ranged(container, rule)).max(inside(pod, resource, rule)),
             most: most.into_iter().chain(threads).chain(within).min(),
             limit: rule,
         })

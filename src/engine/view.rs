@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::{backoff::Backoff, field_conflicts::FieldConflicts, pending_pods::Reserved};
 use crate::{
@@ -10,6 +10,9 @@ use crate::{
     metrics::{MemberKey, Metrics, PodMeasures},
     share::{PerResource, Resource},
 };
+
+/// A shrink that its node has not confirmed for so long holds up nobody any more.
+const UNCONFIRMED: SignedDuration = SignedDuration::from_secs(30);
 
 /// A moment, by two clocks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,6 +61,17 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn measured(&self, pod: &Pod) -> Option<PodMeasures> {
         self.metrics.pod(&pod.namespace, &pod.name, self.now)
+    }
+
+    /// When the others in its pool stop waiting for a pod whose node does not confirm a shrink. None: no shrink is under way.
+    #[must_use]
+    pub fn overdue_at(&self, pod: &Pod) -> Option<Timestamp> {
+        let shrinks = |resource| {
+            let mut held = pod.parts(resource).iter().map(|it| it.held[resource]);
+            held.any(|held| held.requested < held.admitted)
+        };
+        let asked = pod.resized_at.filter(|_| Resource::ALL.into_iter().any(shrinks));
+        asked.map(|at| at + UNCONFIRMED)
     }
 
     /// Whether a node uses nearly all that it can allocate: 95 % or more.

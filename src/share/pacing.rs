@@ -11,6 +11,8 @@ pub struct Position {
     pub target: u64,
     /// The node it is on, as an index into the room of the nodes. A pod without a node does not grow.
     pub node: Option<usize>,
+    /// It was to go down long ago, and its node has not confirmed that: nobody waits for it any more.
+    pub overdue: bool,
 }
 
 /// Room that some of the pods have in common, beside the pool's and the nodes', such as what a quota leaves.
@@ -35,7 +37,7 @@ pub fn steps(
     node_room: &[u64],
     mut common: Vec<Common>,
 ) -> Vec<u64> {
-    let shrinking = pods.iter().any(|pod| pod.target < pod.charge);
+    let shrinking = pods.iter().any(|pod| pod.target < pod.charge && !pod.overdue);
     let (mut pool_room, mut node_room) = (pool_room, node_room.to_vec());
 
     let mut order: Vec<usize> = (0..pods.len()).collect();
@@ -89,7 +91,7 @@ mod tests {
     }
 
     fn pod(charge: u64, target: u64) -> Position {
-        Position { charge, admitted: charge, target, node: Some(0) }
+        Position { charge, admitted: charge, target, node: Some(0), overdue: false }
     }
 
     #[test]
@@ -104,6 +106,13 @@ mod tests {
     fn grows_take_what_there_is_when_nothing_more_will_come() {
         assert_eq!(simple(&[pod(100, 1000), pod(300, 600)], 1200, &[500]), [600, 300]);
         assert_eq!(simple(&[pod(100, 1000), pod(600, 500)], 500, &[500]), [100, 500]);
+    }
+
+    #[test]
+    fn who_does_not_confirm_holds_up_nobody_for_long() {
+        let silent = |overdue| [pod(200, 1000), Position { overdue, ..pod(900, 100) }];
+        assert_eq!(simple(&silent(false), 300, &[300]), [200, 100]);
+        assert_eq!(simple(&silent(true), 300, &[300]), [500, 100]);
     }
 
     #[test]
@@ -140,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_deferred_grow_stays_only_where_there_is_room_for_it() {
-        let deferred = Position { charge: 900, admitted: 300, target: 900, node: Some(0) };
+        let deferred = Position { admitted: 300, ..pod(900, 900) };
         // Its node holds its 900 only on paper: other pods took the room meanwhile.
         assert_eq!(simple(&[deferred], 0, &[0]), [900]);
         let less = Position { target: 200, ..deferred };
@@ -159,7 +168,7 @@ mod tests {
         ) {
             let pods: Vec<Position> = pods
                 .into_iter()
-                .map(|(admitted, asked, target, node)| Position { charge: admitted + asked, admitted, target, node })
+                .map(|(admitted, asked, target, node)| Position { admitted, node, ..pod(admitted + asked, target) })
                 .collect();
             let counts = |i: &usize| quota.1[*i];
             let common = Common { room: quota.0, pods: (0..pods.len()).filter(counts).collect() };

@@ -55,6 +55,7 @@ pub fn deadline(view: &View, pool: &PoolMembers, known: &PoolHistory) -> Option<
         known.weights.next(view.metrics, now),
         known.grants.next(now),
         waiting.filter(|until| *until > now).min(),
+        pool.pods().filter_map(|pod| view.overdue_at(pod)).filter(|at| *at > now).min(),
         known.tells_at(),
     ]
     .into_iter()

@@ -119,3 +119,28 @@ fn a_limit_that_could_not_be_lowered_goes_back_to_what_is_in_force() {
     assert_eq!(resize.containers, [back]);
     assert_eq!(member_says(&scene).1, "ResizeFailing");
 }
+
+#[test]
+fn a_shrink_that_is_refused_leaves_the_division() {
+    let pool = pool("pool", 0, 1200, json!([member("a", 100), member("b", 900)]));
+    let mut scene = scene(&[pool], &[pod("a", "a", 300), pod("b", "b", 300)], 5000);
+    let shrink = ask(&scene);
+    assert_eq!(resizes(&scene), [("a".to_owned(), 300, 120)]);
+    scene.backoff.answered(&shrink, &[], Some(&refused(RefusalKind::Refused)), scene.now);
+    assert_eq!(resizes(&scene), [("b".to_owned(), 300, 900)]);
+    let (state, reason, message) = member_says(&scene);
+    assert_eq!((state, &*reason, &*message), (MemberState::Deferred, "Refused", "no"));
+}
+
+#[test]
+fn a_shrink_that_is_not_confirmed_holds_nobody_up_for_long() {
+    let pool = pool("pool", 0, 1200, json!([member("a", 100), member("b", 900)]));
+    let mut silent = pod("a", "a", 120);
+    silent.containers[0].held.cpu.admitted = 300;
+    silent.resized_at = Some(at(100));
+    let pods = [silent, pod("b", "b", 300)];
+    let turn = |second| resizes(&Scene { now: at(second), ..scene(from_ref(&pool), &pods, 5000) });
+    assert_eq!(turn(129), []);
+    // What is confirmed to be free, and no more.
+    assert_eq!(turn(130), [("b".to_owned(), 300, 900)]);
+}

@@ -43,16 +43,18 @@ fn it_is_never_less_than_the_least_of_a_pod() {
     let mut scene = scene(&[pool], &pods, 1000);
     assert_eq!(only(&scene, "app=web"), Some(30));
     // What a LimitRange refuses is not asked for.
-    let range = Range { min: 60, max: None };
+    let range = Range { min: 60, ..Range::default() };
     let limits =
         Limits { pod: PerResource { cpu: range, ..Default::default() }, ..Limits::default() };
     scene.limits = limits;
     assert_eq!(only(&scene, "app=web"), Some(60));
-    let container = PerResource { cpu: Range { min: 25, max: None }, ..Default::default() };
+    let container =
+        PerResource { cpu: Range { min: 25, ..Range::default() }, ..Default::default() };
     scene.limits = Limits { container, ..Limits::default() };
     assert_eq!(new_pods(&scene).container_min.get(Resource::Cpu), Some(25));
-    let ratio = PerResource { cpu: true, memory: false };
-    scene.limits = Limits { ratio, ..Limits::default() };
+    let container =
+        PerResource { cpu: Range { ratio: Some(4000), ..Range::default() }, ..Default::default() };
+    scene.limits = Limits { container, ..Limits::default() };
     assert!(new_pods(&scene).starts.is_empty());
 }
 
