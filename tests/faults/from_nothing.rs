@@ -1,4 +1,7 @@
-//! Each decision is held against one from nothing: an engine that is new, and looks at everything.
+//! Each decision is held against one from nothing: an engine that is new, and looks at everything. And one does not follow another
+//! without end.
+
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Node;
 use serde_json::json;
@@ -16,11 +19,23 @@ use super::{
     progress,
 };
 
+/// So many decisions at one moment are too many.
+const AT_ONCE: u32 = 100;
+
 /// Looks at each decision of an instance, and says how long it took.
 pub fn check(shared: &Shared, bug: Option<Bug>) -> Check {
     let shared = shared.clone();
+    let (mut last, mut at_once) = (Duration::MAX, 0);
     Box::new(move |before, engine, plan, after| {
-        let took = with(&shared, |cluster| cluster.deciding());
+        let mut took = with(&shared, |cluster| cluster.deciding());
+        at_once = if before.now.steady == last { at_once + 1 } else { 0 };
+        last = before.now.steady;
+        if at_once >= AT_ONCE {
+            let what = format!("{at_once} decisions at one moment: nothing else gets its turn");
+            with(&shared, |cluster| cluster.violate(Oracle::Alive, what));
+            // Else no time would ever pass.
+            took = took.max(Duration::from_secs(1));
+        }
         progress::note(&shared, before.cluster, plan, took);
         // Who looks at everything sees what the engine has overlooked.
         let overlooked = (bug == Some(Bug::Dozes)).then(|| {
