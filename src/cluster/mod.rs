@@ -231,6 +231,13 @@ impl Cluster {
         self.workloads_above(pod).last().filter(|top| self.workload(top).is_none())
     }
 
+    /// The workloads that a pod belonged to before its controllers were deleted, which it outlives while it ends.
+    #[must_use]
+    pub fn workloads_once_above(&self, pod: &Pod) -> Vec<Owner> {
+        let gone = self.unseen_controller(pod).filter(|_| pod.terminating);
+        gone.map(|owner| owner.above_by_name(pod)).unwrap_or_default()
+    }
+
     /// Whether the pod belongs to the workload, directly or (as of a Deployment) through another.
     #[must_use]
     pub fn is_owned_by(&self, pod: &Pod, workload: &Owner) -> bool {

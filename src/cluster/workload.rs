@@ -10,7 +10,7 @@ use k8s_openapi::{
 use super::{
     limit_range::Limits,
     machine::MACHINE_SETS,
-    pod::Owner,
+    pod::{Owner, Pod},
     pod_template::{PodTemplate, Template},
 };
 use crate::share::PerResource;
@@ -41,6 +41,35 @@ impl Owner {
             "VirtualMachineInstance" => above == "VirtualMachine" || MACHINE_SETS.contains(&above),
             "VirtualMachine" => above == "VirtualMachinePool",
             _ => false,
+        }
+    }
+}
+
+impl Owner {
+    /// What controlled this controller of a pod, by the names that Kubernetes and KubeVirt give: for a pod that outlives its
+    /// controllers.
+    pub(super) fn above_by_name(&self, pod: &Pod) -> Vec<Self> {
+        let of = |kind: &str, name: &str| Self {
+            namespace: self.namespace.clone(),
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+        };
+        match self.kind.as_str() {
+            "ReplicaSet" => {
+                let hash = pod.labels.get("pod-template-hash");
+                let name = hash.and_then(|hash| self.name.strip_suffix(&**hash)?.strip_suffix('-'));
+                name.map(|name| of("Deployment", name)).into_iter().collect()
+            }
+            "VirtualMachineInstance" => {
+                let set = self.name.rsplit_once('-').map(|(set, _)| set);
+                let sets = set.into_iter().flat_map(|set| MACHINE_SETS.map(|kind| of(kind, set)));
+                sets.chain([of("VirtualMachine", &self.name)]).collect()
+            }
+            "VirtualMachine" => {
+                let pool = self.name.rsplit_once('-');
+                pool.map(|(pool, _)| of("VirtualMachinePool", pool)).into_iter().collect()
+            }
+            _ => Vec::new(),
         }
     }
 }

@@ -313,7 +313,8 @@ impl Claims {
             kind: "Pod".to_owned(),
             name: pod.name.clone(),
         };
-        let above = cluster.workloads_above(pod).chain([&itself]);
+        let gone = cluster.workloads_once_above(pod);
+        let above = cluster.workloads_above(pod).chain([&itself]).chain(&gone);
         let by_target = above.filter_map(|owner| self.by_target.get(owner));
         let candidates = by_label.flatten().chain(by_target.flatten()).chain(&self.any);
         let mut first: BTreeMap<&PoolId, (usize, usize)> = BTreeMap::new();

@@ -92,6 +92,35 @@ fn a_pool_stands_still_while_it_is_not_known_whose_a_pod_is() {
 }
 
 #[test]
+fn a_pod_keeps_its_pool_until_it_is_gone_whoever_controlled_it() {
+    let cases = [
+        ("apps/v1", "Deployment", "web", "ReplicaSet", "web-5c9f"),
+        ("kubevirt.io/v1", "VirtualMachine", "web", "VirtualMachineInstance", "web"),
+        ("pool.kubevirt.io/v1", "VirtualMachinePool", "web", "VirtualMachineInstance", "web-3"),
+        ("apps/v1", "StatefulSet", "web", "StatefulSet", "web"),
+    ];
+    for (group, kind, name, controller, controllers_name) in cases {
+        let target = json!({"apiVersion": group, "kind": kind, "name": name});
+        let web = json!({"name": "web", "targetRef": target});
+        let pool = pool("pool", 0, 1200, json!([web, member("api", 100)]));
+        let mut ends = pod("web-5c9f-x7k2p", "web", 600);
+        ends.terminating = true;
+        ends.labels.insert("pod-template-hash".into(), "5c9f".into());
+        let owner = ends.owner.as_mut().unwrap();
+        (owner.kind, owner.name) = (controller.into(), controllers_name.into());
+        let owner = owner.clone();
+        let mut scene = scene(&[pool], &[ends, pod("api-0", "api", 600)], 5000);
+        // The workload is deleted, and what it had below.
+        scene.workloads.remove(&owner);
+        assert_eq!(scene.seen().first().0.leaving.len(), 1, "{kind}");
+        assert_eq!(resizes(&scene), [], "{kind}");
+        // The others may have it once the pod is gone.
+        scene.pods.remove(0);
+        assert_eq!(resizes(&scene), [("api-0".to_owned(), 600, 1200)], "{kind}");
+    }
+}
+
+#[test]
 fn a_pod_that_cannot_be_resized_leaves_with_what_it_holds() {
     let pool = pool("pool", 0, 500, json!([member("a", 900), member("b", 100)]));
     let with = |change: fn(&mut Pod)| {
