@@ -56,6 +56,8 @@ pub struct PoolHistory {
     pub weights: Weights,
     /// What its pods were granted.
     pub grants: Memory,
+    /// The pods that it had at the last decision, by UID, with their names.
+    pub pods: Arc<BTreeMap<String, String>>,
     /// The members that wait to get back what they own.
     pub reclaims: ReclaimLatency,
     /// The status of which the events were told last, and when it came to be so.

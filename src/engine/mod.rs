@@ -17,6 +17,7 @@ mod field_conflicts;
 mod growth;
 mod history;
 mod hotplug;
+mod left;
 mod member_pod;
 mod member_state;
 mod membership;

@@ -25,6 +25,8 @@ pub struct PoolMembers<'a> {
     pub members: Vec<MemberPods<'a>>,
     /// Pods of the members that are being deleted: they get no share, but hold theirs until they are gone.
     pub leaving: Vec<&'a Pod>,
+    /// Pods that were its own, are nobody's now, and still hold what it gave them.
+    pub left: Vec<&'a Pod>,
 }
 
 /// A member with its pods.
@@ -79,7 +81,7 @@ impl<'a> PoolMembers<'a> {
         });
         let members = members.collect();
         leaving.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Self { id, object: pool, members, leaving }
+        Self { id, object: pool, members, leaving, left: Vec::new() }
     }
 
     /// All pods of its members.

@@ -26,6 +26,7 @@ use super::{
     growth::GrowthByNode,
     history::PoolHistory,
     hotplug,
+    left::{self, Left},
     membership::Membership,
     node_rooms::NodeRooms,
     pacing::Ledger,
@@ -64,6 +65,7 @@ pub struct Engine {
     growth: GrowthByNode,
     reserved: Reserved,
     orphans: deletion::Orphans,
+    left: Left,
     /// Nodes that use nearly all that they can allocate.
     busy: BTreeMap<String, PerResource<bool>>,
     /// Pools whose last decision changed what is remembered of them.
@@ -121,6 +123,7 @@ impl Engine {
         self.orphans.update_pools(cluster, changes.pools.iter());
         self.orphans.update(cluster, &membership, touched.pods.iter().chain(&changes.pods));
         let mut dirty = touched.pools;
+        dirty.append(&mut self.left.pools_of(&changes.pods));
 
         let nothing = Reserved::new();
         let reserved = &nothing;
@@ -242,6 +245,8 @@ impl Engine {
                 growth.entry(node).or_default().promised = promised;
             }
             self.growth.set(&id, growth);
+            left::remember(members, &mut known);
+            self.left.set(&id, &members.left);
             if known != before {
                 self.unsettled.insert(id.clone());
             }
@@ -314,6 +319,7 @@ impl<'a> Tick<'_, 'a> {
             known.unwrap_or_else(|| PoolHistory { uid: uid.to_owned(), ..PoolHistory::default() });
         let before = known.clone();
         let mut members = PoolMembers::of(&self.view, self.membership, id, &pool.object);
+        members.left = left::left(&self.view, self.membership, id, &known);
         dynamic_weights::update(&self.view, &mut members, &mut known.weights);
         let dividing = Dividing::new(&self.view, members, &known.grants);
         self.dividing.insert(id.clone(), dividing);

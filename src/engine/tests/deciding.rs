@@ -104,6 +104,44 @@ fn only_what_changed_is_decided_again() {
 }
 
 #[test]
+fn a_pod_that_leaves_its_pool_is_charged_to_it_as_long_as_it_holds_what_that_gave_it() {
+    let mut controller = Controller::default();
+    let allocatable = PerResource { cpu: 9000, memory: 1 << 30 };
+    controller.see(Kind::Node, "n1", Object::Node(Node { allocatable, ..Node::default() }));
+    let mut pool = pool("pool", 0, 1200, json!([member("a", 100), member("b", 100)]));
+    pool.metadata.uid = Some("pool".into());
+    controller.see_pool(pool);
+    let pods = ["a", "b"].map(|name| Pod {
+        resized_by_us: PerResource { cpu: true, memory: false },
+        ..pod(name, name, 600)
+    });
+    pods.iter().for_each(|pod| controller.see_pod(pod.clone()));
+    controller.settle();
+    let grows = |controller: &mut Controller| {
+        let mut plans = controller.decide().pools.into_values();
+        let grows = plans.next().map(|plan| plan.resizes.iter().map(|it| it.to).collect());
+        controller.settle();
+        grows.unwrap_or_else(Vec::new)
+    };
+    let mut relabelled = pods[1].clone();
+    relabelled.labels = BTreeMap::from([("app".to_owned(), "elsewhere".to_owned())]);
+    controller.see_pod(relabelled.clone());
+    assert!(grows(&mut controller).is_empty());
+    // It has given something back, and then it is gone.
+    relabelled.containers = vec![container("main", 50)];
+    controller.see_pod(relabelled);
+    assert_eq!(grows(&mut controller), [1150]);
+    controller.see_pod(Pod { finished: true, ..pods[1].clone() });
+    assert_eq!(grows(&mut controller), [1200]);
+    // One that holds what its template says takes nothing along.
+    let own = Pod { resized_by_us: PerResource::default(), ..pods[1].clone() };
+    controller.see_pod(own.clone());
+    controller.settle();
+    controller.see_pod(Pod { labels: BTreeMap::new(), ..own });
+    assert_eq!(grows(&mut controller), [1200]);
+}
+
+#[test]
 fn an_older_status_that_came_late_is_not_believed() {
     let mut controller = two_pools();
     let one = |plan: &Plan| {

@@ -1,0 +1,69 @@
+//! Pods that left their pool and still hold what it gave them: they are charged to it until they are gone, or another pool has
+//! them. Else what they hold could be given to others as well.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    View, history::PoolHistory, membership::Membership, pool_members::PoolMembers, restore,
+};
+use crate::cluster::{Pod, PoolId};
+
+/// The pools of the pods that left them, by namespace and name, so that a change of one is looked at.
+#[derive(Debug, Default)]
+pub struct Left {
+    pools: BTreeMap<(String, String), PoolId>,
+    pods: BTreeMap<PoolId, Vec<(String, String)>>,
+}
+
+impl Left {
+    /// Notes the pods that left a pool.
+    pub fn set(&mut self, pool: &PoolId, pods: &[&Pod]) {
+        for pod in self.pods.remove(pool).into_iter().flatten() {
+            self.pools.remove(&pod);
+        }
+        let keys = pods.iter().map(|pod| (pod.namespace.clone(), pod.name.clone()));
+        let keys: Vec<(String, String)> = keys.collect();
+        self.pools.extend(keys.iter().map(|key| (key.clone(), pool.clone())));
+        if !keys.is_empty() {
+            self.pods.insert(pool.clone(), keys);
+        }
+    }
+
+    /// The pools that some of these pods left.
+    pub fn pools_of(&self, pods: &BTreeSet<(String, String)>) -> BTreeSet<PoolId> {
+        pods.iter().filter_map(|pod| self.pools.get(pod)).cloned().collect()
+    }
+}
+
+/// The pods that left the pool of these members, by name.
+#[must_use]
+pub fn left<'a>(
+    view: &View<'a>,
+    membership: &Membership,
+    id: &PoolId,
+    known: &PoolHistory,
+) -> Vec<&'a Pod> {
+    let Some(namespace) = view.cluster.namespace(&id.namespace) else { return Vec::new() };
+    let is_left = |(uid, name): (&String, &String)| {
+        let pod = namespace.pod(name).filter(|pod| pod.uid == *uid)?;
+        let holds = pod.terminating || restore::is_changed(pod);
+        (holds && membership.owner(&pod.namespace, name).is_none()).then_some(pod)
+    };
+    let mut left: Vec<&Pod> = known.pods.iter().filter_map(is_left).collect();
+    left.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    left
+}
+
+/// Remembers which pods a pool has, for the time when they leave it.
+pub fn remember(members: &PoolMembers, known: &mut PoolHistory) {
+    let all = || members.pods().chain(members.leaving.iter().chain(&members.left).copied());
+    let same =
+        known.pods.len() == all().count() && all().all(|it| known.pods.contains_key(&it.uid));
+    if !same {
+        let pods = all().map(|pod| (pod.uid.clone(), pod.name.clone()));
+        known.pods = Arc::new(pods.collect());
+    }
+}
