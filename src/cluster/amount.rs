@@ -27,6 +27,27 @@ pub(super) fn amount_of(
     })
 }
 
+/// The amount of `resource` that `quantities` bounds others by: rounded down. None where it is not named.
+pub(super) fn bound(
+    quantities: Option<&BTreeMap<String, Quantity>>,
+    resource: Resource,
+) -> Option<u64> {
+    bound_of(quantities, resource.name(), resource)
+}
+
+/// The bound that `quantities` has under a name of its own, such as `requests.cpu`, in units of `resource`.
+pub(super) fn bound_of(
+    quantities: Option<&BTreeMap<String, Quantity>>,
+    name: &str,
+    resource: Resource,
+) -> Option<u64> {
+    let quantity = &quantities?.get(name)?.0;
+    Some(match resource {
+        Resource::Cpu => MilliCpu::rounded_down(quantity).unwrap_or_default().0,
+        Resource::Memory => Bytes::rounded_down(quantity).unwrap_or_default().0,
+    })
+}
+
 /// What is set for a pod as a whole. A block that is there and says nothing is none.
 pub(super) fn whole(spec: &core::PodSpec) -> Option<&core::ResourceRequirements> {
     let is_some =

@@ -2,7 +2,7 @@
 
 use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::api::resource::Quantity};
 
-use super::amount::amount;
+use super::amount::{amount, bound};
 use crate::share::{MilliCpu, PerResource, Resource};
 
 /// Between which amounts the requests and limits of a container and of a pod must be, and what they are where a container says
@@ -43,7 +43,7 @@ impl Limits {
             };
             for resource in Resource::ALL {
                 let min = amount(item.min.as_ref(), resource).unwrap_or_default();
-                let max = amount(item.max.as_ref(), resource);
+                let max = bound(item.max.as_ref(), resource);
                 let ratio = item.max_limit_request_ratio.as_ref();
                 let ratio = ratio.and_then(|it| thousandths(it.get(resource.name())?));
                 bounds[resource] = bounds[resource].and(Range { min, max, ratio });

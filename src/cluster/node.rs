@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1 as core;
 
-use super::{Terms, amount::amount};
+use super::{Terms, amount::bound};
 use crate::share::PerResource;
 
 /// What is read of a node.
@@ -10,6 +10,8 @@ use crate::share::PerResource;
 pub struct Node {
     /// What its pods can be charged in all, in millicores and bytes.
     pub allocatable: PerResource<u64>,
+    /// Its kubelet has not been heard of for some time.
+    pub is_silent: bool,
     /// Which pods it takes.
     pub terms: Terms,
 }
@@ -28,8 +30,20 @@ impl Node {
     /// Reads a node.
     #[must_use]
     pub fn read(node: &core::Node) -> Self {
-        let quantities = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
-        let allocatable = |resource| amount(quantities, resource).unwrap_or_default();
-        Self { allocatable: PerResource::from_fn(allocatable), terms: Terms::read(node) }
+        let status = node.status.as_ref();
+        let [allocatable, capacity] = [
+            status.and_then(|status| status.allocatable.as_ref()),
+            status.and_then(|status| status.capacity.as_ref()),
+        ];
+        let conditions = status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let silent = |it: &core::NodeCondition| it.type_ == "Ready" && it.status == "Unknown";
+        Self {
+            // As the scheduler takes it, where a kubelet says nothing of what it keeps for itself.
+            allocatable: PerResource::from_fn(|resource| {
+                bound(allocatable, resource).or(bound(capacity, resource)).unwrap_or_default()
+            }),
+            is_silent: conditions.into_iter().any(silent),
+            terms: Terms::read(node),
+        }
     }
 }

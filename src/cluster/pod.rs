@@ -42,6 +42,8 @@ pub struct Pod {
     pub finished: bool,
     /// It is being deleted; it holds what it has until it is gone.
     pub terminating: bool,
+    /// Quotas do not count it any more from then on, as it should be gone: what stands in its way may stand there for good.
+    pub overdue_from: Option<Timestamp>,
     /// Its quality of service class.
     pub qos: Qos,
     /// Its regular containers.
@@ -136,6 +138,12 @@ pub enum Resize {
 }
 
 impl Pod {
+    /// Whether it should have been gone by now.
+    #[must_use]
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        self.overdue_from.is_some_and(|at| at < now)
+    }
+
     /// The parts of it that hold the resource and can be resized: its regular containers, or the pod as a whole.
     #[must_use]
     pub fn parts(&self, resource: Resource) -> &[Container] {

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::api::resource::Quantity};
 use kube::ResourceExt;
 
-use super::{Pod, Qos, amount::amount_of};
+use super::{
+    Pod, Qos,
+    amount::{amount_of, bound_of},
+};
 use crate::share::{PerResource, Resource};
 
 /// A quota on what pods request, or on their limits.
@@ -55,7 +58,7 @@ impl Quota {
         let bounded = |names: &dyn Fn(Resource) -> Vec<String>| {
             PerResource::from_fn(|resource| {
                 let least = |of: Option<&BTreeMap<String, Quantity>>| {
-                    names(resource).iter().filter_map(|name| amount_of(of, name, resource)).min()
+                    names(resource).iter().filter_map(|name| bound_of(of, name, resource)).min()
                 };
                 let most = names(resource);
                 let most = most.iter().filter_map(|name| amount_of(used, name, resource)).max();

@@ -8,6 +8,7 @@ use k8s_openapi::{
         api::resource::Quantity,
         apis::meta::v1::{ManagedFieldsEntry, ObjectMeta},
     },
+    jiff::{SignedDuration, Timestamp},
 };
 use serde_json::Value;
 
@@ -45,6 +46,7 @@ impl Pod {
             node: spec.and_then(|spec| spec.node_name.clone()).filter(|name| !name.is_empty()),
             finished: matches!(phase(pod), "Succeeded" | "Failed"),
             terminating: meta.deletion_timestamp.is_some(),
+            overdue_from: overdue_from(meta),
             qos: Qos::of(pod),
             containers: containers
                 .iter()
@@ -123,6 +125,13 @@ fn set_by_us(meta: &ObjectMeta, fields: &[&str]) -> PerResource<bool> {
             sets(spec) || containers.into_iter().flatten().any(|(_, container)| sets(container))
         })
     })
+}
+
+/// When a pod that is being deleted is not counted by quotas any more: its grace period after the time at which it should have been
+/// gone.
+fn overdue_from(meta: &ObjectMeta) -> Option<Timestamp> {
+    let (at, grace) = (meta.deletion_timestamp.as_ref()?, meta.deletion_grace_period_seconds?);
+    at.0.checked_add(SignedDuration::from_secs(grace)).ok()
 }
 
 fn phase(pod: &core::Pod) -> &str {

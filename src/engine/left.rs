@@ -49,7 +49,7 @@ pub fn left<'a>(
     let Some(namespace) = view.cluster.namespace(&id.namespace) else { return Vec::new() };
     let is_left = |(uid, name): (&String, &String)| {
         let pod = namespace.pod(name).filter(|pod| pod.uid == *uid)?;
-        let holds = pod.terminating || restore::is_changed(pod);
+        let holds = pod.terminating && !pod.is_overdue(view.now) || restore::is_changed(pod);
         (holds && membership.owner(&pod.namespace, name).is_none()).then_some(pod)
     };
     let mut left: Vec<&Pod> = known.pods.iter().filter_map(is_left).collect();

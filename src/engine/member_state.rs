@@ -356,6 +356,9 @@ impl PodProgress<'_, '_> {
             (Some(node), _) if self.view.cluster.node(node).is_none() => {
                 ("NodeNotSeen", format!("there is no node {node}, or it has not been seen yet"))
             }
+            (Some(node), _) if self.view.cluster.node(node).is_some_and(|node| node.is_silent) => {
+                ("NodeSilent", format!("nothing has been heard of node {node} for some time"))
+            }
             (Some(_), Some(why)) => ("QuotaFull", why),
             (Some(node), None) => {
                 ("NoRoom", format!("neither the pool nor node {node} has more room now"))

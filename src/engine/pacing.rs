@@ -175,7 +175,7 @@ pub fn steps<'p>(
             admitted: holding.admitted().min(holding.charge()),
             target,
             node: pod.node.as_deref().and_then(|node| nodes.binary_search(&node).ok()),
-            overdue: ledger.view.overdue_at(pod).is_some_and(|at| at <= ledger.view.now),
+            unconfirmed: ledger.view.unconfirmed_until(pod).is_some_and(|at| at <= ledger.view.now),
         })
         .collect();
     share::steps(&positions, room, &node_room, common.collect())

@@ -71,7 +71,8 @@ pub fn rooms<'a>(view: &View<'a>, namespace: &str, resource: Resource) -> Vec<Qu
     let mut rooms = Vec::new();
     let Some(namespace) = view.cluster.namespace(namespace) else { return rooms };
     for quota in namespace.quotas() {
-        let counted = || namespace.pods().filter(|pod| quota.counts(pod));
+        let counted =
+            || namespace.pods().filter(|pod| quota.counts(pod) && !pod.is_overdue(view.now));
         if let Some(bounded) = quota.requests[resource] {
             let seen = sum(counted().map(|pod| pod.charge(resource)));
             let free = bounded.hard.saturating_sub(bounded.used.max(seen));
@@ -115,7 +116,7 @@ pub fn bound<'a>(
             !pool.movable.is_empty() && pool.movable.iter().all(|pod| quota.counts(pod))
         };
         let mut within: Vec<&mut BoundPool> = pools.iter_mut().filter(counts).collect();
-        let left = Left::of(namespace, quota, bounded.hard, resource, &within, began);
+        let left = Left::of(view, namespace, quota, bounded.hard, resource, &within, began);
         // Room that would be free if the pools used their whole capacity. The room that is free now would not do: once pools have
         // given back enough, it would suggest that nothing is blocked, and they would take it again.
         let held = sum(within.iter().map(|pool| pool.claims.capacity));
@@ -157,6 +158,7 @@ struct Left {
 
 impl Left {
     fn of(
+        view: &View,
         namespace: &Namespace,
         quota: &Quota,
         hard: u64,
@@ -170,9 +172,11 @@ impl Left {
             .flat_map(|pool| pool.movable.iter().chain(&pool.members.leaving))
             .map(|pod| std::ptr::from_ref(*pod))
             .collect();
-        let others = namespace
-            .pods()
-            .filter(|pod| quota.counts(pod) && !aside.contains(&std::ptr::from_ref(*pod)));
+        let others = namespace.pods().filter(|pod| {
+            quota.counts(pod)
+                && !pod.is_overdue(view.now)
+                && !aside.contains(&std::ptr::from_ref(*pod))
+        });
         let begun = |pool: &&mut BoundPool| {
             let templates = sum(pool.movable.iter().map(|pod| began(pod)));
             let minima = sum(pool.claims.members.iter().map(|member| member.min));

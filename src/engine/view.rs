@@ -65,7 +65,7 @@ impl<'a> View<'a> {
 
     /// When the others in its pool stop waiting for a pod whose node does not confirm a shrink. None: no shrink is under way.
     #[must_use]
-    pub fn overdue_at(&self, pod: &Pod) -> Option<Timestamp> {
+    pub fn unconfirmed_until(&self, pod: &Pod) -> Option<Timestamp> {
         let shrinks = |resource| {
             let mut held = pod.parts(resource).iter().map(|it| it.held[resource]);
             held.any(|held| held.requested < held.admitted)
@@ -90,6 +90,10 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn free(&self, node: &str) -> Option<PerResource<u64>> {
         let free = self.cluster.free(node)?;
+        // Nobody there would carry a grow out, and nobody confirms that something is gone.
+        if self.cluster.node(node).is_some_and(|node| node.is_silent) {
+            return Some(PerResource::default());
+        }
         let reserved = self.reserved.get(node).copied().unwrap_or_default();
         Some(PerResource::from_fn(|it| free[it].saturating_sub(reserved[it])))
     }

@@ -12,7 +12,7 @@ pub struct Position {
     /// The node it is on, as an index into the room of the nodes. A pod without a node does not grow.
     pub node: Option<usize>,
     /// It was to go down long ago, and its node has not confirmed that: nobody waits for it any more.
-    pub overdue: bool,
+    pub unconfirmed: bool,
 }
 
 /// Room that some of the pods have in common, beside the pool's and the nodes', such as what a quota leaves.
@@ -37,7 +37,7 @@ pub fn steps(
     node_room: &[u64],
     mut common: Vec<Common>,
 ) -> Vec<u64> {
-    let shrinking = pods.iter().any(|pod| pod.target < pod.charge && !pod.overdue);
+    let shrinking = pods.iter().any(|pod| pod.target < pod.charge && !pod.unconfirmed);
     let (mut pool_room, mut node_room) = (pool_room, node_room.to_vec());
 
     let mut order: Vec<usize> = (0..pods.len()).collect();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     fn pod(charge: u64, target: u64) -> Position {
-        Position { charge, admitted: charge, target, node: Some(0), overdue: false }
+        Position { charge, admitted: charge, target, node: Some(0), unconfirmed: false }
     }
 
     #[test]
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn who_does_not_confirm_holds_up_nobody_for_long() {
-        let silent = |overdue| [pod(200, 1000), Position { overdue, ..pod(900, 100) }];
+        let silent = |unconfirmed| [pod(200, 1000), Position { unconfirmed, ..pod(900, 100) }];
         assert_eq!(simple(&silent(false), 300, &[300]), [200, 100]);
         assert_eq!(simple(&silent(true), 300, &[300]), [500, 100]);
     }

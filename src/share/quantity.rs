@@ -40,6 +40,7 @@ enum Fraction {
     Refuse,
     /// As Kubernetes does when it reads a pod (`Value()` and `MilliValue()`).
     RoundUp,
+    RoundDown,
 }
 
 impl MilliCpu {
@@ -51,6 +52,14 @@ impl MilliCpu {
     /// When the text is no quantity, negative, or beyond 2^63 - 1 millicores.
     pub fn rounded_up(text: &str) -> Result<Self, QuantityError> {
         parse(text, 3, Self::UNIT, Fraction::RoundUp).map(Self)
+    }
+
+    /// Reads a quantity that bounds others, such as what a node can allocate, rounding down to a whole millicore.
+    ///
+    /// # Errors
+    /// When the text is no quantity, negative, or beyond 2^63 - 1 millicores.
+    pub fn rounded_down(text: &str) -> Result<Self, QuantityError> {
+        parse(text, 3, Self::UNIT, Fraction::RoundDown).map(Self)
     }
 }
 
@@ -71,6 +80,14 @@ impl Bytes {
     /// When the text is no quantity, negative, or beyond 2^63 - 1 bytes.
     pub fn rounded_up(text: &str) -> Result<Self, QuantityError> {
         parse(text, 0, Self::UNIT, Fraction::RoundUp).map(Self)
+    }
+
+    /// Reads a quantity that bounds others, such as what a node can allocate, rounding down to a whole byte.
+    ///
+    /// # Errors
+    /// When the text is no quantity, negative, or beyond 2^63 - 1 bytes.
+    pub fn rounded_down(text: &str) -> Result<Self, QuantityError> {
+        parse(text, 0, Self::UNIT, Fraction::RoundDown).map(Self)
     }
 }
 
@@ -198,7 +215,7 @@ fn parse(
 
     let (whole, exact) = whole_units(head, shift, exponent).ok_or_else(too_large)?;
     let exact = exact && tail.is_empty();
-    let amount = whole + u128::from(!exact);
+    let amount = whole + u128::from(!exact && fraction != Fraction::RoundDown);
     if amount > i64::MAX as u128 {
         Err(too_large())
     } else if fraction == Fraction::Refuse && !exact {
@@ -329,6 +346,8 @@ mod tests {
     fn rounds_up_as_kubernetes_does_when_it_reads_a_pod() {
         assert_eq!(MilliCpu::rounded_up("100u"), Ok(MilliCpu(1)));
         assert_eq!(MilliCpu::rounded_up("0.0011"), Ok(MilliCpu(2)));
+        assert_eq!(MilliCpu::rounded_down("0.0011"), Ok(MilliCpu(1)));
+        assert_eq!(Bytes::rounded_down("1500m"), Ok(Bytes(1)));
         assert_eq!(nanocores("1234567n"), Ok(1_234_567));
         assert_eq!(nanocores("0.25"), Ok(250_000_000));
         assert_eq!(Bytes::rounded_up("0.1Gi"), Ok(Bytes(107_374_183)));

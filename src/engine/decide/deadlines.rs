@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::{
     cluster::PoolId,
@@ -48,6 +48,7 @@ impl Deadlines {
 pub fn deadline(view: &View, pool: &PoolMembers, known: &PoolHistory) -> Option<Timestamp> {
     let now = view.now;
     let pods = pool.members.iter().flat_map(|member| &member.pods);
+    let overdue = pool.leaving.iter().chain(&pool.left).filter_map(|pod| pod.overdue_from);
     let waiting = pods.filter_map(|pod| pod.measured?.waiting_until);
     [
         view.backoff.next(pool.pods(), now),
@@ -55,7 +56,8 @@ pub fn deadline(view: &View, pool: &PoolMembers, known: &PoolHistory) -> Option<
         known.weights.next(view.metrics, now),
         known.grants.next(now),
         waiting.filter(|until| *until > now).min(),
-        pool.pods().filter_map(|pod| view.overdue_at(pod)).filter(|at| *at > now).min(),
+        pool.pods().filter_map(|pod| view.unconfirmed_until(pod)).filter(|at| *at > now).min(),
+        overdue.filter(|at| *at >= now).min().map(|at| at + SignedDuration::from_secs(1)),
         known.tells_at(),
     ]
     .into_iter()

@@ -129,7 +129,7 @@ fn a_shrink_that_is_refused_leaves_the_division() {
     scene.backoff.answered(&shrink, &[], Some(&refused(RefusalKind::Refused)), scene.now);
     assert_eq!(resizes(&scene), [("b".to_owned(), 300, 900)]);
     let (state, reason, message) = member_says(&scene);
-    assert_eq!((state, &*reason, &*message), (MemberState::Deferred, "Refused", "no"));
+    assert_eq!((state, &*reason, &*message), (MemberState::Deferred, "Refused", "Pod a: no."));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     cluster::{Bounds, PoolId},
+    engine::FINALIZER,
     share::MilliCpu,
 };
 
@@ -110,6 +111,7 @@ fn a_pod_that_leaves_its_pool_is_charged_to_it_as_long_as_it_holds_what_that_gav
     controller.see(Kind::Node, "n1", Object::Node(Node { allocatable, ..Node::default() }));
     let mut pool = pool("pool", 0, 1200, json!([member("a", 100), member("b", 100)]));
     pool.metadata.uid = Some("pool".into());
+    pool.metadata.finalizers = Some(vec![FINALIZER.into()]);
     controller.see_pool(pool);
     let pods = ["a", "b"].map(|name| Pod {
         resized_by_us: PerResource { cpu: true, memory: false },
