@@ -39,7 +39,8 @@ impl MemoryFloor {
             return None;
         }
         let MemberPod { pod, measured, .. } = *pod;
-        let used = measured.as_ref().map(used);
+        // What was measured long ago says nothing.
+        let used = measured.as_ref().filter(|it| it.is_fresh).map(used);
         let safe = used.map_or(0, with_margin);
         let limit = |container: &Container| match container.limit.memory {
             // One that is added must not end the container either.

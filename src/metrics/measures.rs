@@ -18,6 +18,8 @@ pub const FORGOTTEN: i64 = 600_000;
 /// What is measured of one pod.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct PodMeasures {
+    /// It was measured of late, as the other pods were: what it uses now cannot be much more.
+    pub is_fresh: bool,
     /// What it uses: nanocores, bytes.
     pub used: PerResource<u64>,
     /// The most that it used of late: nanocores, bytes.
@@ -56,6 +58,8 @@ pub struct MeasuredPods<'m> {
     pub(super) pods: Option<&'m BTreeMap<String, Measures>>,
     /// The interval between measurements, in milliseconds.
     pub(super) window: i64,
+    /// Whether what pods use is known now.
+    pub(super) is_fresh: bool,
     /// How long a sample of waiting is used, in milliseconds.
     pub(super) trust: i64,
     /// The time, in milliseconds.
@@ -74,6 +78,10 @@ impl MeasuredPods<'_> {
 /// What was measured of one pod, and what it held meanwhile.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Measures {
+    /// The UID of the pod.
+    uid: Option<String>,
+    /// The others were measured since, and it was not.
+    is_stale: bool,
     peak: PerResource<Peak>,
     /// How it waited, and what its guest used of its memory, in thousandths: where anybody says so.
     waiting: Option<Box<Peak>>,
@@ -94,6 +102,24 @@ pub(super) fn forget_before(
     }
     all.retain(|_, pods| !pods.is_empty());
     forgotten
+}
+
+/// Notes which pods nobody has measured since a time in milliseconds, though others were. Returns those for which that is news, by
+/// namespace and name.
+pub(super) fn note_stale(
+    all: &mut BTreeMap<String, BTreeMap<String, Measures>>,
+    horizon: i64,
+) -> Vec<(String, String)> {
+    let mut turned = Vec::new();
+    for (namespace, pods) in all {
+        for (name, measures) in pods {
+            let is_stale = measures.newest() < horizon;
+            if std::mem::replace(&mut measures.is_stale, is_stale) != is_stale {
+                turned.push((namespace.clone(), name.clone()));
+            }
+        }
+    }
+    turned
 }
 
 /// Takes in what a source said of a pod. How long it took to measure it again, in milliseconds, where that is known.
@@ -178,6 +204,7 @@ impl Measures {
         let used = |resource| self.peak[resource].last().map_or(0, |(_, used)| used);
         let throughout = |of: &Option<Box<Peak>>| of.as_ref()?.throughout(STEADY).map(thousandths);
         PodMeasures {
+            is_fresh: all.is_fresh && !self.is_stale,
             used: PerResource::from_fn(used),
             peak: PerResource::from_fn(|resource| self.peak[resource].highest()),
             risen: PerResource::from_fn(|resource| self.peak[resource].risen()),
@@ -189,6 +216,17 @@ impl Measures {
             waited_throughout: throughout(&self.waiting),
             guest_throughout: throughout(&self.guest),
         }
+    }
+
+    /// Notes which pod it is that was measured, which was made at a time in milliseconds. Whether any of it is about that pod, and
+    /// not about one of the same name that was there before.
+    pub fn is_of(&mut self, uid: &str, created: i64) -> bool {
+        match &self.uid {
+            Some(known) if known != uid => return false,
+            Some(_) => {}
+            None => self.uid = Some(uid.to_owned()),
+        }
+        self.newest() >= created
     }
 
     /// Notes what it has from a time on, in milliseconds.

@@ -9,7 +9,9 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::{
     MemberKey, NodeMetrics, PodMetrics, Readings, SourceError,
-    measures::{FORGOTTEN, Has, MeasuredPods, Measures, PodMeasures, forget_before, take_pod},
+    measures::{
+        FORGOTTEN, Has, MeasuredPods, Measures, PodMeasures, forget_before, note_stale, take_pod,
+    },
     record::{Freshness, Record, SHORTEST, STALE_INTERVALS, freshness},
 };
 use crate::{cluster::Pod, share::PerResource};
@@ -88,15 +90,18 @@ impl Metrics {
             }
             record.note_gap(gaps.into_iter().min().map(i128::from));
         }
+        let performance = record.performance;
         if let Some(newest) = newest {
-            let horizon = newest.as_millisecond() - FORGOTTEN;
-            self.news.pods.extend(forget_before(&mut self.pods, horizon));
+            let newest = newest.as_millisecond();
+            self.news.pods.extend(forget_before(&mut self.pods, newest - FORGOTTEN));
+            let trust = self.longest_trust();
+            self.news.pods.extend(note_stale(&mut self.pods, newest.saturating_sub(trust)));
         }
         for node in readings.nodes {
             self.news.nodes.insert(node.name.clone());
             self.nodes.insert(node.name, (node.at, node.used));
         }
-        if record.performance {
+        if performance {
             // Members that are not asked about any more are forgotten.
             let before = std::mem::take(&mut self.objectives);
             self.news.objectives.extend(before.into_keys());
@@ -119,10 +124,16 @@ impl Metrics {
         std::mem::take(&mut self.news)
     }
 
-    /// Notes what a pod holds now, and what limits it, so that its use is held against what it had when that was measured.
+    /// Notes what a pod holds now, and what limits it, so that its use is held against what it had when that was measured. What was
+    /// measured of an earlier pod of that name is forgotten.
     pub fn note_held(&mut self, pod: &Pod, now: Timestamp) {
-        let measures = self.pods.get_mut(&pod.namespace).and_then(|pods| pods.get_mut(&pod.name));
-        if let Some(measures) = measures {
+        let Some(pods) = self.pods.get_mut(&pod.namespace) else { return };
+        let created = pod.created.filter(|_| !self.sources.values().any(|it| it.timeless));
+        let created = created.map_or(i64::MIN, Timestamp::as_millisecond);
+        if pods.get_mut(&pod.name).is_some_and(|it| !it.is_of(&pod.uid, created)) {
+            pods.remove(&pod.name);
+        }
+        if let Some(measures) = pods.get_mut(&pod.name) {
             let held = PerResource::from_fn(|resource| pod.charge(resource));
             measures.note(Has { held, limits: pod.cpu_limits() }, now.as_millisecond());
         }
@@ -140,6 +151,7 @@ impl Metrics {
         MeasuredPods {
             pods: self.pods.get(namespace),
             window: self.shortest_interval() * 1000,
+            is_fresh: self.usage(now) == Freshness::Fresh,
             trust: self.longest_trust(),
             now: now.as_millisecond(),
         }

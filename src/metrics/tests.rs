@@ -236,3 +236,56 @@ fn objectives_are_those_of_the_last_look() {
     assert_eq!(["a", "b"].map(|member| of(&measured, member)), [None, Some(Ok(2.0))]);
     assert!(matches!(measured.performance(at(61)), Freshness::Stale(_)));
 }
+
+#[test]
+fn what_was_measured_of_an_earlier_pod_of_that_name_is_not_believed() {
+    let pod = |uid: &str, created| Pod {
+        namespace: "shop".into(),
+        name: "a".into(),
+        uid: uid.into(),
+        created: Some(at(created)),
+        ..Pod::default()
+    };
+    let mut measured = metrics();
+    measured.take("metrics", Ok(said(100, 700)));
+    measured.note_held(&pod("first", 50), at(100));
+    assert_eq!(of_pod(&measured, 100).peak.memory, 700);
+    measured.note_held(&pod("second", 200), at(200));
+    assert_eq!(measured.pod("shop", "a", at(200)), None);
+    // A sample that comes late, and one of its own.
+    measured.take("metrics", Ok(said(150, 700)));
+    measured.note_held(&pod("second", 200), at(201));
+    assert_eq!(measured.pod("shop", "a", at(201)), None);
+    measured.take("metrics", Ok(said(215, 30)));
+    measured.note_held(&pod("second", 200), at(215));
+    assert_eq!(of_pod(&measured, 215).peak.memory, 30);
+}
+
+#[test]
+fn a_pod_that_is_not_measured_any_more_as_the_others_are_is_not_fresh() {
+    let mut measured = metrics();
+    let both = |second| {
+        let mut both = said(second, 100);
+        both.pods.push(PodReading { name: "b".into(), ..both.pods[0].clone() });
+        both
+    };
+    for second in [0, 15, 30] {
+        measured.take("metrics", Ok(both(second)));
+    }
+    assert!(of_pod(&measured, 31).is_fresh);
+    let of_b = |second| {
+        let mut of_b = said(second, 100);
+        of_b.pods[0].name = "b".into();
+        of_b
+    };
+    measured.take_news();
+    measured.take("metrics", Ok(of_b(75)));
+    assert!(of_pod(&measured, 75).is_fresh);
+    measured.take("metrics", Ok(of_b(76)));
+    assert!(!of_pod(&measured, 76).is_fresh);
+    assert!(measured.take_news().pods.contains(&("shop".into(), "a".into())));
+    // In an outage none of them is.
+    assert!(measured.pod("shop", "b", at(76)).unwrap().is_fresh);
+    measured.take("metrics", Err(failed()));
+    assert!(!measured.pod("shop", "b", at(200)).unwrap().is_fresh);
+}

@@ -20,7 +20,7 @@ pub struct Readings(BTreeMap<PoolId, Vec<Reading>>);
 pub struct Reading {
     /// Its demand. None: the pool does not divide the resource.
     demand: PerResource<Option<Demand>>,
-    /// Its recent peak of memory, in bytes. None: it is not measured, or the pool does not divide memory.
+    /// Its recent peak of memory, in bytes. None: it was not measured of late, or the pool does not divide memory.
     memory: Option<u64>,
 }
 
@@ -64,7 +64,8 @@ fn readings(view: &View, pool: &PoolMembers) -> Vec<Reading> {
             Some(division_input::demand(view, member, pod.pod, measured, holds, resource, headroom))
         };
         let demand = PerResource::from_fn(demand);
-        let memory = demand.memory.and_then(|_| pod.measured.as_ref().map(memory_floor::used));
+        let fresh = pod.measured.as_ref().filter(|it| it.is_fresh);
+        let memory = demand.memory.and_then(|_| fresh.map(memory_floor::used));
         Reading { demand, memory }
     };
     let pods = pool.members.iter().flat_map(|it| it.pods.iter().map(|pod| (it.spec, pod)));
