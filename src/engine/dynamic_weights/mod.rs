@@ -11,7 +11,7 @@ mod tests;
 mod tokens;
 mod update;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::jiff::{Timestamp, tz::TimeZone};
 
@@ -23,10 +23,7 @@ pub use signal::{Signal, Variable};
 use step::{Pace, step};
 pub use update::{Weights, update};
 
-use crate::{
-    api::DynamicWeight,
-    share::{PerResource, Resource},
-};
+use crate::{api::DynamicWeight, share::Resource};
 
 /// What every weight stays within.
 const WEIGHTS: [u32; 2] = [1, 10_000];
@@ -40,16 +37,8 @@ pub struct Facts {
     pub current: f64,
     /// How many pods it has.
     pub replicas: usize,
-    /// How well it does against its objective, as `performance` has it.
-    pub performance: Option<f64>,
-    /// What its pods use, all together: cores, bytes.
-    pub usage: PerResource<Option<f64>>,
-    /// What its pods have a use for, all together: cores, bytes.
-    pub demand: PerResource<Option<f64>>,
-    /// What it is granted, all its pods together: cores, bytes.
-    pub share: PerResource<Option<f64>>,
-    /// The part of the time in which its pods waited for CPU, from 0 to 1.
-    pub cpu_pressure: Option<f64>,
+    /// What is measured of it.
+    pub measured: BTreeMap<Signal, f64>,
     /// The time of the decision.
     pub now: Timestamp,
 }
@@ -154,10 +143,10 @@ fn readable(variable: Variable, value: f64) -> String {
     let amount = |resource: Resource, units: f64| resource.readable((value * units).round() as u64);
     match variable {
         Variable::Hour => format!("{:.0}", value.floor()),
-        Variable::Signal(Signal::Performance | Signal::CpuPressure) => format!("{value:.2}"),
-        Variable::Signal(Signal::Usage(it) | Signal::Demand(it) | Signal::Share(it)) => match it {
-            Resource::Cpu => amount(it, 1000.0),
-            Resource::Memory => amount(it, 1.0),
+        Variable::Signal(signal) => match signal.counts() {
+            Some(Resource::Cpu) => amount(Resource::Cpu, 1000.0),
+            Some(Resource::Memory) => amount(Resource::Memory, 1.0),
+            None => format!("{value:.2}"),
         },
         _ => format!("{value}"),
     }
@@ -177,11 +166,7 @@ impl Values for Facts {
                 Some(f64::from(time.hour()) + minutes / 60.0)
             }
             Variable::Weekday => Some(f64::from(here().weekday().to_sunday_zero_offset())),
-            Variable::Signal(Signal::Performance) => self.performance,
-            Variable::Signal(Signal::Usage(resource)) => self.usage[resource],
-            Variable::Signal(Signal::Demand(resource)) => self.demand[resource],
-            Variable::Signal(Signal::Share(resource)) => self.share[resource],
-            Variable::Signal(Signal::CpuPressure) => self.cpu_pressure,
+            Variable::Signal(signal) => self.measured.get(&signal).copied(),
         };
         value.filter(|value| value.is_finite())
     }

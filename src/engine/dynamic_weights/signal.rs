@@ -73,6 +73,25 @@ impl Variable {
 }
 
 impl Signal {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Variable::ALL.into_iter().filter_map(|variable| match variable {
+            Variable::Signal(signal) => Some(signal),
+            _ => None,
+        })
+    }
+
+    /// The resource that it counts, in cores or bytes. None: it is a plain number.
+    #[must_use]
+    pub fn counts(self) -> Option<Resource> {
+        match self {
+            Self::Usage(resource) | Self::Demand(resource) | Self::Share(resource) => {
+                Some(resource)
+            }
+            Self::Performance | Self::CpuPressure => None,
+        }
+    }
+
     /// How it is written.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -147,21 +147,23 @@ fn facts(view: &View, member: &MemberPods, headroom: u8, key: &MemberKey) -> Fac
     let waits: Vec<f64> =
         measured.iter().filter_map(|it| it.waiting).map(|it| f64::from(it) / 1000.0).collect();
     let answer = view.metrics.objective(key).and_then(|answer| answer.as_ref().ok());
-    Facts {
-        weight: member.spec.weight,
-        replicas: member.pods.len(),
-        performance: answer.and_then(|&value| performance(value, member.spec.objective.as_ref()?)),
-        usage: PerResource::from_fn(|resource| {
+    let value = |signal| match signal {
+        Signal::Performance => {
+            answer.and_then(|&value| performance(value, member.spec.objective.as_ref()?))
+        }
+        Signal::Usage(resource) => {
             let all = measured.iter().map(|pod| pod.used[resource] as f64).sum::<f64>();
             known(all / used[resource])
-        }),
-        demand: PerResource::from_fn(|resource| known(sum(resource, &demand))),
-        share: PerResource::from_fn(|resource| {
-            Some(sum(resource, &|pod, resource| pod.pod.charge(resource)))
-        }),
-        cpu_pressure: (!waits.is_empty()).then(|| waits.iter().sum::<f64>() / waits.len() as f64),
-        ..Facts::default()
-    }
+        }
+        Signal::Demand(resource) => known(sum(resource, &demand)),
+        Signal::Share(resource) => Some(sum(resource, &|pod, resource| pod.pod.charge(resource))),
+        Signal::CpuPressure => {
+            (!waits.is_empty()).then(|| waits.iter().sum::<f64>() / waits.len() as f64)
+        }
+    };
+    let measured = Signal::all().filter_map(|signal| Some((signal, value(signal)?))).collect();
+    let (weight, replicas) = (member.spec.weight, member.pods.len());
+    Facts { weight, replicas, measured, ..Facts::default() }
 }
 
 impl MemberPods<'_> {

@@ -12,13 +12,22 @@ fn facts() -> Facts {
         weight: 400,
         current: 500.0,
         replicas: 3,
-        performance: Some(0.625),
-        usage: PerResource { cpu: Some(1.25), memory: Some(512.0 * 1024.0 * 1024.0) },
-        demand: PerResource { cpu: Some(1.5), memory: Some(1e9) },
-        share: PerResource { cpu: Some(2.0), memory: Some(2e9) },
-        cpu_pressure: Some(0.1),
+        measured: Signal::all().map(|signal| (signal, measured(signal))).collect(),
         // A Saturday.
         now: "2026-08-01T14:30:00Z".parse().unwrap(),
+    }
+}
+
+fn measured(signal: Signal) -> f64 {
+    match signal {
+        Signal::Performance => 0.625,
+        Signal::Usage(Resource::Cpu) => 1.25,
+        Signal::Usage(Resource::Memory) => 512.0 * 1024.0 * 1024.0,
+        Signal::Demand(Resource::Cpu) => 1.5,
+        Signal::Share(Resource::Cpu) => 2.0,
+        Signal::Share(Resource::Memory) => 2e9,
+        Signal::CpuPressure => 0.1,
+        _ => 1e9,
     }
 }
 
@@ -454,9 +463,10 @@ fn a_weight_moves_toward_what_is_worked_out() {
 
 #[test]
 fn signals_are_shown_as_people_write_them() {
-    let all = Variable::ALL.map(Variable::name).join(" + ");
+    let some = "weight + current + replicas + hour + weekday + performance + cpu.usage + memory.usage + cpu.demand \
+                + memory.demand + cpu.share + memory.share + cpu.pressure";
     assert_eq!(
-        weigh(&spec(&all), &facts(), 60).signals,
+        weigh(&spec(some), &facts(), 60).signals,
         "replicas 3, hour 14, weekday 6, performance 0.62, cpu.usage 1250m, memory.usage 512Mi, cpu.demand 1500m, \
          memory.demand 953.67Mi, cpu.share 2, memory.share 1.86Gi, cpu.pressure 0.10"
     );
@@ -470,17 +480,18 @@ fn the_weight_stays_as_written_where_it_cannot_be_worked_out() {
         let trouble = weighted.trouble.unwrap();
         (trouble.reason, trouble.message)
     };
+    let (reason, message) = trouble("current / perf", &facts());
+    let names = Variable::ALL.map(Variable::name).join(", ");
+    assert_eq!(reason, "ExpressionInvalid");
     assert_eq!(
-        trouble("current / perf", &facts()),
-        (
-            "ExpressionInvalid",
-            "dynamicWeight.expression: column 11: 'perf' is not known: write one of weight, current, replicas, \
-             performance, cpu.usage, cpu.demand, cpu.share, cpu.pressure, memory.usage, memory.demand, memory.share, \
-             hour, weekday; weight 400 counts meanwhile"
-                .into()
+        message,
+        format!(
+            "dynamicWeight.expression: column 11: 'perf' is not known: write one of {names}; weight 400 counts meanwhile"
         )
     );
-    let blind = Facts { performance: None, cpu_pressure: Some(f64::NAN), ..facts() };
+    let mut blind = facts();
+    blind.measured.remove(&Signal::Performance);
+    blind.measured.insert(Signal::CpuPressure, f64::NAN);
     assert_eq!(
         trouble("current / performance * (1 + cpu.pressure)", &blind),
         (
@@ -489,7 +500,8 @@ fn the_weight_stays_as_written_where_it_cannot_be_worked_out() {
                 .into()
         )
     );
-    let idle = Facts { demand: PerResource { cpu: Some(0.0), memory: None }, ..facts() };
+    let mut idle = facts();
+    idle.measured.insert(Signal::Demand(Resource::Cpu), 0.0);
     assert_eq!(
         trouble("weight / cpu.demand", &idle),
         (
@@ -514,7 +526,8 @@ fn a_weight_by_objective_settles_where_it_is_met() {
         let spec = spec("current / performance");
         let mut facts = facts();
         for _ in 0..40_000 {
-            facts.performance = Some(performance_at(facts.current, load));
+            let performance = performance_at(facts.current, load);
+            facts.measured.insert(Signal::Performance, performance);
             facts.current = weigh_member(&spec, &COMPILED, &facts, Duration::from_secs(15)).weight;
         }
         assert!((facts.current / expected - 1.0).abs() < 0.01, "{load}: {}", facts.current);
