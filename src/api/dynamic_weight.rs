@@ -17,9 +17,10 @@ pub struct DynamicWeight {
     /// `current` (the weight that was worked out last),
     /// `replicas` (how many pods it has),
     /// `performance` (1 where its objective is just met, less where it is missed),
-    /// `cpu.usage`, `cpu.demand` and `cpu.share` (cores, all its pods together),
+    /// `cpu.usage`, `cpu.peak` (the most of the last ten minutes), `cpu.demand` and `cpu.share` (cores,
+    /// all its pods together),
     /// `cpu.pressure` (from 0 to 1: the part of the time in which its pods waited for CPU),
-    /// `memory.usage`, `memory.demand` and `memory.share` (bytes),
+    /// `memory.usage`, `memory.peak`, `memory.demand` and `memory.share` (bytes),
     /// `hour` (UTC, 0 until just under 24: 8.5 is half past eight) and
     /// `weekday` (UTC, 0 is Sunday, 6 is Saturday). At most 1024 characters.
     /// Examples:

@@ -9,6 +9,8 @@ pub enum Signal {
     Performance,
     /// What its pods use, in cores or bytes.
     Usage(Resource),
+    /// The most that its pods used in the last ten minutes, each at its own time, in cores or bytes.
+    Peak(Resource),
     /// What its pods have a use for, in cores or bytes.
     Demand(Resource),
     /// What it is granted, in cores or bytes.
@@ -36,16 +38,18 @@ pub enum Variable {
 
 impl Variable {
     /// All of them, in the order in which they are explained.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Weight,
         Self::Current,
         Self::Replicas,
         Self::Signal(Signal::Performance),
         Self::Signal(Signal::Usage(Resource::Cpu)),
+        Self::Signal(Signal::Peak(Resource::Cpu)),
         Self::Signal(Signal::Demand(Resource::Cpu)),
         Self::Signal(Signal::Share(Resource::Cpu)),
         Self::Signal(Signal::CpuPressure),
         Self::Signal(Signal::Usage(Resource::Memory)),
+        Self::Signal(Signal::Peak(Resource::Memory)),
         Self::Signal(Signal::Demand(Resource::Memory)),
         Self::Signal(Signal::Share(Resource::Memory)),
         Self::Hour,
@@ -85,9 +89,10 @@ impl Signal {
     #[must_use]
     pub fn counts(self) -> Option<Resource> {
         match self {
-            Self::Usage(resource) | Self::Demand(resource) | Self::Share(resource) => {
-                Some(resource)
-            }
+            Self::Usage(resource)
+            | Self::Peak(resource)
+            | Self::Demand(resource)
+            | Self::Share(resource) => Some(resource),
             Self::Performance | Self::CpuPressure => None,
         }
     }
@@ -99,6 +104,8 @@ impl Signal {
             Self::Performance => "performance",
             Self::Usage(Resource::Cpu) => "cpu.usage",
             Self::Usage(Resource::Memory) => "memory.usage",
+            Self::Peak(Resource::Cpu) => "cpu.peak",
+            Self::Peak(Resource::Memory) => "memory.peak",
             Self::Demand(Resource::Cpu) => "cpu.demand",
             Self::Demand(Resource::Memory) => "memory.demand",
             Self::Share(Resource::Cpu) => "cpu.share",

@@ -119,7 +119,9 @@ impl Worked {
         let stale = |signal: Signal| {
             let freshness = match signal {
                 Signal::Performance => metrics.performance(now),
-                Signal::Usage(_) | Signal::Demand(_) | Signal::CpuPressure => metrics.usage(now),
+                Signal::Usage(_) | Signal::Peak(_) | Signal::Demand(_) | Signal::CpuPressure => {
+                    metrics.usage(now)
+                }
                 Signal::Share(_) => return false,
             };
             matches!(freshness, Freshness::Stale(_))
@@ -153,6 +155,10 @@ fn facts(view: &View, member: &MemberPods, headroom: u8, key: &MemberKey) -> Fac
         }
         Signal::Usage(resource) => {
             let all = measured.iter().map(|pod| pod.used[resource] as f64).sum::<f64>();
+            known(all / used[resource])
+        }
+        Signal::Peak(resource) => {
+            let all = measured.iter().map(|pod| pod.peak[resource] as f64).sum::<f64>();
             known(all / used[resource])
         }
         Signal::Demand(resource) => known(sum(resource, &demand)),
