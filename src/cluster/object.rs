@@ -86,7 +86,7 @@ pub enum Object {
     /// What a ResourceQuota bounds. None: neither CPU nor memory.
     Quota(Option<Quota>),
     /// What a LimitRange allows.
-    Limits(Limits),
+    Limits(Box<Limits>),
     /// What a RuntimeClass adds to each pod, in millicores and bytes.
     Overhead(PerResource<u64>),
     /// What a HorizontalPodAutoscaler scales by usage. None: nothing.
@@ -184,7 +184,7 @@ kept! {
     apps::DaemonSet, DaemonSet, |set| Object::Workload(Workload::of_daemon_set(&set));
     batch::Job, Job, |job| Object::Workload(Workload::of_job(&job));
     core::ResourceQuota, ResourceQuota, |quota| Object::Quota(Quota::read(&quota));
-    core::LimitRange, LimitRange, |range| Object::Limits(Limits::read(&range));
+    core::LimitRange, LimitRange, |range| Object::Limits(Box::new(Limits::read(&range)));
     RuntimeClass, RuntimeClass, |class| {
         let fixed = class.overhead.as_ref().and_then(|it| it.pod_fixed.as_ref());
         Object::Overhead(PerResource::from_fn(|it| amount(fixed, it).unwrap_or_default()))

@@ -26,7 +26,7 @@ impl Cluster {
             Object::KubeVirt(kubevirt) => self.put_kubevirt(key, Some(*kubevirt)),
             Object::Quota(quota) => self.put_policy(key, |it| set(&mut it.quotas, key, quota)),
             Object::Limits(limits) => {
-                self.put_policy(key, |it| set(&mut it.limit_ranges, key, Some(limits)));
+                self.put_policy(key, |it| set(&mut it.limit_ranges, key, Some(*limits)));
                 self.fill_in_workloads(&key.namespace);
             }
             Object::Overhead(overhead) => self.put_overhead(key, Some(overhead)),

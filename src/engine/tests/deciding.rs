@@ -119,11 +119,11 @@ fn a_pod_that_leaves_its_pool_is_charged_to_it_as_long_as_it_holds_what_that_gav
     });
     pods.iter().for_each(|pod| controller.see_pod(pod.clone()));
     controller.settle();
-    let grows = |controller: &mut Controller| {
+    let grows = |controller: &mut Controller| -> Vec<u64> {
         let mut plans = controller.decide().pools.into_values();
         let grows = plans.next().map(|plan| plan.resizes.iter().map(|it| it.to).collect());
         controller.settle();
-        grows.unwrap_or_else(Vec::new)
+        grows.unwrap_or_default()
     };
     let mut relabelled = pods[1].clone();
     relabelled.labels = BTreeMap::from([("app".to_owned(), "elsewhere".to_owned())]);

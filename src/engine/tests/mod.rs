@@ -108,7 +108,7 @@ impl Scene {
         for quota in &self.quotas {
             put(Kind::ResourceQuota, "shop", &quota.name, Object::Quota(Some(quota.clone())));
         }
-        put(Kind::LimitRange, "shop", "limits", Object::Limits(self.limits));
+        put(Kind::LimitRange, "shop", "limits", Object::Limits(Box::new(self.limits)));
         for pod in &self.pods {
             put(Kind::Pod, &pod.namespace, &pod.name, Object::Pod(Box::new(pod.clone())));
         }
