@@ -1,5 +1,5 @@
-//! Pods that left their pool and still hold what it gave them: they are charged to it until they are gone, or another pool has
-//! them. Else what they hold could be given to others as well.
+//! Pods that left their pool and still hold more than they began with: they are charged to it until they have given that back, are
+//! gone, or another pool has them. Else what they hold could be given to others as well.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,10 @@ use std::{
 use super::{
     View, history::PoolHistory, membership::Membership, pool_members::PoolMembers, restore,
 };
-use crate::cluster::{Pod, PoolId};
+use crate::{
+    cluster::{Pod, PoolId},
+    share::Resource,
+};
 
 /// The pools of the pods that left them, by namespace and name, so that a change of one is looked at.
 #[derive(Debug, Default)]
@@ -49,7 +52,11 @@ pub fn left<'a>(
     let Some(namespace) = view.cluster.namespace(&id.namespace) else { return Vec::new() };
     let is_left = |(uid, name): (&String, &String)| {
         let pod = namespace.pod(name).filter(|pod| pod.uid == *uid)?;
-        let holds = pod.terminating && !pod.is_overdue(view.now) || restore::is_changed(pod);
+        let more = |it| pod.charge(it) > view.cluster.began_with(pod, it);
+        let holds = match pod.terminating {
+            true => !pod.is_overdue(view.now),
+            false => restore::is_changed(pod) && Resource::ALL.into_iter().any(more),
+        };
         (holds && membership.owner(&pod.namespace, name).is_none()).then_some(pod)
     };
     let mut left: Vec<&Pod> = known.pods.iter().filter_map(is_left).collect();

@@ -25,7 +25,7 @@ pub struct PoolMembers<'a> {
     pub members: Vec<MemberPods<'a>>,
     /// Pods of the members that are being deleted: they get no share, but hold theirs until they are gone.
     pub leaving: Vec<&'a Pod>,
-    /// Pods that were its own, are nobody's now, and still hold what it gave them.
+    /// Pods that were its own, are nobody's now, and still hold more than they began with.
     pub left: Vec<&'a Pod>,
 }
 

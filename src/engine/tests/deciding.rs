@@ -129,12 +129,20 @@ fn a_pod_that_leaves_its_pool_is_charged_to_it_as_long_as_it_holds_what_that_gav
     relabelled.labels = BTreeMap::from([("app".to_owned(), "elsewhere".to_owned())]);
     controller.see_pod(relabelled.clone());
     assert!(grows(&mut controller).is_empty());
-    // It has given something back, and then it is gone.
+    // It has given something back; as much as it got, as its template shows; and then it is gone.
     relabelled.containers = vec![container("main", 50)];
     controller.see_pod(relabelled);
     assert_eq!(grows(&mut controller), [1150]);
-    controller.see_pod(Pod { finished: true, ..pods[1].clone() });
+    let main = TemplateContainer {
+        request: PerResource { cpu: 50, memory: 0 },
+        ..TemplateContainer::default()
+    };
+    let template = [("main".to_owned(), main)].into();
+    let workload = Workload { template, ..Workload::default() };
+    controller.see(Kind::ReplicaSet, "b", Object::Workload(workload));
     assert_eq!(grows(&mut controller), [1200]);
+    controller.see_pod(Pod { finished: true, ..pods[1].clone() });
+    controller.settle();
     // One that holds what its template says takes nothing along.
     let own = Pod { resized_by_us: PerResource::default(), ..pods[1].clone() };
     controller.see_pod(own.clone());
