@@ -39,13 +39,14 @@ impl MemoryFloor {
             return None;
         }
         let MemberPod { pod, measured, .. } = *pod;
-        // What was measured long ago says nothing.
-        let used = measured.as_ref().filter(|it| it.is_fresh).map(used);
+        let used = measured.as_ref().map(used);
+        // What was measured long ago bounds requests still, but by that alone no limit goes down.
+        let is_fresh = measured.is_some_and(|it| it.is_fresh);
         let safe = used.map_or(0, with_margin);
         let limit = |container: &Container| match container.limit.memory {
             // One that is added must not end the container either.
             None => safe,
-            Some(limit) if used.is_none() => limit,
+            Some(limit) if !is_fresh => limit,
             // Each step would restart it.
             Some(limit) if container.restarts.memory => safe.min(limit),
             // One step at a time: the next when the kubelet has confirmed this one.

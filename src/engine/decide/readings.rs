@@ -20,8 +20,10 @@ pub struct Readings(BTreeMap<PoolId, Vec<Reading>>);
 pub struct Reading {
     /// Its demand. None: the pool does not divide the resource.
     demand: PerResource<Option<Demand>>,
-    /// Its recent peak of memory, in bytes. None: it was not measured of late, or the pool does not divide memory.
+    /// Its recent peak of memory, in bytes. None: it is not measured, or the pool does not divide memory.
     memory: Option<u64>,
+    /// That was of late.
+    is_fresh: bool,
 }
 
 impl Readings {
@@ -64,9 +66,9 @@ fn readings(view: &View, pool: &PoolMembers) -> Vec<Reading> {
             Some(division_input::demand(view, member, pod.pod, measured, holds, resource, headroom))
         };
         let demand = PerResource::from_fn(demand);
-        let fresh = pod.measured.as_ref().filter(|it| it.is_fresh);
-        let memory = demand.memory.and_then(|_| fresh.map(memory_floor::used));
-        Reading { demand, memory }
+        let memory = demand.memory.and_then(|_| pod.measured.as_ref().map(memory_floor::used));
+        let is_fresh = memory.is_some() && pod.measured.is_some_and(|it| it.is_fresh);
+        Reading { demand, memory, is_fresh }
     };
     let pods = pool.members.iter().flat_map(|it| it.pods.iter().map(|pod| (it.spec, pod)));
     pods.map(of_pod).collect()
