@@ -60,20 +60,21 @@ fn refusal(resize: &PodResize, error: &kube::Error) -> Refusal {
 /// The strategic merge patch: only what changes, on just the version that was seen.
 fn patch(resize: &PodResize) -> Value {
     let name = resize.resource.name();
-    let mut spec = json!({});
-    for part in &resize.containers {
+    let resources = |part: &ContainerResize| {
         let mut resources = json!({"requests": {name: resize.resource.quantity(part.request)}});
         if let Some(limit) = part.limit {
             resources["limits"] = json!({name: resize.resource.quantity(limit)});
         }
-        if part.name.is_empty() {
-            spec["resources"] = resources;
-        } else {
-            let containers = spec["containers"].as_array().cloned().unwrap_or_default();
-            let container = json!({"name": part.name, "resources": resources});
-            spec["containers"] = [containers, vec![container]].concat().into();
+        resources
+    };
+    let spec = match &*resize.containers {
+        [part] if part.name.is_empty() => json!({"resources": resources(part)}),
+        containers => {
+            let container =
+                |it: &ContainerResize| json!({"name": it.name, "resources": resources(it)});
+            json!({"containers": containers.iter().map(container).collect::<Vec<_>>()})
         }
-    }
+    };
     json!({"metadata": {"resourceVersion": resize.resource_version}, "spec": spec})
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::api::resource::Quantity};
 
-use crate::share::{Bytes, MilliCpu, Resource};
+use crate::share::{Bytes, MilliCpu, QuantityError, Resource};
 
 /// The amount of `resource` in `quantities`, rounded up as Kubernetes does. None where it is not named.
 pub(super) fn amount(
@@ -20,14 +20,10 @@ pub(super) fn amount_of(
     name: &str,
     resource: Resource,
 ) -> Option<u64> {
-    let quantity = &quantities?.get(name)?.0;
-    Some(match resource {
-        Resource::Cpu => MilliCpu::rounded_up(quantity).unwrap_or_default().0,
-        Resource::Memory => Bytes::rounded_up(quantity).unwrap_or_default().0,
-    })
+    read(quantities, name, resource, MilliCpu::rounded_up, Bytes::rounded_up)
 }
 
-/// The amount of `resource` that `quantities` bounds others by: rounded down. None where it is not named.
+/// An upper bound on `resource` in `quantities`: rounded down. None where it is not named.
 pub(super) fn bound(
     quantities: Option<&BTreeMap<String, Quantity>>,
     resource: Resource,
@@ -35,21 +31,31 @@ pub(super) fn bound(
     bound_of(quantities, resource.name(), resource)
 }
 
-/// The bound that `quantities` has under a name of its own, such as `requests.cpu`, in units of `resource`.
+/// As `bound`, under a name of its own, such as `requests.cpu`.
 pub(super) fn bound_of(
     quantities: Option<&BTreeMap<String, Quantity>>,
     name: &str,
     resource: Resource,
 ) -> Option<u64> {
+    read(quantities, name, resource, MilliCpu::rounded_down, Bytes::rounded_down)
+}
+
+fn read(
+    quantities: Option<&BTreeMap<String, Quantity>>,
+    name: &str,
+    resource: Resource,
+    cpu: fn(&str) -> Result<MilliCpu, QuantityError>,
+    memory: fn(&str) -> Result<Bytes, QuantityError>,
+) -> Option<u64> {
     let quantity = &quantities?.get(name)?.0;
     Some(match resource {
-        Resource::Cpu => MilliCpu::rounded_down(quantity).unwrap_or_default().0,
-        Resource::Memory => Bytes::rounded_down(quantity).unwrap_or_default().0,
+        Resource::Cpu => cpu(quantity).unwrap_or_default().0,
+        Resource::Memory => memory(quantity).unwrap_or_default().0,
     })
 }
 
-/// What is set for a pod as a whole. A block that is there and says nothing is none.
-pub(super) fn whole(spec: &core::PodSpec) -> Option<&core::ResourceRequirements> {
+/// The pod-level resources of a pod. An empty block counts as none.
+pub(super) fn pod_level(spec: &core::PodSpec) -> Option<&core::ResourceRequirements> {
     let is_some =
         |it: &Option<BTreeMap<String, Quantity>>| it.as_ref().is_some_and(|it| !it.is_empty());
     spec.resources.as_ref().filter(|it| is_some(&it.requests) || is_some(&it.limits))

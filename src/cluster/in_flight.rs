@@ -10,7 +10,7 @@ pub struct Requests {
     pub uid: String,
     /// What is asked for, in words.
     pub description: String,
-    /// The container (of the whole pod, an empty name), the resource, and how much of it is asked for, in millicores or bytes.
+    /// The container (empty for pod-level resources), the resource, and how much of it is asked for, in millicores or bytes.
     pub requests: Vec<(String, Resource, u64)>,
 }
 
@@ -21,7 +21,7 @@ impl Requests {
         pod.in_flight = true;
         for (name, resource, request) in &self.requests {
             pod.resized_by_us[*resource] = true;
-            let parts = pod.containers.iter_mut().chain(pod.whole.as_deref_mut());
+            let parts = pod.containers.iter_mut().chain(pod.pod_level.as_deref_mut());
             if let Some(container) = parts.into_iter().find(|it| it.name == *name) {
                 let requested = &mut container.held[*resource].requested;
                 *requested = (*requested).max(*request);

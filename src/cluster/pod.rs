@@ -42,16 +42,16 @@ pub struct Pod {
     pub finished: bool,
     /// It is being deleted; it holds what it has until it is gone.
     pub terminating: bool,
-    /// Quotas do not count it any more from then on, as it should be gone: what stands in its way may stand there for good.
+    /// From then on quotas no longer count it: its grace period has passed twice over, and it may never go.
     pub overdue_from: Option<Timestamp>,
     /// Its quality of service class.
     pub qos: Qos,
     /// Its regular containers.
     pub containers: Vec<Container>,
-    /// What is set for the pod as a whole: for these resources, in the place of what its containers ask for. Its name is empty.
-    pub whole: Option<Box<Container>>,
-    /// The resources of which a request is set for the whole.
-    pub by_whole: PerResource<bool>,
+    /// Its pod-level resources, as one part without a name.
+    pub pod_level: Option<Box<Container>>,
+    /// The resources with a pod-level request: it counts in place of what the containers request.
+    pub by_pod_level: PerResource<bool>,
     /// Its init containers.
     pub init: PerResource<Vec<InitContainer>>,
     /// The limits of these.
@@ -144,11 +144,11 @@ impl Pod {
         self.overdue_from.is_some_and(|at| at < now)
     }
 
-    /// The parts of it that hold the resource and can be resized: its regular containers, or the pod as a whole.
+    /// The parts of it that hold the resource and can be resized: its regular containers, or its pod-level resources.
     #[must_use]
     pub fn parts(&self, resource: Resource) -> &[Container] {
-        match &self.whole {
-            Some(whole) if self.by_whole[resource] => std::slice::from_ref(whole),
+        match &self.pod_level {
+            Some(part) if self.by_pod_level[resource] => std::slice::from_ref(part),
             _ => &self.containers,
         }
     }
@@ -171,8 +171,8 @@ impl Pod {
         let of = |container: &Container| {
             container.limit.cpu.map(|limit| container.enforced.cpu.unwrap_or(limit))
         };
-        if let Some(whole) = self.whole.as_deref().and_then(of) {
-            return CpuLimits { regular: Some(whole), all: Some(whole) };
+        if let Some(limit) = self.pod_level.as_deref().and_then(of) {
+            return CpuLimits { regular: Some(limit), all: Some(limit) };
         }
         let regular = self.containers.iter().map(of).sum::<Option<u64>>();
         let sidecars = self.init.cpu.iter().zip(&self.init_limits.cpu);
@@ -191,7 +191,7 @@ impl Pod {
 
     /// The init containers, where they count beside its parts.
     pub(super) fn init_of(&self, resource: Resource) -> &[InitContainer] {
-        if self.by_whole[resource] { &[] } else { &self.init[resource] }
+        if self.by_pod_level[resource] { &[] } else { &self.init[resource] }
     }
 
     /// What it holds of one resource, with the `range` that each of its parts is given.

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1 as core;
 
-use super::{amount::amount, limit_range::Limits};
+use super::{
+    amount::amount, charges::pod_level_request, limit_range::Limits, read_pod::is_sidecar,
+};
 use crate::share::{PerResource, Resource, charged};
 
-/// What the pods of a template start with, by the name of the container; what is set for the whole pod, without a name.
+/// What the pods of a template start with, by the name of the container; pod-level resources have an empty name.
 pub type Template = BTreeMap<String, TemplateContainer>;
 
 /// What one container starts with.
@@ -25,13 +27,13 @@ pub struct PodTemplate {
     containers: Vec<(String, Asked)>,
     /// The init containers, and whether each is a sidecar.
     init: Vec<(Asked, bool)>,
-    /// What is asked for the pod as a whole.
-    whole: Asked,
+    /// Its pod-level resources.
+    pod_level: Asked,
     /// The RuntimeClass of its pods.
     pub runtime_class: Option<String>,
 }
 
-/// What is asked for one container, or for a pod as a whole.
+/// What is asked for one container, or at the pod level.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Asked {
     request: PerResource<Option<u64>>,
@@ -43,41 +45,39 @@ impl PodTemplate {
     #[must_use]
     pub fn read(template: &core::PodTemplateSpec) -> Self {
         let Some(spec) = &template.spec else { return Self::default() };
-        let is_sidecar = |it: &core::Container| it.restart_policy.as_deref() == Some("Always");
         let of = |it: &core::Container| Asked::read(it.resources.as_ref());
         let init = spec.init_containers.iter().flatten();
         Self {
             containers: spec.containers.iter().map(|it| (it.name.clone(), of(it))).collect(),
             init: init.map(|it| (of(it), is_sidecar(it))).collect(),
-            whole: Asked::read(spec.resources.as_ref()),
+            pod_level: Asked::read(spec.resources.as_ref()),
             runtime_class: spec.runtime_class_name.clone(),
         }
     }
 
-    /// What its pods start with, where LimitRanges allow this.
+    /// What its pods start with, in a namespace with these LimitRanges.
     #[must_use]
     pub fn starts_with(&self, limits: &Limits) -> Template {
         let of = |(name, asked): &(String, Asked)| (name.clone(), asked.filled_in(limits));
-        let whole = TemplateContainer {
-            request: PerResource::from_fn(|it| self.whole(it, limits).unwrap_or_default()),
-            limit: self.whole.limit,
+        let pod_level = TemplateContainer {
+            request: PerResource::from_fn(|it| self.pod_level(it, limits).unwrap_or_default()),
+            limit: self.pod_level.limit,
         };
-        let whole = Some((String::new(), whole)).filter(|_| self.whole != Asked::default());
-        self.containers.iter().map(of).chain(whole).collect()
+        let pod_level = (self.pod_level != Asked::default()).then(|| (String::new(), pod_level));
+        self.containers.iter().map(of).chain(pod_level).collect()
     }
 
-    /// What a pod of it would be charged, in units of the resource, where LimitRanges allow this; without what its RuntimeClass
-    /// adds.
+    /// What a pod of it would be charged, in units of the resource, in a namespace with these LimitRanges; without the overhead of
+    /// its RuntimeClass.
     #[must_use]
     pub fn charge(&self, resource: Resource, limits: &Limits) -> u64 {
-        self.whole(resource, limits).unwrap_or_else(|| self.containers(resource, limits))
+        self.pod_level(resource, limits).unwrap_or_else(|| self.containers(resource, limits))
     }
 
-    /// What is requested for the whole pod, where something is set for it: its limit, where nothing requests anything.
-    fn whole(&self, resource: Resource, limits: &Limits) -> Option<u64> {
-        let of_containers = self.containers(resource, limits);
-        let by_limit = |limit| if of_containers > 0 { of_containers } else { limit };
-        self.whole.request[resource].or(self.whole.limit[resource].map(by_limit))
+    /// The pod-level request, if there is one.
+    fn pod_level(&self, resource: Resource, limits: &Limits) -> Option<u64> {
+        let Asked { request, limit } = self.pod_level;
+        pod_level_request(request[resource], limit[resource], || self.containers(resource, limits))
     }
 
     /// What its containers request together.

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1 as core;
 
-use super::amount::{amount, whole};
+use super::amount::{amount, pod_level};
 use crate::share::Resource;
 
 /// The quality of service class, which no resize may change.
@@ -28,9 +28,9 @@ impl Qos {
             None => {}
         }
         let Some(spec) = &pod.spec else { return Self::Burstable };
-        // What is set for the whole alone makes the class.
-        let all: Vec<Option<&core::ResourceRequirements>> = match whole(spec) {
-            Some(whole) => vec![Some(whole)],
+        // Pod-level resources alone decide the class.
+        let all: Vec<Option<&core::ResourceRequirements>> = match pod_level(spec) {
+            Some(resources) => vec![Some(resources)],
             None => {
                 let all = spec.containers.iter().chain(spec.init_containers.iter().flatten());
                 all.map(|container| container.resources.as_ref()).collect()

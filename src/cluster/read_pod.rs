@@ -14,7 +14,8 @@ use serde_json::Value;
 
 use super::{
     Container, FIELD_MANAGER, Obstacle, Owner, Pending, Pod, Qos, Resize,
-    amount::{amount, limit, whole},
+    amount::{amount, limit, pod_level},
+    charges::pod_level_request,
     pod::LOWERED,
 };
 use crate::share::{Held, InitContainer, PerResource, Resource, charged};
@@ -52,8 +53,10 @@ impl Pod {
                 .iter()
                 .map(|container| read_container(container, statuses, is_starting(pod)))
                 .collect(),
-            by_whole: PerResource::from_fn(|resource| whole_request(pod, resource).is_some()),
-            whole: read_whole(pod).map(Box::new),
+            by_pod_level: PerResource::from_fn(|resource| {
+                requested_at_pod_level(pod, resource).is_some()
+            }),
+            pod_level: read_pod_level(pod).map(Box::new),
             init: PerResource::from_fn(|resource| {
                 init.iter()
                     .map(|container| InitContainer {
@@ -127,8 +130,7 @@ fn set_by_us(meta: &ObjectMeta, fields: &[&str]) -> PerResource<bool> {
     })
 }
 
-/// When a pod that is being deleted is not counted by quotas any more: its grace period after the time at which it should have been
-/// gone.
+/// When quotas stop counting a pod that is being deleted: one grace period after its deletion was due.
 fn overdue_from(meta: &ObjectMeta) -> Option<Timestamp> {
     let (at, grace) = (meta.deletion_timestamp.as_ref()?, meta.deletion_grace_period_seconds?);
     at.0.checked_add(SignedDuration::from_secs(grace)).ok()
@@ -148,7 +150,7 @@ fn resizers(pod: &ObjectMeta, resource: Resource) -> impl Iterator<Item = &Manag
     })
 }
 
-fn is_sidecar(init: &core::Container) -> bool {
+pub(super) fn is_sidecar(init: &core::Container) -> bool {
     init.restart_policy.as_deref() == Some("Always")
 }
 
@@ -180,12 +182,7 @@ fn read_container(
             let status = statuses.iter().find(|status| status.name == container.name)?;
             amount(status.resources.as_ref()?.limits.as_ref(), resource)
         }),
-        restarts: PerResource::from_fn(|resource| {
-            container.resize_policy.iter().flatten().any(|policy| {
-                policy.resource_name == resource.name()
-                    && policy.restart_policy == "RestartContainer"
-            })
-        }),
+        restarts: PerResource::from_fn(|resource| restarts(container, resource)),
         unheard: starting
             && !statuses.iter().filter(|status| status.name == container.name).any(|it| {
                 told(&it.allocated_resources)
@@ -197,46 +194,49 @@ fn read_container(
     }
 }
 
-/// What is requested for the pod as a whole, as the API server fills it in: where only a limit is set, what the containers request
-/// together, or the limit, where they request nothing.
-fn whole_request(pod: &core::Pod, resource: Resource) -> Option<u64> {
+/// The pod-level request, if there is one.
+fn requested_at_pod_level(pod: &core::Pod, resource: Resource) -> Option<u64> {
     let spec = pod.spec.as_ref()?;
-    let whole = whole(spec)?;
-    let by_limit = || {
-        let limit = amount(whole.limits.as_ref(), resource)?;
+    let resources = pod_level(spec)?;
+    let of_containers = || {
         let of = |it: &core::Container| held(it, &[], resource).requested;
         let init = spec.init_containers.iter().flatten().map(|it| (of(it), is_sidecar(it)));
-        let containers = charged(spec.containers.iter().map(of), init, 0);
-        Some(if containers > 0 { containers } else { limit })
+        charged(spec.containers.iter().map(of), init, 0)
     };
-    amount(whole.requests.as_ref(), resource).or_else(by_limit)
+    let [request, limit] =
+        [&resources.requests, &resources.limits].map(|it| amount(it.as_ref(), resource));
+    pod_level_request(request, limit, of_containers)
 }
 
-/// What is set for the pod as a whole.
-fn read_whole(pod: &core::Pod) -> Option<Container> {
+/// The pod-level resources, as one part without a name.
+fn read_pod_level(pod: &core::Pod) -> Option<Container> {
     let spec = pod.spec.as_ref()?;
-    let whole = whole(spec)?;
+    let resources = pod_level(spec)?;
     let status = pod.status.as_ref();
     let allocated = status.and_then(|it| it.allocated_resources.as_ref());
     let actual = status.and_then(|it| it.resources.as_ref());
-    let policies = || spec.containers.iter().flat_map(|it| it.resize_policy.iter().flatten());
     Some(Container {
         name: String::new(),
         held: PerResource::from_fn(|resource| {
-            let requested = whole_request(pod, resource).unwrap_or_default();
+            let requested = requested_at_pod_level(pod, resource).unwrap_or_default();
             let actual = actual.and_then(|it| amount(it.requests.as_ref(), resource));
             let admitted = amount(allocated, resource).max(actual);
             Held { requested, admitted: admitted.unwrap_or(requested) }
         }),
-        limit: PerResource::from_fn(|resource| amount(whole.limits.as_ref(), resource)),
+        limit: PerResource::from_fn(|resource| amount(resources.limits.as_ref(), resource)),
         enforced: PerResource::from_fn(|resource| amount(actual?.limits.as_ref(), resource)),
-        // The limits of containers without one of their own move with that of the whole.
+        // Containers without a limit of their own are limited by that of the pod.
         restarts: PerResource::from_fn(|resource| {
-            policies().any(|it| {
-                it.resource_name == resource.name() && it.restart_policy == "RestartContainer"
-            })
+            spec.containers.iter().any(|container| restarts(container, resource))
         }),
         unheard: is_starting(pod) && allocated.is_none() && actual.is_none(),
+    })
+}
+
+/// Whether a resize of the resource restarts the container.
+fn restarts(container: &core::Container, resource: Resource) -> bool {
+    container.resize_policy.iter().flatten().any(|policy| {
+        policy.resource_name == resource.name() && policy.restart_policy == "RestartContainer"
     })
 }
 

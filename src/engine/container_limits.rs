@@ -28,9 +28,9 @@ impl<'a> Apart<'a> {
                 policy == LimitPolicy::Cap && divided[of] && !(of == resource && alone(container))
             };
             let has = |container: &Container| container.limit[of].is_some() || capped(container);
-            // What is set for the whole alone makes the class.
-            match &pod.whole {
-                Some(whole) => has(whole),
+            // Pod-level resources alone decide the class.
+            match &pod.pod_level {
+                Some(part) => has(part),
                 None => pod.inits_are_limited(of) && pod.containers.iter().all(has),
             }
         };

@@ -100,7 +100,7 @@ pub fn holding(
     let MemberPod { pod, namespace, machine, measured, .. } = *pod;
     let failed = matches!(pod.resize, Resize::Infeasible(_))
         || view.backoff.failure(&pod.uid, resource, view.now).is_some()
-        // What it keeps nobody else can have: the others share the rest.
+        // It keeps what it has, so the others divide the rest.
         || view.backoff.refused_shrink(&pod.uid, resource, view.now).is_some();
     if pod.obstacle.is_some() || failed {
         return pod.holding(resource, |_| None);
@@ -112,8 +112,9 @@ pub fn holding(
     };
     let apart = Apart::of(pod, member.limit_policy, resource, divided, alone);
     let limits = namespace.limits();
-    let range = if pod.by_whole[resource] { Range::default() } else { limits.container[resource] };
-    // A limit that moves keeps to what it was to its request.
+    let range =
+        if pod.by_pod_level[resource] { Range::default() } else { limits.container[resource] };
+    // The ratio matters only where the limit stays: one that moves keeps its own.
     let ranged = |container: &Container, rule: LimitRule| match container.limit[resource] {
         Some(limit) if rule == LimitRule::Keep => {
             let all = [range, limits.pod[resource]].map(|it| it.request_with(limit));
@@ -149,10 +150,10 @@ pub fn holding(
     })
 }
 
-/// The least of what is set for the whole pod: Kubernetes wants it to be no less than what the containers request together, and
-/// its limit no less than any of theirs.
+/// The least pod-level request. Kubernetes refuses one that is under what the containers request together, and a pod-level limit
+/// that is under one of theirs.
 fn inside(pod: &Pod, resource: Resource, rule: LimitRule) -> u64 {
-    if !pod.by_whole[resource] {
+    if !pod.by_pod_level[resource] {
         return 0;
     }
     let limits = pod.containers.iter().filter_map(|it| it.limit[resource]);

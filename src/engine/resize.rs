@@ -31,7 +31,7 @@ pub struct PodResize {
 /// New values for one container, in units of the resource.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ContainerResize {
-    /// The container's name. Empty: what is set for the pod as a whole.
+    /// The container's name. Empty for pod-level resources.
     pub name: String,
     /// Its request.
     pub request: u64,
