@@ -225,17 +225,17 @@ fn blocked(
     free: u64,
 ) -> impl Iterator<Item = u64> {
     namespace.workloads().filter_map(move |(owner, workload)| {
+        // The name of a pod of a StatefulSet is free again when the old one is gone.
+        let stays = |pod: &&Pod| !pod.terminating || owner.kind == "StatefulSet";
+        if namespace.own_pods(owner).filter(stays).count() as u64 >= workload.pods {
+            return None;
+        }
         let charge = view.cluster.one_more(owner, workload)[resource];
         let refused = match &workload.refused {
             Some(message) => quota.refused(message, resource),
             None => owner.kind != "ReplicaSet" && quota.scopes.is_empty() && charge > free,
         };
-        let lacks = || {
-            // The name of a pod of a StatefulSet is free again when the old one is gone.
-            let stays = |pod: &&Pod| !pod.terminating || owner.kind == "StatefulSet";
-            (namespace.own_pods(owner).filter(stays).count() as u64) < workload.pods
-        };
-        (charge > 0 && refused && lacks()).then_some(charge)
+        (charge > 0 && refused).then_some(charge)
     })
 }
 

@@ -27,7 +27,6 @@ impl Cluster {
             Object::Quota(quota) => self.put_policy(key, |it| set(&mut it.quotas, key, quota)),
             Object::Limits(limits) => {
                 self.put_policy(key, |it| set(&mut it.limit_ranges, key, Some(*limits)));
-                self.fill_in_workloads(&key.namespace);
             }
             Object::Overhead(overhead) => self.put_overhead(key, Some(overhead)),
             Object::Horizontal(scaler) => {
@@ -48,10 +47,7 @@ impl Cluster {
             Kind::VirtualMachineInstance => self.put_instance(key, None),
             Kind::KubeVirt => self.put_kubevirt(key, None),
             Kind::ResourceQuota => self.put_policy(key, |it| set(&mut it.quotas, key, None)),
-            Kind::LimitRange => {
-                self.put_policy(key, |it| set(&mut it.limit_ranges, key, None));
-                self.fill_in_workloads(&key.namespace);
-            }
+            Kind::LimitRange => self.put_policy(key, |it| set(&mut it.limit_ranges, key, None)),
             Kind::RuntimeClass => self.put_overhead(key, None),
             Kind::HorizontalPodAutoscaler => {
                 self.put_policy(key, |it| set(&mut it.horizontal, key, None));
@@ -186,6 +182,7 @@ impl Cluster {
         match key.kind {
             Kind::LimitRange => {
                 namespace.limits = Limits::all(namespace.limit_ranges.values());
+                self.fill_in_workloads(&key.namespace);
             }
             Kind::HorizontalPodAutoscaler | Kind::VerticalPodAutoscaler => {
                 namespace.autoscalers = Autoscalers::of(&namespace.horizontal, &namespace.vertical);

@@ -38,7 +38,7 @@ impl Cluster {
         self.look_again(&owner.namespace, &pods);
     }
 
-    /// What pods start with may have changed: with the LimitRanges of their namespace.
+    /// Fills in all workloads of a namespace again, after its LimitRanges changed.
     pub(super) fn fill_in_workloads(&mut self, namespace: &str) {
         let workloads = self.namespaces.get(namespace).map(|it| it.workloads.clone());
         for (owner, workload) in workloads.into_iter().flatten() {
