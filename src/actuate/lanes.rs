@@ -90,7 +90,7 @@ impl<T> Lanes<T> {
         None
     }
 
-    /// When the next of the reports that wait may be sent whatever else happens. None: none of them waits for a time to come.
+    /// When the next waiting report may be sent by time alone. None: no report waits for a later time.
     #[must_use]
     pub fn due(&self, now: Instant) -> Option<Instant> {
         let waiting = [(Lane::Reports, &self.reports), (Lane::Progress, &self.progress)];
@@ -122,7 +122,7 @@ impl<T> Lanes<T> {
         let last = self.reported_at.map_or(since, |at| at + NOW_AND_THEN);
         let in_turn = last.max(since + wait);
         let Some(ended) = ended else { return Some(in_turn) };
-        // Of a short motion there is nothing to wait for but what its pods become.
+        // After a short motion, reports do not wait for long.
         let calm = if lane == Lane::Progress { CALM } else { CALM.min(ended - since) };
         Some(in_turn.min(ended + calm))
     }

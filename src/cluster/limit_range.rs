@@ -5,15 +5,14 @@ use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::api::resource::Quant
 use super::amount::{amount, bound};
 use crate::share::{MilliCpu, PerResource, Resource};
 
-/// Between which amounts the requests and limits of a container and of a pod must be, and what they are where a container says
-/// nothing.
+/// The bounds on requests and limits of containers and of pods, and the defaults of containers.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Limits {
     /// Of each container.
     pub container: PerResource<Range>,
     /// Of each pod as a whole.
     pub pod: PerResource<Range>,
-    /// What a container requests that says nothing of its own.
+    /// The request of a container that has neither a request nor a limit.
     pub default_request: PerResource<Option<u64>>,
     /// The limit of a container that has none of its own.
     pub default_limit: PerResource<Option<u64>>,
@@ -73,7 +72,7 @@ impl Limits {
             Self {
                 container: both(|it| &it.container),
                 pod: both(|it| &it.pod),
-                // Which of two the API server takes is not said: the larger keeps more room.
+                // Which default the API server takes is undefined: the larger keeps more room.
                 default_request: most(|it| it.default_request),
                 default_limit: most(|it| it.default_limit),
             }

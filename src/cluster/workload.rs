@@ -22,9 +22,9 @@ pub struct Workload {
     pub owner: Option<Owner>,
     /// What its pods start with, by the name of the container.
     pub template: Template,
-    /// What its template asks for, for the whole pod.
+    /// What a pod of its template would be charged, without the overhead of its RuntimeClass.
     pub charge: PerResource<u64>,
-    /// Its template as it is written. None: its pods are made by KubeVirt, or it has none of its own.
+    /// Its template as it is written. None: KubeVirt makes its pods, or it has no pods of its own.
     pub written: Option<Arc<PodTemplate>>,
     /// How many pods it is to have now.
     pub pods: u64,
@@ -43,11 +43,8 @@ impl Owner {
             _ => false,
         }
     }
-}
 
-impl Owner {
-    /// What controlled this controller of a pod, by the names that Kubernetes and KubeVirt give: for a pod that outlives its
-    /// controllers.
+    /// What may have controlled this controller, now deleted, of a pod: by the names that Kubernetes and KubeVirt give.
     pub(super) fn above_by_name(&self, pod: &Pod) -> Vec<Self> {
         let of = |kind: &str, name: &str| Self {
             namespace: self.namespace.clone(),
@@ -122,7 +119,7 @@ impl Workload {
         Self { owner: Owner::of(meta), written, ..Self::default() }
     }
 
-    /// The workload, with what its pods start with where LimitRanges allow this.
+    /// Works out what its pods start with, in a namespace with these LimitRanges.
     #[must_use]
     pub(super) fn filled_in(mut self, limits: &Limits) -> Self {
         if let Some(written) = &self.written {

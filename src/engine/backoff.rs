@@ -88,7 +88,7 @@ impl Backoff {
         }
     }
 
-    /// Why the API server did not let the pod shrink of late: it is not tried now.
+    /// Why the API server refused the pod's last shrink, as long as it is not tried again.
     #[must_use]
     pub fn refused_shrink(
         &self,

@@ -1,5 +1,5 @@
-//! Pods that left their pool and still hold more than they began with: they are charged to it until they have given that back, are
-//! gone, or another pool has them. Else what they hold could be given to others as well.
+//! Pods that departed from their pool and still hold more than they began with. They stay charged to it until they have given that
+//! back, are gone, or belong to another pool: otherwise the same room could be given to others as well.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,15 +14,15 @@ use crate::{
     share::Resource,
 };
 
-/// The pools of the pods that left them, by namespace and name, so that a change of one is looked at.
+/// Which pool each such pod, by namespace and name, departed from: when the pod changes, that pool is decided again.
 #[derive(Debug, Default)]
-pub struct Left {
+pub struct Departed {
     pools: BTreeMap<(String, String), PoolId>,
     pods: BTreeMap<PoolId, Vec<(String, String)>>,
 }
 
-impl Left {
-    /// Notes the pods that left a pool.
+impl Departed {
+    /// Notes the pods that departed from a pool.
     pub fn set(&mut self, pool: &PoolId, pods: &[&Pod]) {
         for pod in self.pods.remove(pool).into_iter().flatten() {
             self.pools.remove(&pod);
@@ -35,22 +35,22 @@ impl Left {
         }
     }
 
-    /// The pools that some of these pods left.
+    /// The pools that some of these pods departed from.
     pub fn pools_of(&self, pods: &BTreeSet<(String, String)>) -> BTreeSet<PoolId> {
         pods.iter().filter_map(|pod| self.pools.get(pod)).cloned().collect()
     }
 }
 
-/// The pods that left the pool of these members, by name.
+/// The pods that departed from a pool, by name.
 #[must_use]
-pub fn left<'a>(
+pub fn departed<'a>(
     view: &View<'a>,
     membership: &Membership,
     id: &PoolId,
     known: &PoolHistory,
 ) -> Vec<&'a Pod> {
     let Some(namespace) = view.cluster.namespace(&id.namespace) else { return Vec::new() };
-    let is_left = |(uid, name): (&String, &String)| {
+    let has_departed = |(uid, name): (&String, &String)| {
         let pod = namespace.pod(name).filter(|pod| pod.uid == *uid)?;
         let more = |it| pod.charge(it) > view.cluster.began_with(pod, it);
         let holds = match pod.terminating {
@@ -59,14 +59,14 @@ pub fn left<'a>(
         };
         (holds && membership.owner(&pod.namespace, name).is_none()).then_some(pod)
     };
-    let mut left: Vec<&Pod> = known.pods.iter().filter_map(is_left).collect();
-    left.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    left
+    let mut departed: Vec<&Pod> = known.pods.iter().filter_map(has_departed).collect();
+    departed.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    departed
 }
 
-/// Remembers which pods a pool has, for the time when they leave it.
+/// Remembers which pods a pool has, to know them when they depart.
 pub fn remember(members: &PoolMembers, known: &mut PoolHistory) {
-    let all = || members.pods().chain(members.leaving.iter().chain(&members.left).copied());
+    let all = || members.pods().chain(members.leaving.iter().chain(&members.departed).copied());
     let same =
         known.pods.len() == all().count() && all().all(|it| known.pods.contains_key(&it.uid));
     if !same {

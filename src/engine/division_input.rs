@@ -238,7 +238,7 @@ impl<'a> DivisionInput<'a> {
             });
         }
         let members: Vec<MemberShare> = members.into_iter().flatten().collect();
-        let leaving = self.pool.leaving.iter().chain(&self.pool.left);
+        let leaving = self.pool.leaving.iter().chain(&self.pool.departed);
         let leaving = leaving.map(|pod| pod.charge(resource)).sum();
         let gives = |pod: &PodShare| {
             let to = if pod.is_being_given() { Some(pod.granted()) } else { pod.reach() };

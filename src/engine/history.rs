@@ -25,7 +25,7 @@ use crate::{
 /// Resizes of a pool within so long are told of in one event.
 const TOLD_TOGETHER: SignedDuration = SignedDuration::from_secs(45);
 
-/// The status of a pool whose pods are being resized is worked out anew after so long: most are never written.
+/// How long a status is kept while pods are being resized: most would never be written.
 const WORKED_OUT_AFTER: SignedDuration = SignedDuration::from_secs(1);
 
 /// What was decided, sent and refused so far.
@@ -60,10 +60,10 @@ pub struct PoolHistory {
     pub pods: Arc<BTreeMap<String, String>>,
     /// The members that wait to get back what they own.
     pub reclaims: ReclaimLatency,
-    /// The status of which the events were told last, and when it came to be so.
+    /// The status that events were last told about, and when it last changed.
     pub noticed: Option<Arc<WeightedShareStatus>>,
     pub noticed_at: Option<Timestamp>,
-    /// Its pods have moved since: that status is to be worked out anew.
+    /// That status was kept while pods were resized: it is to be worked out again.
     pub is_outdated: bool,
     /// Resizes that the API server took, of which no event was told, and since when there are some.
     pub resized: Vec<PodResize>,

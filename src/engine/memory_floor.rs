@@ -40,7 +40,7 @@ impl MemoryFloor {
         }
         let MemberPod { pod, measured, .. } = *pod;
         let used = measured.as_ref().map(used);
-        // What was measured long ago bounds requests still, but by that alone no limit goes down.
+        // An old measurement still bounds requests, but only a fresh one lets a limit go down.
         let is_fresh = measured.is_some_and(|it| it.is_fresh);
         let safe = used.map_or(0, with_margin);
         let limit = |container: &Container| match container.limit.memory {

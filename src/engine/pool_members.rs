@@ -25,8 +25,8 @@ pub struct PoolMembers<'a> {
     pub members: Vec<MemberPods<'a>>,
     /// Pods of the members that are being deleted: they get no share, but hold theirs until they are gone.
     pub leaving: Vec<&'a Pod>,
-    /// Pods that were its own, are nobody's now, and still hold more than they began with.
-    pub left: Vec<&'a Pod>,
+    /// Pods that it had, that belong to no pool now, and that still hold more than they began with.
+    pub departed: Vec<&'a Pod>,
 }
 
 /// A member with its pods.
@@ -81,7 +81,7 @@ impl<'a> PoolMembers<'a> {
         });
         let members = members.collect();
         leaving.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Self { id, object: pool, members, leaving, left: Vec::new() }
+        Self { id, object: pool, members, leaving, departed: Vec::new() }
     }
 
     /// All pods of its members.

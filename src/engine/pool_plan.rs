@@ -108,7 +108,7 @@ struct Report {
     reclaimed: Vec<(Resource, Duration)>,
 }
 
-/// Whether nothing happens to a pool but that its pods are being resized: what was said of it a moment ago will do.
+/// Whether the only thing that happens in a pool is that its pods are being resized, so that its last status will do.
 fn is_on_its_way(pool: &PoolMembers, outcome: &Outcome) -> bool {
     let moves = |pod: &Pod| pod.in_flight || pod.resize == Resize::InProgress;
     outcome.refused.is_empty() && (!outcome.sent.is_empty() || pool.pods().any(moves))

@@ -23,7 +23,7 @@ pub struct Divided<'a> {
     pub overcommitted: bool,
     /// Not even the least that each pod needs fits: nothing is changed. With what would be needed.
     pub too_small: Option<u128>,
-    /// What the pods still hold that are being deleted, or left the pool.
+    /// What is still held by pods that are being deleted, or that departed from the pool.
     pub leaving: u64,
     /// What of it can be divided: less, where a quota leaves less.
     pub divisible: u64,

@@ -11,7 +11,7 @@ use crate::{
     share::{PerResource, Resource},
 };
 
-/// A shrink that its node has not confirmed for so long holds up nobody any more.
+/// How long the other pods of a pool wait for a node to confirm a shrink.
 const UNCONFIRMED: SignedDuration = SignedDuration::from_secs(30);
 
 /// A moment, by two clocks.
@@ -63,7 +63,7 @@ impl<'a> View<'a> {
         self.metrics.pod(&pod.namespace, &pod.name, self.now)
     }
 
-    /// When the others in its pool stop waiting for a pod whose node does not confirm a shrink. None: no shrink is under way.
+    /// When the other pods of its pool stop waiting for the pod's shrink. None: no shrink of it is under way.
     #[must_use]
     pub fn unconfirmed_until(&self, pod: &Pod) -> Option<Timestamp> {
         let shrinks = |resource| {
@@ -90,7 +90,7 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn free(&self, node: &str) -> Option<PerResource<u64>> {
         let free = self.cluster.free(node)?;
-        // Nobody there would carry a grow out, and nobody confirms that something is gone.
+        // Its kubelet would not carry a grow out, and does not report which pods are gone.
         if self.cluster.node(node).is_some_and(|node| node.is_silent) {
             return Some(PerResource::default());
         }

@@ -18,7 +18,7 @@ pub const FORGOTTEN: i64 = 600_000;
 /// What is measured of one pod.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct PodMeasures {
-    /// It was measured of late, as the other pods were: what it uses now cannot be much more.
+    /// Its samples are as recent as those of the other pods, and the source is fresh.
     pub is_fresh: bool,
     /// What it uses: nanocores, bytes.
     pub used: PerResource<u64>,
@@ -80,7 +80,7 @@ impl MeasuredPods<'_> {
 pub(super) struct Measures {
     /// The UID of the pod.
     uid: Option<String>,
-    /// The others were measured since, and it was not.
+    /// Other pods have newer samples; see [`note_stale`].
     is_stale: bool,
     peak: PerResource<Peak>,
     /// How it waited, and what its guest used of its memory, in thousandths: where anybody says so.
@@ -104,7 +104,7 @@ pub(super) fn forget_before(
     forgotten
 }
 
-/// Notes which pods nobody has measured since a time in milliseconds, though others were. Returns those for which that is news, by
+/// Marks the pods without a sample since `horizon` (in milliseconds) as stale, and the others as fresh. Returns those that changed, by
 /// namespace and name.
 pub(super) fn note_stale(
     all: &mut BTreeMap<String, BTreeMap<String, Measures>>,
@@ -218,8 +218,8 @@ impl Measures {
         }
     }
 
-    /// Notes which pod it is that was measured, which was made at a time in milliseconds. Whether any of it is about that pod, and
-    /// not about one of the same name that was there before.
+    /// Whether the samples are of the pod with this UID, created at this time (in milliseconds), and not of an earlier pod of the same
+    /// name. The first UID is remembered.
     pub fn is_of(&mut self, uid: &str, created: i64) -> bool {
         match &self.uid {
             Some(known) if known != uid => return false,

@@ -11,7 +11,7 @@ pub struct Position {
     pub target: u64,
     /// The node it is on, as an index into the room of the nodes. A pod without a node does not grow.
     pub node: Option<usize>,
-    /// It was to go down long ago, and its node has not confirmed that: nobody waits for it any more.
+    /// Its node has not confirmed a shrink for too long, so the other pods no longer wait for it.
     pub unconfirmed: bool,
 }
 

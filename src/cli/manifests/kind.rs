@@ -50,7 +50,7 @@ impl EachKind for Kinds {
     }
 }
 
-/// Where a kind has amounts that somebody could misspell.
+/// The fields of a kind that hold quantities: a misspelled one is reported with its path.
 fn amounts(kind: &str) -> Amounts {
     match kind {
         "Pod" => &[

@@ -48,7 +48,7 @@ impl Deadlines {
 pub fn deadline(view: &View, pool: &PoolMembers, known: &PoolHistory) -> Option<Timestamp> {
     let now = view.now;
     let pods = pool.members.iter().flat_map(|member| &member.pods);
-    let overdue = pool.leaving.iter().chain(&pool.left).filter_map(|pod| pod.overdue_from);
+    let overdue = pool.leaving.iter().chain(&pool.departed).filter_map(|pod| pod.overdue_from);
     let waiting = pods.filter_map(|pod| pod.measured?.waiting_until);
     [
         view.backoff.next(pool.pods(), now),

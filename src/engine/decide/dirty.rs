@@ -109,7 +109,7 @@ impl Engine {
                 self.hotplugs.remove(id);
                 self.short.remove(id);
                 self.readings.forget(id);
-                self.left.set(id, &[]);
+                self.departed.set(id, &[]);
                 self.deadlines.set(id, None);
                 self.rooms.remove(id);
                 // What was promised to it, others may have.

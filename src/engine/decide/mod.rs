@@ -20,13 +20,13 @@ use super::{
     History, Now, View,
     backoff::Backoff,
     deletion,
+    departed::{self, Departed},
     division::{self, Dividing},
     dynamic_weights,
     field_conflicts::FieldConflicts,
     growth::GrowthByNode,
     history::PoolHistory,
     hotplug,
-    left::{self, Left},
     membership::Membership,
     node_rooms::NodeRooms,
     pacing::Ledger,
@@ -65,7 +65,7 @@ pub struct Engine {
     growth: GrowthByNode,
     reserved: Reserved,
     orphans: deletion::Orphans,
-    left: Left,
+    departed: Departed,
     /// Nodes that use nearly all that they can allocate.
     busy: BTreeMap<String, PerResource<bool>>,
     /// Pools whose last decision changed what is remembered of them.
@@ -123,7 +123,7 @@ impl Engine {
         self.orphans.update_pools(cluster, changes.pools.iter());
         self.orphans.update(cluster, &membership, touched.pods.iter().chain(&changes.pods));
         let mut dirty = touched.pools;
-        dirty.append(&mut self.left.pools_of(&changes.pods));
+        dirty.append(&mut self.departed.pools_of(&changes.pods));
 
         let nothing = Reserved::new();
         let reserved = &nothing;
@@ -245,8 +245,8 @@ impl Engine {
                 growth.entry(node).or_default().promised = promised;
             }
             self.growth.set(&id, growth);
-            left::remember(members, &mut known);
-            self.left.set(&id, &members.left);
+            departed::remember(members, &mut known);
+            self.departed.set(&id, &members.departed);
             if known != before {
                 self.unsettled.insert(id.clone());
             }
@@ -319,7 +319,7 @@ impl<'a> Tick<'_, 'a> {
             known.unwrap_or_else(|| PoolHistory { uid: uid.to_owned(), ..PoolHistory::default() });
         let before = known.clone();
         let mut members = PoolMembers::of(&self.view, self.membership, id, &pool.object);
-        members.left = left::left(&self.view, self.membership, id, &known);
+        members.departed = departed::departed(&self.view, self.membership, id, &known);
         dynamic_weights::update(&self.view, &mut members, &mut known.weights);
         let dividing = Dividing::new(&self.view, members, &known.grants);
         self.dividing.insert(id.clone(), dividing);

@@ -22,7 +22,7 @@ pub struct Reading {
     demand: PerResource<Option<Demand>>,
     /// Its recent peak of memory, in bytes. None: it is not measured, or the pool does not divide memory.
     memory: Option<u64>,
-    /// That was of late.
+    /// Whether that was measured recently.
     is_fresh: bool,
 }
 

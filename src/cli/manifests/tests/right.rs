@@ -102,7 +102,7 @@ fn what_kubectl_prints_is_read() {
     let read = all(include_str!("get.yaml"));
     let status = of!(Pool, read)[0].status.as_ref().unwrap();
     assert_eq!(status.observed_generation, Some(2));
-    // What nobody reads is not kept.
+    // The model drops managed fields of pools.
     assert_eq!(of!(Pool, read)[0].metadata.managed_fields, None);
     // The status of the second is from another version, and is left out.
     assert_eq!(of!(Pool, read)[1].status, None);
