@@ -58,4 +58,8 @@ pub struct Start {
     /// What it asks for at most, all its containers together, with its sidecars and overhead.
     #[schemars(schema_with = "schema::amounts")]
     pub request: Resources,
+
+    /// The containers that keep what they ask for, as the member leaves them alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fixed: Vec<String>,
 }

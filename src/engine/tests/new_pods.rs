@@ -133,3 +133,27 @@ fn launchers_start_with_it_where_their_machines_are_known() {
     scene.machines.insert("uid".into(), crate::cluster::Machine { vcpus: 2, ..Default::default() });
     assert!(new_pods(&scene).virtual_machines);
 }
+
+#[test]
+fn what_the_controller_would_not_resize_is_not_lowered() {
+    let mut web = member("web", 100);
+    web["containers"] = json!([{"name": "proxy", "mode": "Off"}, {"name": "main"}]);
+    let target = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db"});
+    let db = json!({"name": "db", "targetRef": target});
+    let pool = pool("pool", 0, 1000, json!([web, db]));
+    let mut scene = scene(&[pool], &[pod("web-0", "web", 50)], 1000);
+    let starts = new_pods(&scene).starts;
+    assert_eq!(starts["app=web"][0].fixed, ["proxy"]);
+    assert!(starts.contains_key("StatefulSet/db"));
+    // An autoscaler counts replicas by what they request, of a workload that has pods and of one that has none yet.
+    let owner = |kind: &str, name: &str| Owner {
+        namespace: "shop".into(),
+        kind: kind.into(),
+        name: name.into(),
+    };
+    for scaled in [owner("ReplicaSet", "web"), owner("StatefulSet", "db")] {
+        let by = PerResource { cpu: Some("hpa".to_owned()), memory: None };
+        scene.autoscalers.horizontal.insert(scaled, by);
+    }
+    assert!(new_pods(&scene).starts.is_empty());
+}
