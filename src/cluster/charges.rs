@@ -96,7 +96,9 @@ impl Cluster {
         PerResource::from_fn(|resource| {
             let added = added.map_or(0, |it| it[resource]);
             let written = workload.charge[resource].saturating_add(added);
-            let began = youngest.map_or(0, |pod| pod.began_with(&workload.template, resource));
+            let began =
+                youngest.and_then(|pod| Some(pod.began_with(workload.template_of(pod)?, resource)));
+            let began = began.unwrap_or_default();
             written.max(began)
         })
     }

@@ -199,10 +199,10 @@ impl Cluster {
         self.namespaces.get(&owner.namespace)?.workload(owner)
     }
 
-    /// The template that the pod was made from, where its controller is known.
+    /// The template that the pod was made from, where its controller is known and has it still.
     #[must_use]
     pub fn template(&self, pod: &Pod) -> Option<&Template> {
-        self.workload(pod.owner.as_ref()?).map(|workload| &workload.template)
+        self.workload(pod.owner.as_ref()?)?.template_of(pod)
     }
 
     /// The virtual machine that the pod runs, where it is known.

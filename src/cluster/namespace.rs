@@ -232,9 +232,10 @@ impl Namespace {
     /// as holding nothing until its node reports.
     fn set_admitted(&self, pod: &mut Pod) {
         let workload = pod.owner.as_ref().and_then(|it| self.workloads.get(it));
+        let template = workload.and_then(|it| it.template_of(pod));
         let parts = pod.containers.iter_mut().chain(pod.pod_level.as_deref_mut());
         for container in parts.filter(|it| it.unheard) {
-            let template = workload.and_then(|it| it.template.get(&container.name));
+            let template = template.and_then(|it| it.get(&container.name));
             for resource in Resource::ALL {
                 let admitted = &mut container.held[resource].admitted;
                 match template {

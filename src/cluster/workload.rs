@@ -15,6 +15,9 @@ use super::{
 };
 use crate::share::PerResource;
 
+/// The annotation of a DaemonSet that counts its templates; its pods have it as a label.
+const DAEMON_SET_TEMPLATE: &str = "deprecated.daemonset.template.generation";
+
 /// What is read of a ReplicaSet, StatefulSet, DaemonSet or Job.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Workload {
@@ -24,6 +27,8 @@ pub struct Workload {
     pub template: Template,
     /// What a pod of its template would be charged, without the overhead of its RuntimeClass.
     pub charge: PerResource<u64>,
+    /// Which of its pods were made from this template: a label, and what it says of them. None: all of them.
+    pub revision: Option<(&'static str, String)>,
     /// Its template as it is written. None: KubeVirt makes its pods, or it has no pods of its own.
     pub written: Option<Arc<PodTemplate>>,
     /// How many pods it is to have now.
@@ -95,7 +100,9 @@ impl Workload {
     pub fn of_stateful_set(set: &apps::StatefulSet) -> Self {
         let spec = set.spec.as_ref();
         let pods = count(spec.map(|spec| spec.replicas.unwrap_or(1)));
-        Self { pods, ..Self::of_template(&set.metadata, spec.map(|it| &it.template)) }
+        let revision = set.status.as_ref().and_then(|status| status.update_revision.clone());
+        let revision = revision.map(|it| ("controller-revision-hash", it));
+        Self { pods, revision, ..Self::of_template(&set.metadata, spec.map(|it| &it.template)) }
     }
 
     /// Reads a DaemonSet.
@@ -103,7 +110,10 @@ impl Workload {
     pub fn of_daemon_set(set: &apps::DaemonSet) -> Self {
         let template = set.spec.as_ref().map(|spec| &spec.template);
         let pods = count(set.status.as_ref().map(|status| status.desired_number_scheduled));
-        Self { pods, ..Self::of_template(&set.metadata, template) }
+        let annotations = set.metadata.annotations.as_ref();
+        let revision = annotations.and_then(|all| all.get(DAEMON_SET_TEMPLATE));
+        let revision = revision.map(|it| ("pod-template-generation", it.clone()));
+        Self { pods, revision, ..Self::of_template(&set.metadata, template) }
     }
 
     /// Reads a Job.
@@ -117,6 +127,15 @@ impl Workload {
     fn of_template(meta: &ObjectMeta, template: Option<&core::PodTemplateSpec>) -> Self {
         let written = template.map(|template| Arc::new(PodTemplate::read(template)));
         Self { owner: Owner::of(meta), written, ..Self::default() }
+    }
+
+    /// What a pod of it started with, where that follows from its template: not of one that was made from an earlier one.
+    #[must_use]
+    pub fn template_of(&self, pod: &Pod) -> Option<&Template> {
+        let other = |(label, now): &&(&'static str, String)| {
+            pod.labels.get(*label).is_some_and(|made_from| made_from != now)
+        };
+        self.revision.as_ref().filter(other).is_none().then_some(&self.template)
     }
 
     /// Works out what its pods start with, in a namespace with these LimitRanges.
