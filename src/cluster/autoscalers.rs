@@ -48,7 +48,11 @@ pub struct VerticalPodAutoscalerSpec {
 
 /// The workload of a VerticalPodAutoscaler.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct VerticalTarget {
+    /// Its API version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
     /// Its kind.
     #[serde(default)]
     pub kind: String,
@@ -91,7 +95,9 @@ impl Horizontal {
         let follows = PerResource::from_fn(|resource| follows(scaler, resource));
         let spec = scaler.spec.as_ref().filter(|_| follows.cpu || follows.memory)?;
         let target = &spec.scale_target_ref;
-        let workload = workload(scaler.namespace(), &target.kind, &target.name);
+        let version = target.api_version.as_deref().unwrap_or_default();
+        let kind = Owner::kind_of(version, &target.kind);
+        let workload = workload(scaler.namespace(), kind, &target.name);
         Some(Self { workload, follows })
     }
 }
@@ -104,7 +110,9 @@ impl Vertical {
         let mode = spec.update_policy.as_ref().and_then(|it| it.update_mode.clone());
         let mode = mode.filter(|mode| !mode.is_empty()).unwrap_or_else(|| "Recreate".into());
         let target = spec.target_ref.as_ref().filter(|_| mode != "Off")?;
-        let workload = workload(scaler.namespace(), &target.kind, &target.name);
+        let version = target.api_version.as_deref().unwrap_or_default();
+        let kind = Owner::kind_of(version, &target.kind);
+        let workload = workload(scaler.namespace(), kind, &target.name);
         Some(Self { workload, mode })
     }
 }
@@ -145,6 +153,6 @@ fn follows(scaler: &autoscaling::HorizontalPodAutoscaler, resource: Resource) ->
     })
 }
 
-fn workload(namespace: Option<String>, kind: &str, name: &str) -> Owner {
-    Owner { namespace: namespace.unwrap_or_default(), kind: kind.to_owned(), name: name.to_owned() }
+fn workload(namespace: Option<String>, kind: String, name: &str) -> Owner {
+    Owner { namespace: namespace.unwrap_or_default(), kind, name: name.to_owned() }
 }

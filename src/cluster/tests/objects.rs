@@ -88,6 +88,18 @@ fn a_workload_says_how_many_pods_it_is_to_have_and_whether_they_are_refused() {
 }
 
 #[test]
+fn somebody_elses_kind_of_the_same_name_is_another() {
+    let of = Owner::kind_of;
+    assert_eq!(of("apps/v1", "StatefulSet"), "StatefulSet");
+    assert_eq!(of("apps.kruise.io/v1beta1", "StatefulSet"), "StatefulSet.apps.kruise.io");
+    assert_eq!(of("batch.volcano.sh/v1alpha1", "Job"), "Job.batch.volcano.sh");
+    assert_eq!(of("batch/v1", "Job"), "Job");
+    // An autoscaler may leave it out; and of other kinds there is one.
+    assert_eq!(of("", "Deployment"), "Deployment");
+    assert_eq!(of("argoproj.io/v1alpha1", "Rollout"), "Rollout");
+}
+
+#[test]
 fn a_pod_waits_where_the_scheduler_says_that_no_node_has_enough() {
     let pending = |message: &str, changes: Value| {
         let mut pod = running(json!({
