@@ -12,8 +12,8 @@ use super::{
 use crate::{
     api::{MemberState, Mode},
     engine::{
-        CoarseWeight, Divided, MemberPod, MemberPods, MemberShare, Outcome, PodResize, PodShare,
-        PoolMembers, Preview, Shares, View, coarse_weights, of_member,
+        CoarseWeight, Divided, MemberPod, MemberPods, MemberReport, MemberShare, Outcome,
+        PodResize, PodShare, PoolMembers, Preview, Shares, View, coarse_weights, of_member, of_pod,
     },
     share::{PerResource, Resource},
 };
@@ -126,6 +126,18 @@ pub struct PodPlan {
     /// What it holds and would hold.
     #[serde(flatten)]
     pub amounts: Each<Step>,
+    /// Why it keeps what it has, where it cannot be resized.
+    #[serde(flatten)]
+    pub kept: Option<Kept>,
+}
+
+/// Why a pod keeps what it has.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Kept {
+    /// One word for programs.
+    pub reason: &'static str,
+    /// The cause, and what to do about it.
+    pub message: String,
 }
 
 /// One resource of a pod.
@@ -211,7 +223,7 @@ impl PoolPlan {
             mode: object.spec.mode,
             resources: Each::of(|resource| shares[resource].as_ref().map(ResourcePlan::of)),
             members: pool.members.iter().enumerate().map(member).collect(),
-            pods: pods(pool, shares).collect(),
+            pods: pods(view, pool, shares, &outcome).collect(),
             coarse_weights: shares
                 .cpu
                 .as_ref()
@@ -226,7 +238,13 @@ fn effective_weight(shares: &Shares, member: usize) -> u64 {
     divided.map_or(0, |divided| divided.members[member].claim.weight)
 }
 
-fn pods<'p>(pool: &'p PoolMembers, shares: &'p Shares) -> impl Iterator<Item = PodPlan> + use<'p> {
+fn pods(
+    view: &View,
+    pool: &PoolMembers,
+    shares: &Shares,
+    outcome: &Outcome,
+) -> impl Iterator<Item = PodPlan> {
+    let mode = pool.object.spec.mode;
     pool.members.iter().enumerate().flat_map(move |(i, member)| {
         member.pods.iter().enumerate().map(move |(k, MemberPod { pod, .. })| PodPlan {
             namespace: pod.namespace.clone(),
@@ -236,6 +254,12 @@ fn pods<'p>(pool: &'p PoolMembers, shares: &'p Shares) -> impl Iterator<Item = P
             amounts: Each::of(|resource| {
                 Some(Step::of(&shares[resource].as_ref()?.members[i].pods[k]))
             }),
+            kept: {
+                let report = of_pod(view, mode, pod, (i, k), shares, outcome);
+                let MemberReport { state, reason, message } = report;
+                let is_kept = state == MemberState::Skipped && mode == Mode::Auto;
+                is_kept.then_some(Kept { reason, message })
+            },
         })
     })
 }

@@ -40,7 +40,7 @@ fn pool(pool: &PoolPlan) -> String {
     for member in &pool.members {
         rows.0.push(member_row(pool, member, &resources));
         let pods = pool.pods.iter().filter(|pod| pod.member == member.name);
-        rows.0.extend(pods.map(|pod| pod_row(pod, &resources)));
+        rows.0.extend(pods.map(|pod| pod_row(pod, member, &resources)));
     }
     text += &rows.print();
     if let Some(coarse) = &pool.coarse_weights {
@@ -105,7 +105,7 @@ fn remark(pool: &PoolPlan, member: &MemberPlan, resources: &[Resource]) -> Strin
     remarks.join("; ")
 }
 
-fn pod_row(pod: &PodPlan, resources: &[Resource]) -> Vec<String> {
+fn pod_row(pod: &PodPlan, member: &MemberPlan, resources: &[Resource]) -> Vec<String> {
     let mut row = vec![format!("  {}", pod.name), String::new()];
     for &resource in resources {
         let Some(step) = pod.amounts.get(resource) else { continue };
@@ -115,7 +115,11 @@ fn pod_row(pod: &PodPlan, resources: &[Resource]) -> Vec<String> {
         };
         row.extend([String::new(), String::new(), resource.readable(step.from), plan]);
     }
-    row.push(pod.node.as_ref().map_or("on no node yet".to_owned(), |node| format!("on {node}")));
+    let on = pod.node.as_ref().map_or("on no node yet".to_owned(), |node| format!("on {node}"));
+    row.push(match pod.kept.as_ref().filter(|kept| kept.reason != member.reason) {
+        Some(kept) => format!("{on}; {}: {}", kept.reason, kept.message),
+        None => on,
+    });
     row
 }
 

@@ -62,7 +62,7 @@ pub fn of_member(
         return report;
     }
     let reports = member.pods.iter().enumerate().map(|(i, MemberPod { pod, .. })| {
-        (*pod, PodProgress { view, mode, pod, member: index, index: i, divided, outcome }.report())
+        (*pod, of_pod(view, mode, pod, (index, i), divided, outcome))
     });
     let reports: Vec<(&Pod, MemberReport)> = reports.collect();
     let worst = reports.iter().map(|(_, report)| report.urgency()).max().unwrap_or_default();
@@ -74,10 +74,38 @@ pub fn of_member(
     if worst == 0 {
         return settled(member, index, divided);
     }
-    let more = alike.len() - 1;
-    let others = if more > 0 { format!(" (and {more} more)") } else { String::new() };
-    let message = format!("Pod {}{others}: {}.", pod.name, report.message);
+    let others = and_more(alike.len() - 1);
+    let mut message = format!("Pod {}{others}: {}.", pod.name, report.message);
+    // Beside those that move, those that never will.
+    let left: Vec<&(&Pod, MemberReport)> = reports
+        .iter()
+        .filter(|(_, it)| it.state == MemberState::Skipped && it.urgency() < worst)
+        .collect();
+    if let Some((pod, report)) = left.first() {
+        let others = and_more(left.len() - 1);
+        message += &format!(
+            " Pod {}{others} keeps what it has ({}): {}.",
+            pod.name, report.reason, report.message
+        );
+    }
     MemberReport { message, ..report.clone() }
+}
+
+/// How a pod is on its way: `member` is the place of its member in the spec, `index` its own place in the member.
+#[must_use]
+pub fn of_pod(
+    view: &View,
+    mode: Mode,
+    pod: &Pod,
+    (member, index): (usize, usize),
+    divided: &Shares,
+    outcome: &Outcome,
+) -> MemberReport {
+    PodProgress { view, mode, pod, member, index, divided, outcome }.report()
+}
+
+fn and_more(more: usize) -> String {
+    if more > 0 { format!(" (and {more} more)") } else { String::new() }
 }
 
 /// Why a member has no share, if it has none.

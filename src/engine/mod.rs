@@ -48,7 +48,7 @@ pub use decide::Engine;
 pub use deletion::Orphans;
 pub use history::History;
 pub use member_pod::MemberPod;
-pub use member_state::{MemberReport, of_member};
+pub use member_state::{MemberReport, of_member, of_pod};
 pub use notices::Notice;
 pub use plan::{Deletion, Hotplug, Plan, Plugged, PoolPlan, PoolRef, Used};
 pub use pool_members::{MemberPods, PoolMembers};

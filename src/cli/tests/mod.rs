@@ -323,3 +323,35 @@ fn plan_and_explain_say_where_the_kernel_would_be_far_from_the_shares() {
     assert!(!table(&Plan::of(&large)).contains("cpu.weight"));
     assert!(!explain(&large, "shop", "big").unwrap().contains("cpu.weight"));
 }
+
+#[test]
+fn a_pod_that_cannot_be_resized_is_named_beside_one_that_can() {
+    let selector = json!({"matchLabels": {"app": "web"}});
+    let members = json!([{"name": "web", "selector": selector}]);
+    let spec = json!({"capacity": {"cpu": "1"}, "members": members});
+    let pods = [pod("moves", &json!({"requests": {"cpu": "200m"}})), pod("stays", &json!({}))];
+    let looked = one_member(&spec, &pods);
+    let plan = json_of(&looked);
+    let member = &plan["pools"][0]["members"][0];
+    assert_eq!(member["reason"], "Resizing");
+    let pods = &plan["pools"][0]["pods"];
+    assert_eq!((&pods[0]["reason"], &pods[1]["reason"]), (&Value::Null, &json!("BestEffort")));
+    assert!(pods[1]["message"].as_str().unwrap().contains("give its template"), "{plan}");
+    let table = table(&Plan::of(&looked));
+    assert!(table.contains("BestEffort: it has no requests"), "{table}");
+}
+
+#[test]
+fn a_workload_that_is_not_among_the_files_is_not_missing_where_its_pods_are() {
+    let target = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db"});
+    let spec = json!({"capacity": {"cpu": "1"}, "members": [{"name": "db", "targetRef": target}]});
+    let mut db = pod("db-0", &json!({"requests": {"cpu": "200m"}}));
+    db["metadata"]["ownerReferences"] = json!([
+        {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "db", "controller": true},
+    ]);
+    let member = |pods: &[Value]| {
+        json_of(&one_member(&spec, pods))["pools"][0]["members"][0]["reason"].clone()
+    };
+    assert_eq!(member(&[db]), "Resizing");
+    assert_eq!(member(&[]), "TargetNotFound");
+}
