@@ -113,7 +113,9 @@ async fn each_kind_of_pod_is_lowered_as_far_as_it_can_be_given_back() -> Result<
         {"key": "tier", "operator": "In", "values": ["gold", "silver"]},
         {"key": "old", "operator": "DoesNotExist"},
     ]}});
-    let members = json!([bounded("web", max), selected]);
+    let mut web = bounded("web", max);
+    web["containers"] = json!([{"name": "agent", "mode": "Off"}]);
+    let members = json!([web, selected]);
     let capacity = json!({"cpu": "1", "memory": "1Gi"});
     bench.apply(support::pool("pool", capacity, members)).await?;
     bench.starting("pool", "app=web", 100).await?;
@@ -156,6 +158,20 @@ async fn each_kind_of_pod_is_lowered_as_far_as_it_can_be_given_back() -> Result<
                 json!([asks(json!({"cpu": "0.3", "memory": "1Gi"})), second, third])
             }),
             "75m/64Mi, 25m/-, -/-, Burstable",
+        ),
+        (
+            "a container that the member leaves alone",
+            pod("web", {
+                let mut agent = asks(json!({"cpu": "60m"}));
+                agent["name"] = json!("agent");
+                json!([asks(json!({"cpu": "300m"})), agent])
+            }),
+            "40m/-, 60m/-, Burstable",
+        ),
+        (
+            "critical for the cluster",
+            with(plain(), "priorityClassName", json!("system-node-critical")),
+            "300m/128Mi, Burstable",
         ),
         (
             "Guaranteed: CPU alone, with its limit",
@@ -216,20 +232,22 @@ async fn each_kind_of_pod_is_lowered_as_far_as_it_can_be_given_back() -> Result<
     });
     bench.pool("pool", "1", json!(targets)).await?;
     bench.starting("pool", "Deployment/web", 70).await?;
-    for (kind, name, wanted) in [
-        ("StatefulSet", "web", 70),
-        ("StatefulSet", "web-5c9f", 300),
-        ("ReplicaSet", "web-5c9f", 70),
-        ("ReplicaSet", "web-2", 300),
-        ("ReplicaSet", "web", 300),
+    for (version, kind, name, wanted) in [
+        ("apps/v1", "StatefulSet", "web", 70),
+        ("apps/v1", "StatefulSet", "web-5c9f", 300),
+        ("apps.kruise.io/v1beta1", "StatefulSet", "web", 300),
+        ("apps/v1", "ReplicaSet", "web-5c9f", 70),
+        ("apps/v1", "ReplicaSet", "web-2", 300),
+        ("apps/v1", "ReplicaSet", "web", 300),
+        ("example.com/v1", "ReplicaSet", "web-5c9f", 300),
     ] {
         let mut owned = labelled(plain(), json!({"pod-template-hash": "5c9f"}));
         let uid = "11111111-2222-3333-4444-555555555555";
         owned["metadata"]["ownerReferences"] = json!([
-            {"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": uid, "controller": true}
+            {"apiVersion": version, "kind": kind, "name": name, "uid": uid, "controller": true}
         ]);
         let is = cpu_request(&admitted(&bench.pods(), &owned).await?);
-        ensure!(is == wanted, "{kind} {name}: {is}m, not {wanted}m");
+        ensure!(is == wanted, "{version} {kind} {name}: {is}m, not {wanted}m");
     }
 
     // In Observe nothing is changed.
