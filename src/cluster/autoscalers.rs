@@ -6,7 +6,7 @@ use k8s_openapi::api::autoscaling::v2 as autoscaling;
 use kube::{CustomResource, ResourceExt};
 use serde::{Deserialize, Serialize};
 
-use super::pod::Owner;
+use super::owner::Owner;
 use crate::share::{PerResource, Resource};
 
 /// What the autoscalers of a namespace do, by the workload that they scale. Of several on one workload, the first by name.

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use super::{
     amount::amount,
     kubevirt::{KubeVirt, MachineCondition, VirtualMachine, VirtualMachineInstance},
-    pod::Owner,
+    owner::Owner,
     pod_template::TemplateContainer,
     workload::Workload,
 };

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{apimachinery::pkg::apis::meta::v1::ObjectMeta, jiff::Timestamp};
+use k8s_openapi::jiff::Timestamp;
 
-use super::{Obstacle, Pending, Qos};
+use super::{Obstacle, Owner, Pending, Qos};
 use crate::share::{self, AdjustableRange, Held, Holding, InitContainer, PerResource, Resource};
 
 /// The field manager of everything that we write.
@@ -82,17 +82,6 @@ pub struct Pod {
     pub obstacle: Option<Obstacle>,
     /// A resize of ours is on its way to the API server, or had no answer: what it asks for counts already.
     pub in_flight: bool,
-}
-
-/// The controller of a pod or workload.
-#[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Owner {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its kind, such as `ReplicaSet`; somebody else's kind of the same name with its group, as `StatefulSet.apps.kruise.io`.
-    pub kind: String,
-    /// Its name.
-    pub name: String,
 }
 
 /// A regular container of a pod.
@@ -233,38 +222,6 @@ impl Container {
         match (self.limit[resource], self.enforced[resource]) {
             (Some(limit), Some(enforced)) => limit.abs_diff(enforced) <= ROUNDING[resource],
             _ => true,
-        }
-    }
-}
-
-impl Owner {
-    /// The controller of an object.
-    #[must_use]
-    pub fn of(object: &ObjectMeta) -> Option<Self> {
-        let owners = object.owner_references.as_deref()?;
-        owners.iter().find(|owner| owner.controller == Some(true)).map(|owner| Self {
-            namespace: object.namespace.clone().unwrap_or_default(),
-            kind: Self::kind_of(&owner.api_version, &owner.kind),
-            name: owner.name.clone(),
-        })
-    }
-
-    /// A kind as it is told from others of the same name. Without an API version, it is Kubernetes' own, or KubeVirt's.
-    #[must_use]
-    pub fn kind_of(api_version: &str, kind: &str) -> String {
-        let group = api_version.split_once('/').map_or("", |(group, _)| group);
-        let own = match kind {
-            "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" => ["apps", "extensions"],
-            "Job" => ["batch"; 2],
-            "VirtualMachine" | "VirtualMachineInstance" | "VirtualMachineInstanceReplicaSet" => {
-                ["kubevirt.io"; 2]
-            }
-            "VirtualMachinePool" => ["pool.kubevirt.io"; 2],
-            _ => return kind.to_owned(),
-        };
-        match api_version.is_empty() || own.contains(&group) {
-            true => kind.to_owned(),
-            false => format!("{kind}.{group}"),
         }
     }
 }

@@ -10,7 +10,8 @@ use k8s_openapi::{
 use super::{
     limit_range::Limits,
     machine::MACHINE_SETS,
-    pod::{Owner, Pod},
+    owner::Owner,
+    pod::Pod,
     pod_template::{PodTemplate, Template},
 };
 use crate::share::PerResource;

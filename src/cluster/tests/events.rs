@@ -9,9 +9,9 @@ fn objects() -> Vec<(Key, Object)> {
     fn of<K: Kept>(object: K) -> (Key, Object) {
         (object.key(), object.read())
     }
-    let controller = |kind: &str, name: &str| json!([{"apiVersion": "v1", "kind": kind, "name": name, "uid": name, "controller": true}]);
+    let controller = |version: &str, kind: &str, name: &str| json!([{"apiVersion": version, "kind": kind, "name": name, "uid": name, "controller": true}]);
     let set = json!({
-        "metadata": {"name": "web-5c9f", "namespace": "shop", "ownerReferences": controller("Deployment", "web")},
+        "metadata": {"name": "web-5c9f", "namespace": "shop", "ownerReferences": controller("apps/v1", "Deployment", "web")},
         "spec": {"selector": {}, "template": {"spec": {"containers": [
             {"name": "main", "resources": {"requests": {"cpu": "300m"}}},
         ]}}},
@@ -21,11 +21,11 @@ fn objects() -> Vec<(Key, Object)> {
     let launcher = json!({"metadata": {
         "name": "launcher", "uid": "launcher",
         "labels": {"kubevirt.io": "virt-launcher", "kubevirt.io/created-by": "vmi"},
-        "ownerReferences": controller("VirtualMachineInstance", "db"),
+        "ownerReferences": controller("kubevirt.io/v1", "VirtualMachineInstance", "db"),
     }});
     let vmi = json!({
         "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance",
-        "metadata": {"name": "db", "namespace": "shop", "uid": "vmi", "ownerReferences": controller("VirtualMachine", "db")},
+        "metadata": {"name": "db", "namespace": "shop", "uid": "vmi", "ownerReferences": controller("kubevirt.io/v1", "VirtualMachine", "db")},
         "spec": {"domain": {"cpu": {"cores": 2}}},
     });
     let vm = json!({

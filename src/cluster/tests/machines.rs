@@ -49,15 +49,16 @@ fn a_launcher_pod_leads_to_its_virtual_machine() {
 
 #[test]
 fn a_launcher_pod_leads_to_the_set_or_the_pool_that_its_machine_belongs_to() {
-    let belongs = |kind: &str| {
-        let owner =
-            json!({"apiVersion": "v1", "kind": kind, "name": "db", "uid": "1", "controller": true});
+    let belongs = |version: &str, kind: &str| {
+        let owner = json!({
+            "apiVersion": version, "kind": kind, "name": "db", "uid": "1", "controller": true,
+        });
         json!({"metadata": {"ownerReferences": [owner]}})
     };
-    let set = "VirtualMachineInstanceReplicaSet";
+    let (set, pool) = ("VirtualMachineInstanceReplicaSet", "VirtualMachinePool");
     for (cluster, kind) in [
-        (machine(belongs(set), json!({})), set),
-        (machine_of(belongs("VirtualMachinePool"), json!({}), json!({})), "VirtualMachinePool"),
+        (machine(belongs("kubevirt.io/v1", set), json!({})), set),
+        (machine_of(belongs("pool.kubevirt.io/v1alpha1", pool), json!({}), json!({})), pool),
     ] {
         let (pod, other) = (launcher(&cluster), Owner { name: "web".into(), ..owned(kind) });
         assert!(cluster.has(&owned(kind)) && cluster.is_owned_by(pod, &owned(kind)), "{kind}");
