@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1 as core;
 use kube::{Api, Client, ResourceExt};
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 use tracing::{Instrument, debug_span, info, warn};
 
 use super::{events, hotplug::hotplug, pool_writes, resize};
@@ -14,6 +14,9 @@ use crate::{
     engine::{Hotplug, Notice, PodResize, PoolRef, Refusal, RefusalKind},
     runtime::{CARRIED_OUT, Clock, Serving},
 };
+
+/// A pod's next resize is sent as it was decided unless the one before took longer: the cluster may be another by then.
+const STILL_DECIDED: Duration = Duration::from_millis(250);
 
 /// What a write is about. Two writes about the same are never on their way at once.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -131,6 +134,8 @@ pub struct Failure {
     pub why: String,
     /// The API server has too much to do.
     pub throttled: bool,
+    /// There was no answer, or none but that the API server could not: it may be back at any moment.
+    pub unanswered: bool,
 }
 
 /// Makes one write.
@@ -197,7 +202,8 @@ pub async fn send(
 impl Failure {
     fn of(what: &str, error: &kube::Error) -> Self {
         let throttled = matches!(error, kube::Error::Api(status) if status.code == 429);
-        Self { why: format!("{what}: {error}"), throttled }
+        let unanswered = !matches!(error, kube::Error::Api(status) if status.code < 500);
+        Self { why: format!("{what}: {error}"), throttled, unanswered }
     }
 }
 
@@ -207,7 +213,8 @@ fn failure(what: &str, pool: &PoolRef) -> impl FnOnce(kube::Error) -> Failure {
     move |error| Failure::of(&what, &error)
 }
 
-/// Sends the resizes of one pod, one after the other, as far as the API server takes them.
+/// Sends the resizes of one pod, one after the other, as far as the API server takes them without delay. What is left over is
+/// decided anew.
 async fn send_resizes(
     client: &Client,
     serving: &Serving,
@@ -219,6 +226,9 @@ async fn send_resizes(
     let (mut sent, mut pod): (Vec<PodResize>, Option<Box<core::Pod>>) = (Vec::new(), None);
     let mut refused = None;
     for mut resize in asked.clone() {
+        if began.elapsed() > STILL_DECIDED {
+            break;
+        }
         if let Some(version) = pod.as_ref().and_then(|pod| pod.resource_version()) {
             resize.resource_version = version;
         }

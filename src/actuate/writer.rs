@@ -26,6 +26,8 @@ use crate::{
 /// The wait after a first failure; it doubles with each further one, up to the longest.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(120);
+/// The longest after a call without an answer: when the API server is back, all goes on soon.
+const LONGEST_UNANSWERED: Duration = Duration::from_secs(10);
 /// A call that took longer was held up by something: a webhook, most often.
 const LATE: Duration = Duration::from_secs(2);
 
@@ -306,11 +308,13 @@ impl Writer {
         }
         let answer = match answer {
             Ok(answer) => self.note(key, answer),
-            Err(Failure { why, .. }) => {
-                let wait = self.retry(key);
+            Err(Failure { why, unanswered, .. }) => {
+                let longest = if unanswered { LONGEST_UNANSWERED } else { LONGEST_RETRY };
+                let wait = self.retry(key, longest);
                 warn!(seconds = wait.as_secs(), "tried again later: {why}");
-                // Unless a later plan wants something else.
-                self.wanted.entry(key.clone()).or_insert(write);
+                if self.is_wanted_still(key) {
+                    self.wanted.entry(key.clone()).or_insert(write);
+                }
                 Answer::Other
             }
         };
@@ -318,19 +322,32 @@ impl Writer {
         answer
     }
 
+    /// Whether a write that failed is tried again: a plan that came while it was on its way may do without it.
+    fn is_wanted_still(&self, key: &Key) -> bool {
+        match key {
+            // What became of resizes is looked up whatever is planned.
+            Key::Pod(..) => true,
+            Key::Finalizer(id) | Key::Status(id) | Key::NewPods(id) | Key::Farewell(id) => {
+                self.of_pools.get(id).is_some_and(|keys| keys.contains(key))
+            }
+            // A later plan has the machine again; an event is written once, or not at all.
+            Key::Hotplug(_) | Key::Event(..) => false,
+        }
+    }
+
     /// Takes note of an answer.
     fn note(&mut self, key: &Key, answer: Answer) -> Answer {
         match answer {
             Answer::Unknown { pool, asked, sent } => {
                 // It is looked up after a while, and stays charged meanwhile.
-                self.retry(key);
+                self.retry(key, LONGEST_UNANSWERED);
                 let write = Write::ReadBack { pool, resizes: asked, sent };
                 self.wanted.insert(key.clone(), write);
                 return Answer::Other;
             }
             // The watch shows the new version soon, or the API server has less to do.
             Answer::Resized { refused: Some(ref refusal), .. } if !refusal.kind.is_final() => {
-                self.retry(key);
+                self.retry(key, LONGEST_RETRY);
             }
             Answer::NewPods(ref id, ref told) => {
                 self.failures.remove(key);
@@ -341,10 +358,10 @@ impl Writer {
         answer
     }
 
-    /// Lets a write wait, longer each time.
-    fn retry(&mut self, key: &Key) -> Duration {
+    /// Lets a write wait, longer each time, and so long at most.
+    fn retry(&mut self, key: &Key, longest: Duration) -> Duration {
         let times = self.failures.get(key).map_or(0, |(times, _)| *times);
-        let wait = FIRST_RETRY.saturating_mul(1 << times.min(10)).min(LONGEST_RETRY);
+        let wait = FIRST_RETRY.saturating_mul(1 << times.min(10)).min(longest);
         let now = Instant::now();
         // Failures of writes that no plan has wanted since are forgotten.
         self.failures.retain(|_, (_, at)| *at + LONGEST_RETRY > now);

@@ -46,6 +46,11 @@ impl Here {
 
     /// Takes over a plan of such resizes for the one pool.
     fn submit(&mut self, resizes: Vec<PodResize>) {
+        self.submit_with(resizes, true);
+    }
+
+    /// The same. Its status is written where it was not `is_reported`.
+    fn submit_with(&mut self, resizes: Vec<PodResize>, is_reported: bool) {
         let meta = ObjectMeta {
             namespace: Some("shop".to_owned()),
             name: Some("pool".to_owned()),
@@ -57,7 +62,7 @@ impl Here {
             finalizer: false,
             resizes,
             status: Default::default(),
-            is_reported: true,
+            is_reported,
             notices: Vec::new(),
             new_pods: None,
             reclaimed: Vec::new(),
@@ -242,4 +247,44 @@ async fn what_a_later_plan_does_not_want_is_not_sent() {
         sent += 1;
     }
     assert_eq!(sent, 8, "only those that were on their way");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_fails_is_tried_again_unless_a_later_plan_does_without_it() {
+    let pool = json!({
+        "apiVersion": "weightedshare.dev/v1alpha1", "kind": "WeightedShare",
+        "metadata": {"namespace": "shop", "name": "pool"},
+        "spec": {"capacity": {"cpu": "1"}, "members": []},
+    });
+    let mut here = Here::with(&[]);
+    here.submit_with(Vec::new(), false);
+    let status = (Method::PATCH, "pool/status".to_owned());
+    assert_eq!(here.answer(None).await.0, status);
+    let (asked, answer) = here.answer(Some(pool)).await;
+    assert!(asked == status && matches!(answer, Answer::Status(..)), "{answer:?}");
+
+    // This one is on its way when the next plan has nothing to report, or the pool is gone.
+    here.submit_with(Vec::new(), false);
+    here.submit(Vec::new());
+    assert_eq!(here.answer(None).await.0, status);
+    let long = std::time::Duration::from_secs(600);
+    assert!(timeout(long, here.answer(None)).await.is_err(), "it is tried again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_a_pod_after_a_slow_answer_is_decided_anew() {
+    let mut here = Here::with(&[("shop", "web-0")]);
+    let memory = PodResize { resource: Resource::Memory, ..resize("web-0", 200, 300) };
+    here.submit(vec![resize("web-0", 200, 300), memory]);
+    let Here { mut writer, mut server, .. } = here;
+    let serve = async {
+        let (_, respond) = server.next_request().await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        let mut taken = pod("shop", "web-0", "2");
+        taken["spec"]["containers"][0]["resources"]["requests"]["cpu"] = json!("300m");
+        respond.send_response(Response::new(Body::from(taken.to_string().into_bytes())));
+    };
+    let ((), answer) = tokio::join!(serve, writer.next());
+    let Some(Answer::Resized { asked, sent, refused, .. }) = answer else { panic!("{answer:?}") };
+    assert_eq!((asked.len(), sent.len(), refused), (2, 1, None));
 }
