@@ -85,7 +85,7 @@ impl Controller {
             for (id, planned) in self.decide().pools {
                 for resize in planned.resizes {
                     let sent = vec![resize];
-                    self.history.resized(Some(&id), &sent.clone(), sent, None, self.now.wall);
+                    self.history.resized(Some(&id), &sent.clone(), sent, None, self.now);
                     resizes += 1;
                 }
                 self.history.reported(&id, &planned.status);

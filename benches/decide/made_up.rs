@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{api::core::v1 as core, jiff::Timestamp};
+use k8s_openapi::api::core::v1 as core;
 use serde_json::{Value, json};
 use weightedshare::{
     api::WeightedShare,
     cluster::{Cluster, Event, Kept},
-    engine::{FINALIZER, History, Plan, PodResize},
+    engine::{FINALIZER, History, Now, Plan, PodResize},
     metrics::{Metrics, PodReading, Readings},
     share::PerResource,
 };
@@ -128,7 +128,7 @@ impl MadeUp {
     }
 
     /// All that was planned is done, and the nodes have followed.
-    pub fn carry_out(&mut self, plan: &Plan, history: &mut History, now: Timestamp) {
+    pub fn carry_out(&mut self, plan: &Plan, history: &mut History, now: Now) {
         for (id, pool) in &plan.pools {
             for resize in &pool.resizes {
                 self.resize(resize);

@@ -97,7 +97,7 @@ impl Settled {
         };
         for _ in 0..20 {
             let plan = settled.follow();
-            settled.made_up.carry_out(&plan, &mut settled.history, settled.now.wall);
+            settled.made_up.carry_out(&plan, &mut settled.history, settled.now);
         }
         settled.rest();
         settled

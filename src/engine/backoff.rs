@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::resize::{PodResize, Refusal};
+use super::{
+    clock_watch::shifted,
+    resize::{PodResize, Refusal},
+};
 use crate::{
     cluster::{Pod, Resize},
     share::{PerResource, Resource},
@@ -66,6 +69,12 @@ impl Backoff {
             let what = What::Failed { failure, generation: pod.generation };
             *known = Some(Setback { times, until, what });
         }
+    }
+
+    /// Reckons by a clock that was set by so much.
+    pub fn shift(&mut self, by: SignedDuration) {
+        let all = self.0.values_mut().flat_map(|of_pod| [&mut of_pod.cpu, &mut of_pod.memory]);
+        all.flatten().for_each(|it| it.until = shifted(it.until, by));
     }
 
     /// Keeps only the pods with these UIDs.

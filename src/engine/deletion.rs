@@ -66,6 +66,14 @@ impl Orphans {
         }
     }
 
+    /// The nodes that pods are on which are to be restored.
+    pub fn nodes<'c>(&'c self, cluster: &'c Cluster) -> impl Iterator<Item = &'c str> {
+        let pods = self.pods.iter().flat_map(|(namespace, names)| {
+            names.iter().filter_map(|name| cluster.pod(namespace, name))
+        });
+        pods.filter_map(|pod| pod.node.as_deref())
+    }
+
     /// Restores the orphans of namespaces that have pools, and lets the pools go that are being deleted.
     pub fn restore(
         &self,

@@ -240,11 +240,7 @@ impl<'a> DivisionInput<'a> {
         let members: Vec<MemberShare> = members.into_iter().flatten().collect();
         let leaving = self.pool.leaving.iter().chain(&self.pool.departed);
         let leaving = leaving.map(|pod| pod.charge(resource)).sum();
-        let gives = |pod: &PodShare| {
-            let to = if pod.is_being_given() { Some(pod.granted()) } else { pod.reach() };
-            to.is_some_and(|to| to < pod.holding.charge())
-        };
-        Divided {
+        let mut divided = Divided {
             capacity,
             overcommitted: division.verdict == Verdict::Overcommitted,
             too_small: match division.verdict {
@@ -255,9 +251,11 @@ impl<'a> DivisionInput<'a> {
             divisible: claims.capacity.saturating_add(unresizable),
             quota,
             quotas,
-            frees_room: leaving > 0 || members.iter().flat_map(|member| &member.pods).any(gives),
+            frees_room: false,
             members,
-        }
+        };
+        divided.see_what_is_freed();
+        divided
     }
 }
 

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::resize::{ContainerResize, PodResize};
+use super::{
+    clock_watch::shifted,
+    resize::{ContainerResize, PodResize},
+};
 use crate::{
     cluster::Pod,
     share::{PerResource, Resource},
@@ -49,6 +52,13 @@ impl FieldConflicts {
                 conflict.count(pod, resource, now);
             }
         }
+    }
+
+    /// Reckons by a clock that was set by so much.
+    pub fn shift(&mut self, by: SignedDuration) {
+        let all = self.0.values_mut().flat_map(|of_pod| [&mut of_pod.cpu, &mut of_pod.memory]);
+        let last = all.flatten().filter_map(|it| it.last.as_mut());
+        last.for_each(|(_, at)| *at = shifted(*at, by));
     }
 
     /// Keeps only the pods with these UIDs.

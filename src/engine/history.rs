@@ -9,7 +9,9 @@ use std::{
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::{
+    Now,
     backoff::Backoff,
+    clock_watch::{ClockWatch, shifted},
     dynamic_weights::Weights,
     field_conflicts::FieldConflicts,
     pending_pods::PendingPods,
@@ -45,6 +47,9 @@ pub struct History {
     pub(super) grows_from: Duration,
     /// Pools of which something was noted since the last decision.
     pub(super) noted: BTreeSet<PoolId>,
+    /// The clock by which the moments here are reckoned, and whether it was set since the last decision.
+    clock: ClockWatch,
+    clock_was_set: bool,
 }
 
 /// What was worked out for one pool.
@@ -135,11 +140,38 @@ impl PoolHistory {
     }
 }
 
+impl PoolHistory {
+    /// Reckons by a clock that was set by so much.
+    fn shift(&mut self, by: SignedDuration) {
+        self.weights.shift(by);
+        self.grants.shift(by);
+        for at in [&mut self.noticed_at, &mut self.resized_since].into_iter().flatten() {
+            *at = shifted(*at, by);
+        }
+    }
+}
+
 impl History {
     /// Nothing is remembered, and no pod grows before this time since the process began.
     #[must_use]
     pub fn growing_from(grows_from: Duration) -> Self {
         Self { grows_from, ..Self::default() }
+    }
+
+    /// Moves all that is remembered along where the clock was set, as if it had never been: nothing waits for hours, and nothing
+    /// is over before its time. Whether it was set since the last decision.
+    pub(super) fn follow_clock(&mut self, now: Now) -> bool {
+        self.reckon_by(now);
+        std::mem::take(&mut self.clock_was_set)
+    }
+
+    fn reckon_by(&mut self, now: Now) {
+        let Some(by) = self.clock.set_by(now) else { return };
+        self.clock_was_set = true;
+        self.pending.shift(by);
+        self.conflicts.shift(by);
+        self.backoff.shift(by);
+        self.pools.values_mut().for_each(|known| known.shift(by));
     }
 
     /// Takes in what the API server said to the resizes of one pod, of this pool or of none: those that it took, and why it
@@ -150,13 +182,14 @@ impl History {
         asked: &[PodResize],
         sent: Vec<PodResize>,
         refused: Option<&Refusal>,
-        now: Timestamp,
+        now: Now,
     ) {
+        self.reckon_by(now);
         self.conflicts.sent(&sent);
-        self.backoff.answered(asked, &sent, refused, now);
+        self.backoff.answered(asked, &sent, refused, now.wall);
         if let Some(pool) = pool {
             if let Some(known) = self.pools.get_mut(pool) {
-                known.note_resized(sent, now);
+                known.note_resized(sent, now.wall);
             }
             self.noted.insert(pool.clone());
         }

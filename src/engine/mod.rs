@@ -4,6 +4,7 @@
 //! pools for which nothing changed keep their part of the last plan.
 
 mod backoff;
+mod clock_watch;
 mod coarse_weights;
 mod conditions;
 mod container_limits;

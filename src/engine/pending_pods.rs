@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::{
-    View, division_input::floor, exclusions::holding, pool_members::PoolMembers, ranges::can_move,
+    View, clock_watch::shifted, division_input::floor, exclusions::holding,
+    pool_members::PoolMembers, ranges::can_move,
 };
 use crate::{
     api::Mode,
@@ -50,6 +51,11 @@ impl PendingPods {
     #[must_use]
     pub fn is_idle(&self, cluster: &Cluster) -> bool {
         self.0.is_empty() && cluster.pending().next().is_none()
+    }
+
+    /// Reckons by a clock that was set by so much.
+    pub fn shift(&mut self, by: SignedDuration) {
+        self.0.values_mut().for_each(|it| it.since = shifted(it.since, by));
     }
 
     /// When room is let go next that was kept for a pod in vain.

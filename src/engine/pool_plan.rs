@@ -42,7 +42,8 @@ pub fn may_resize(pool: &PoolMembers) -> bool {
     pool.object.spec.mode == Mode::Auto && has_finalizer(pool.object) && !pool.stands_still()
 }
 
-/// What the pods of a pool want beyond what they are charged, by node.
+/// What the pods of a pool want beyond what they are charged, by node: also those that are being resized to something else, as
+/// room is left for them.
 #[must_use]
 pub fn wanted(pool: &PoolMembers, divided: &Shares) -> BTreeMap<String, Growth> {
     let mut growth: BTreeMap<String, Growth> = BTreeMap::new();
@@ -53,7 +54,7 @@ pub fn wanted(pool: &PoolMembers, divided: &Shares) -> BTreeMap<String, Growth> 
         for pod in divided[resource].iter().flat_map(|divided| divided.pods()) {
             let more = |pod: &PodShare| {
                 let more = pod.reach()?.saturating_sub(pod.holding.charge());
-                Some(more).filter(|&more| more > 0 && !pod.pod.in_flight)
+                Some(more).filter(|&more| more > 0)
             };
             if let (Some(more), Some(node)) = (more(pod), &pod.pod.node) {
                 let wanted = &mut growth.entry(node.clone()).or_default().wanted[resource];

@@ -153,6 +153,15 @@ impl<'a> Divided<'a> {
         self.sum(|pod| pod.holding.charge()) + self.leaving
     }
 
+    /// Takes note of whether room is on its way, by what the pods are granted now.
+    pub fn see_what_is_freed(&mut self) {
+        let gives = |pod: &PodShare| {
+            let to = if pod.is_being_given() { Some(pod.granted()) } else { pod.reach() };
+            to.is_some_and(|to| to < pod.holding.charge())
+        };
+        self.frees_room = self.leaving > 0 || self.pods().any(gives);
+    }
+
     /// Whether a full node keeps some pod from what it would own by weight.
     #[must_use]
     pub fn is_crowded(&self) -> bool {

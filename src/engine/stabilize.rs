@@ -7,6 +7,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::{
     View,
+    clock_watch::shifted,
     pool_members::PoolMembers,
     shares::{Divided, PodShare, Shares},
 };
@@ -68,6 +69,14 @@ impl Memory {
         self.unreported = false;
     }
 
+    /// Reckons by a clock that was set by so much.
+    pub fn shift(&mut self, by: SignedDuration) {
+        for grants in [&mut self.grants.cpu, &mut self.grants.memory] {
+            let moved = Arc::make_mut(grants).values_mut().filter_map(|it| it.moved.as_mut());
+            moved.for_each(|(_, at)| *at = shifted(*at, by));
+        }
+    }
+
     /// When the next move that demand made may be undone.
     #[must_use]
     pub fn next(&self, now: Timestamp) -> Option<Timestamp> {
@@ -121,6 +130,7 @@ pub fn decide(view: &View, pool: &PoolMembers, shares: &mut Shares, memory: &mut
         for (share, grant) in shares.filter_map(|pod| pod.share.as_mut()).zip(grants) {
             share.share = grant.granted;
         }
+        divided.see_what_is_freed();
         memory.weights[resource] = weights;
         decided |= moved;
     }

@@ -76,11 +76,16 @@ fn as_decided(before: &MemberStatus, now: MemberStatus) -> MemberStatus {
         true => before.message.clone(),
         false => now.message.clone(),
     };
+    // That it is known now is told whatever was decided.
+    let demand = PerResource::from_fn(|resource| {
+        let now = now.demand.get(resource)?;
+        Some(before.demand.get(resource).unwrap_or(now))
+    });
     MemberStatus {
         effective_weight: before.effective_weight,
         dynamic_weight: now.dynamic_weight.as_ref().and(before.dynamic_weight.clone()),
         message,
-        demand: before.demand,
+        demand: demand.into(),
         fair: before.fair,
         ..now
     }

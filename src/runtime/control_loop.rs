@@ -266,7 +266,7 @@ impl Control {
         match answer {
             Answer::Resized { pool, asked, sent, pod, refused } => {
                 self.landed(&asked, pod.as_deref());
-                let now = self.clock.now();
+                let now = self.clock.moment();
                 if self.is_there(&asked) {
                     self.history.resized(pool.as_ref(), &asked, sent, refused.as_ref(), now);
                 } else {

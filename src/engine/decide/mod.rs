@@ -1,6 +1,5 @@
 //! The engine: what is kept between decisions so that one costs as much as what changed.
 
-mod clock_watch;
 mod deadlines;
 mod dirty;
 mod readings;
@@ -10,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use clock_watch::ClockWatch;
 use deadlines::{Deadlines, deadline};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
@@ -76,7 +74,6 @@ pub struct Engine {
     readings: Readings,
     /// What concerns all pods alike, as it was at the last decision.
     measuring: Option<Measuring>,
-    clock: ClockWatch,
     divider: Divider,
 }
 
@@ -113,6 +110,7 @@ impl Engine {
         history: &mut History,
         now: Now,
     ) -> Plan {
+        let clock_was_set = history.follow_clock(now);
         let may_grow = now.steady >= history.grows_from;
         let grows_in = history.grows_from.saturating_sub(now.steady);
         let History { pools: histories, pending, conflicts, backoff, hotplugged, noted, .. } =
@@ -137,7 +135,7 @@ impl Engine {
 
         let used = self.add_measured(&view, &membership, news, &mut dirty);
         self.add_dirty(&view, &membership, changes, news, noted, &mut dirty);
-        if self.clock.was_set(now) {
+        if clock_was_set {
             // All deadlines were reckoned by the clock as it was.
             dirty.extend(cluster.pools().map(|(id, _)| id.clone()));
         }
@@ -225,6 +223,8 @@ impl Engine {
     fn ledger<'a>(&self, tick: &Tick<'_, 'a>) -> Ledger<'a> {
         let mut ledger = Ledger::new(&tick.view);
         let nodes = tick.in_hand.keys().flat_map(|id| self.growth.nodes_of(id));
+        // The pods that left all pools are restored at each decision, into what is left.
+        let nodes = nodes.chain(self.orphans.nodes(tick.view.cluster));
         for node in nodes.collect::<BTreeSet<&str>>() {
             let promised = self.growth.promised(node, |id| tick.in_hand.contains_key(id));
             Resource::ALL.iter().for_each(|&it| ledger.promise(node, it, promised[it]));

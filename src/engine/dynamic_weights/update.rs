@@ -8,7 +8,9 @@ use super::{Expression, Facts, Mistake, Signal, Trouble, Weighted, performance, 
 use crate::{
     api::DynamicWeight,
     engine::{
-        View, division_input,
+        View,
+        clock_watch::shifted,
+        division_input,
         member_pod::MemberPod,
         pool_members::{MemberPods, PoolMembers},
     },
@@ -36,6 +38,12 @@ impl PartialEq for Worked {
 }
 
 impl Weights {
+    /// Reckons by a clock that was set by so much.
+    pub fn shift(&mut self, by: SignedDuration) {
+        let last = self.0.values_mut().filter_map(|it| it.last.as_mut());
+        last.for_each(|(at, _)| *at = shifted(*at, by));
+    }
+
     /// When the next weight moves on. None: there is no dynamic one, or what it needs is stale.
     #[must_use]
     pub fn next(&self, metrics: &Metrics, now: Timestamp) -> Option<Timestamp> {

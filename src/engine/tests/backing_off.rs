@@ -1,7 +1,9 @@
 //! What was refused, or could not be carried out, waits for its time.
 
+use std::time::Duration;
+
 use super::*;
-use crate::engine::backoff::Failure;
+use crate::engine::{History, backoff::Failure};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -143,4 +145,24 @@ fn a_shrink_that_is_not_confirmed_holds_nobody_up_for_long() {
     assert_eq!(turn(129), []);
     // What is confirmed to be free, and no more.
     assert_eq!(turn(130), [("b".to_owned(), 300, 900)]);
+}
+
+#[test]
+fn what_waits_by_a_clock_that_is_set_waits_no_longer_and_no_shorter() {
+    let pool = pool("pool", 0, 500, json!([member("a", 100)]));
+    let full = ask(&scene(&[pool], &[pod("a", "a", 50)], 5000));
+    let now = |wall: i64, steady: u64| Now { wall: at(wall), steady: Duration::from_secs(steady) };
+    for hours in [-2, 2] {
+        let mut history = History::default();
+        assert!(!history.follow_clock(now(10_000, 0)));
+        let no = refused(RefusalKind::Refused);
+        history.resized(None, &full, Vec::new(), Some(&no), now(10_001, 1));
+        // Somebody sets the clock, and the next thing that is heard is another answer.
+        let wall = 10_000 + hours * 3_600;
+        history.resized(None, &[], Vec::new(), None, now(wall + 2, 2));
+        assert!(history.follow_clock(now(wall + 3, 3)), "it was set");
+        assert!(!history.follow_clock(now(wall + 4, 4)), "it was set once");
+        let held_back = |second| history.backoff.hold_back(full.clone(), at(second)).0.is_empty();
+        assert!(held_back(wall + 10) && !held_back(wall + 11), "{hours} hours");
+    }
 }

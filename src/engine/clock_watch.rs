@@ -1,27 +1,33 @@
-//! Detects that the system clock was set between two decisions.
+//! Detects that the system clock was set, and by how much.
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use crate::engine::Now;
+use super::Now;
 
 /// A clock that moves by more than this against the time since the process began was set.
 const SET: SignedDuration = SignedDuration::from_secs(1);
 
 /// Compares the clock with the time since the process began.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClockWatch {
     /// When the process began, as the clock had it last.
     began: Option<Timestamp>,
 }
 
 impl ClockWatch {
-    /// Whether the clock was set since this was asked last.
-    pub fn was_set(&mut self, now: Now) -> bool {
+    /// By how much the clock was set since this was asked last, if it was.
+    pub fn set_by(&mut self, now: Now) -> Option<SignedDuration> {
         let began = now.wall.checked_sub(now.steady).ok();
         let before = std::mem::replace(&mut self.began, began);
         let apart = began.zip(before).map(|(began, before)| began.duration_since(before));
-        apart.is_some_and(|apart| apart.abs() > SET)
+        apart.filter(|apart| apart.abs() > SET)
     }
+}
+
+/// A moment by the clock as it was, by the clock as it is since it was set by so much.
+#[must_use]
+pub fn shifted(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_add(by).unwrap_or(at)
 }
 
 #[cfg(test)]
@@ -37,11 +43,11 @@ mod tests {
             wall: Timestamp::from_second(wall).unwrap(),
             steady: Duration::from_secs(steady),
         };
-        assert!(!clock.was_set(now(1_000, 0)));
-        assert!(!clock.was_set(now(1_060, 60)));
-        assert!(!clock.was_set(now(1_121, 120)), "it goes a little fast");
-        assert!(clock.was_set(now(4_721, 120)));
-        assert!(!clock.was_set(now(4_731, 130)));
-        assert!(clock.was_set(now(1_141, 140)));
+        assert_eq!(clock.set_by(now(1_000, 0)), None);
+        assert_eq!(clock.set_by(now(1_060, 60)), None);
+        assert_eq!(clock.set_by(now(1_121, 120)), None, "it goes a little fast");
+        assert_eq!(clock.set_by(now(4_721, 120)), Some(SignedDuration::from_secs(3_600)));
+        assert_eq!(clock.set_by(now(4_731, 130)), None);
+        assert_eq!(clock.set_by(now(1_141, 140)), Some(SignedDuration::from_secs(-3_600)));
     }
 }
