@@ -13,8 +13,10 @@ use super::{
     scenario::{FOREIGN, Scenario},
 };
 
-/// How many resizes of one pod one change may cost, on average.
+/// How many resizes of one pod one change may cost, on average; and how many more where limits of memory may fall, which they do
+/// by an eighth at a time.
 pub const RESIZES: usize = 4;
+const STEPS_OF_LIMITS: usize = 4;
 
 /// What there is in the end, without times.
 pub type End = BTreeMap<String, Value>;
@@ -32,6 +34,10 @@ pub fn end(cluster: &Cluster) -> End {
         let mut status = pool["status"].clone();
         for condition in status["conditions"].as_array_mut().into_iter().flatten() {
             condition["lastTransitionTime"] = Value::Null;
+            // Whether anything was measured before is forgotten with the process.
+            if condition["reason"] == "Stale" {
+                condition["message"] = Value::Null;
+            }
         }
         end.insert(format!("pool {}", text(pool, "/metadata/name")), status);
     }
@@ -45,6 +51,13 @@ pub fn is_settled(cluster: &Cluster) -> bool {
         |pool: &Arc<Value>| condition(pool, "Ready").is_some_and(|it| it["status"] == "True");
     cluster.store.of_kind("weightedshares").all(ready)
         && !cluster.store.of_kind("events").any(|event| event["reason"] == "NotReleased")
+        && !is_in_use(cluster)
+}
+
+/// Whether a member keeps memory that is another's, as its pods use it.
+fn is_in_use(cluster: &Cluster) -> bool {
+    let mut pools = cluster.store.of_kind("weightedshares");
+    pools.any(|pool| list(pool, "/status/members").iter().any(|it| it["reason"] == "MemoryInUse"))
 }
 
 /// Judges the end of a run. `like` is the end of the run without faults.
@@ -59,7 +72,8 @@ pub fn judge(cluster: &mut Cluster, scenario: &Scenario, like: Option<&End>) {
     let pods = scenario.pods.len() + scenario.steps.len();
     // That a pod can never be resized is only learnt from its node, and changes what the others own.
     let never = scenario.pods.iter().filter(|(app, ..)| scenario.apps[*app].never).count();
-    let most = RESIZES * pods * (scenario.steps.len() + 1 + cluster.faults.len() + never);
+    let each = RESIZES + if scenario.usage.is_some() { STEPS_OF_LIMITS } else { 0 };
+    let most = each * pods * (scenario.steps.len() + 1 + cluster.faults.len() + never);
     if resizes > most {
         found.push((Oracle::Bounded, format!("{resizes} resizes of at most {most}")));
     }
@@ -79,8 +93,9 @@ pub fn judge(cluster: &mut Cluster, scenario: &Scenario, like: Option<&End>) {
     if cluster.faults.is_empty() {
         found.extend(flaps(cluster, scenario));
     }
-    // What could not go back in time is told, and left as it is.
-    let left = cluster.store.of_kind("events").any(|event| event["reason"] == "NotReleased");
+    // What could not go back in time is told, and left as it is; and so is memory that was in use when it was to go down.
+    let left = cluster.store.of_kind("events").any(|event| event["reason"] == "NotReleased")
+        || is_in_use(cluster);
     let end = end(cluster);
     // A kubelet that is dead for long keeps pods beyond the next step.
     let same = |like: &&End| like.keys().eq(end.keys());

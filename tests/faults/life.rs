@@ -110,12 +110,13 @@ impl Drop for Life {
 fn leadership(shared: &Shared) -> Leadership {
     let (faults, elapsed) = with(shared, |cluster| (cluster.faults.clone(), cluster.elapsed()));
     let deposed = faults.iter().find_map(|fault| match fault {
-        Fault::Deposed { at, .. } if elapsed < *at => Some(*at),
+        Fault::Deposed { at, .. } if elapsed < *at + lease().duration() => Some(*at),
         _ => None,
     });
     let Some(at) = deposed else { return Leadership::always() };
     let leadership = Leadership::by(lease());
-    leadership.renewed(Instant::now());
+    // Of one that starts later than that, what its lease was renewed by is the last, too.
+    leadership.renewed(Instant::now() - elapsed.saturating_sub(at));
     let (shared, renews) = (shared.clone(), leadership.clone());
     tokio::spawn(async move {
         while with(&shared, |cluster| cluster.elapsed()) < at {

@@ -37,6 +37,9 @@ pub struct Scenario {
     pub quiet: Duration,
     /// Where the end does not depend on the way there.
     pub comparable: bool,
+    /// Where nothing in the other namespace depends on what is done in the first one, not even on when it is done, unless nodes
+    /// are crowded.
+    pub isolated: bool,
     /// Nodes have little more room than what there is at first.
     pub crowded: bool,
 }
@@ -125,6 +128,8 @@ impl Scenario {
         let usage = measured.then(|| {
             pods.iter().map(|(app, pod, _)| (pod.clone(), usage(&mut rng, &apps[*app]))).collect()
         });
+        // What was taken once is not always given back, so it counts when it could be taken.
+        let goes_one_way = |app: &App| app.shape == Shape::Guaranteed && (with_memory || measured);
         let mut scenario = Self {
             seed,
             grown,
@@ -132,9 +137,10 @@ impl Scenario {
             comparable: !crowded
                 && !policed
                 && quota.is_none()
-                && apps.iter().all(|app| {
-                    !app.never && !(app.shape == Shape::Guaranteed && (with_memory || measured))
-                }),
+                && !apps.iter().any(|app| app.never || goes_one_way(app)),
+            isolated: quota.is_none()
+                && !(policed && with_memory)
+                && !apps.iter().any(|app| app.namespace == OTHER && goes_one_way(app)),
             crowded,
             apps,
             pools,
@@ -157,7 +163,7 @@ impl Scenario {
     /// be felt in the other, as nodes are full.
     pub fn without_steps_of(&self, namespace: &str) -> Option<Self> {
         let apart = self.apps.iter().any(|app| app.namespace == OTHER);
-        if !apart || self.crowded || self.quota.is_some() {
+        if !apart || self.crowded || !self.isolated {
             return None;
         }
         let of_pool = |name: &str| {
