@@ -14,7 +14,7 @@ E2E := target/debug/e2e
 # What the code does not do yet is a test whose name begins with the law that it is about: it is not run.
 CLUSTER_TEST := cargo test --workspace --locked --profile dev
 # `make test` shows each promise once: docs/testing.md says which test shows it. used_rights looks at what the others did.
-CLUSTER_TESTS := harness guest machines migration newcomer schema states resizes examples changes neighbours plan tenant \
+CLUSTER_TESTS := harness guest machines migration newcomer schema states laws resizes examples changes neighbours plan tenant \
   lending prometheus page footprint chart division admission leader uninstall used_rights
 # What takes longer than its promise needs. Of a file that is in both lists, TIER chooses the tests.
 NIGHTLY_TESTS := admission cgroup_v2 lending migration nodes objective prometheus resizes rollout
