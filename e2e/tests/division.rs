@@ -20,7 +20,6 @@ use support::{
     member, pod_spec, spinning,
 };
 use tokio::time::{Instant, sleep};
-use weightedshare::{cluster, share::Resource};
 
 const POOL: u64 = 800;
 const NAMES: [&str; 3] = ["bronze", "silver", "gold"];
@@ -62,7 +61,7 @@ async fn weights_divide_the_cpu_time_of_a_node() -> Result<()> {
     ensure!(shares.iter().sum::<u64>() == POOL, "{shares:?}");
     let after = all(&bench).await?;
     ensure!(identity(&after) == before, "{:?} became {:?}", before, identity(&after));
-    let charged: u64 = after.iter().map(|pod| cluster::Pod::read(pod).charge(Resource::Cpu)).sum();
+    let charged: u64 = after.iter().map(support::cpu_charge).sum();
     ensure!(charged == POOL, "the pods are charged {charged}m, the pool has {POOL}m");
     watch.abort();
     match watch.await {
@@ -198,7 +197,7 @@ async fn highest_charge(pods: kube::Api<Pod>) -> Result<u64> {
     let mut highest = 0;
     let mut changes = watcher(pods, watcher::Config::default()).applied_objects().boxed();
     while let Some(pod) = changes.try_next().await? {
-        let charge = cluster::Pod::read(&pod).charge(Resource::Cpu);
+        let charge = support::cpu_charge(&pod);
         charges.insert(pod.name_any(), charge);
         highest = highest.max(charges.values().sum());
         ensure!(highest <= POOL, "{charges:?} is more than the pool's {POOL}m");

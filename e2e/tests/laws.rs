@@ -1,4 +1,4 @@
-//! What is promised whatever happens, on a real node: in situations in which it was seen to be broken.
+//! Promises on a real node, in situations that once broke them.
 
 mod support;
 
@@ -6,20 +6,15 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use e2e::kubectl;
-use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 use support::{
-    Bench, actual, bare_pod, container, deployment, holds, ledger::Ledger, member, pod_spec,
+    Bench, actual, bare_pod, container, cpu_charge, deployment, holds, ledger::Ledger, member,
+    pod_spec,
 };
 use tokio::time::sleep;
-use weightedshare::{cluster, share::Resource};
 
 fn asking(requests: Value, limits: Value) -> Value {
     pod_spec(json!([container("main", json!({"requests": requests, "limits": limits}))]))
-}
-
-fn charge(pod: &Pod) -> u64 {
-    cluster::Pod::read(pod).charge(Resource::Cpu)
 }
 
 #[tokio::test]
@@ -54,7 +49,7 @@ async fn pods_that_outlive_their_deployment_are_charged_until_they_are_gone() ->
 
 #[tokio::test]
 #[ignore = "needs a cluster"]
-async fn resources_of_the_pod_as_a_whole_are_charged_and_resized() -> Result<()> {
+async fn pod_level_resources_are_charged_and_resized() -> Result<()> {
     let bench = Bench::new("laws-pod-level").await?;
     let mut whole = pod_spec(json!([container("main", json!({}))]));
     whole["resources"] = json!({"requests": {"cpu": "600m", "memory": "32Mi"}});
@@ -68,13 +63,13 @@ async fn resources_of_the_pod_as_a_whole_are_charged_and_resized() -> Result<()>
     bench.holding("parts", &[600]).await?;
     bench.settled("pool").await?;
     let whole = bench.running("whole", 1).await?;
-    ensure!(charge(&whole[0]) == 300, "it is charged {}m", charge(&whole[0]));
+    ensure!(cpu_charge(&whole[0]) == 300, "it is charged {}m", cpu_charge(&whole[0]));
     ensure!(support::identity(&whole) == support::identity(&before), "it was restarted");
     ledger.was_kept().await?;
     bench.end().await
 }
 
-/// Another namespace's pod that waits for room gets what was grown beyond templates, and nothing of the templates.
+/// A pending pod of another namespace gets the room that pods hold beyond their templates, and no more.
 #[tokio::test]
 #[ignore = "needs a cluster"]
 async fn law_2_who_waits_elsewhere_takes_nothing_of_what_a_pod_was_admitted_with() -> Result<()> {
@@ -93,7 +88,7 @@ async fn law_2_who_waits_elsewhere_takes_nothing_of_what_a_pod_was_admitted_with
     other.apply(observing).await?;
     for _ in 0..15 {
         sleep(Duration::from_secs(1)).await;
-        let held = charge(&bench.running("web", 1).await?[0]);
+        let held = cpu_charge(&bench.running("web", 1).await?[0]);
         ensure!(held >= template, "it holds {held}m of {template}m");
     }
     ensure!(node_of(&other, "large").await?.is_none(), "it was given room that is another's");
@@ -102,7 +97,7 @@ async fn law_2_who_waits_elsewhere_takes_nothing_of_what_a_pod_was_admitted_with
     // What fits beside the template gets its room.
     other.apply(bare_pod("small", "small", asks(room - template - 50))).await?;
     other.running("small", 1).await?;
-    let held = charge(&bench.running("web", 1).await?[0]);
+    let held = cpu_charge(&bench.running("web", 1).await?[0]);
     ensure!((template..=template + 50).contains(&held), "it holds {held}m of {template}m");
     other.end().await?;
     bench.end().await

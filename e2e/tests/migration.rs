@@ -17,7 +17,6 @@ use kube::{
 };
 use serde_json::{Value, json};
 use support::{Bench, bare_pod, cpu_share, eventually, ledger::Ledger, of, pod_spec, tier::Tier};
-use weightedshare::{cluster, share::Resource};
 
 /// How long a step may take.
 const PATIENCE: Duration = Duration::from_secs(150);
@@ -74,7 +73,7 @@ impl Walk {
     async fn holds(&self, pod: &Pod, milli: u64) -> Result<()> {
         eventually(PATIENCE, || async {
             let pod = self.bench.pods().get(&pod.name_any()).await?;
-            let charge = cluster::Pod::read(&pod).charge(Resource::Cpu);
+            let charge = support::cpu_charge(&pod);
             ensure!(charge == milli, "{} is charged {charge}m, not {milli}m", pod.name_any());
             Ok(())
         })

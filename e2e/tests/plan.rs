@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{ResourceExt, api::ListParams};
 use serde_json::{Value, json};
 use support::{Bench, container, deployment, eventually, member, pod_spec};
-use weightedshare::{api::WeightedShareStatus, cluster, share::Resource};
+use weightedshare::api::WeightedShareStatus;
 
 /// What decisions rest on, as a user would dump it.
 const KINDS: &str = "weightedshares,pods,nodes,deployments,replicasets,statefulsets,daemonsets,jobs,limitranges,services";
@@ -69,7 +69,7 @@ async fn a_plan_is_what_the_controller_does() -> Result<()> {
         ensure!(done.members.iter().any(|member| member.reason == "NodeFull") != fits, "{done:?}");
         let pods: Vec<Pod> = bench.pods().list(&ListParams::default()).await?.items;
         for pod in pods {
-            let held = cluster::Pod::read(&pod).charge(Resource::Cpu);
+            let held = support::cpu_charge(&pod);
             let planned = planned(&plan, &pod.name_any())?;
             ensure!(held == planned["cpu"]["to"], "{} holds {held}m: {planned}", pod.name_any());
         }

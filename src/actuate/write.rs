@@ -15,7 +15,7 @@ use crate::{
     runtime::{CARRIED_OUT, Clock, Serving},
 };
 
-/// A pod's next resize is sent as it was decided unless the one before took longer: the cluster may be another by then.
+/// How long the decision about a pod stands. After a slower answer the cluster may have changed, so the rest is decided anew.
 const STILL_DECIDED: Duration = Duration::from_millis(250);
 
 /// What a write is about. Two writes about the same are never on their way at once.
@@ -134,7 +134,7 @@ pub struct Failure {
     pub why: String,
     /// The API server has too much to do.
     pub throttled: bool,
-    /// There was no answer, or none but that the API server could not: it may be back at any moment.
+    /// There was no answer, or a 5xx: the API server may recover at any moment.
     pub unanswered: bool,
 }
 
@@ -213,8 +213,7 @@ fn failure(what: &str, pool: &PoolRef) -> impl FnOnce(kube::Error) -> Failure {
     move |error| Failure::of(&what, &error)
 }
 
-/// Sends the resizes of one pod, one after the other, as far as the API server takes them without delay. What is left over is
-/// decided anew.
+/// Sends the resizes of one pod, one after the other, until one is refused or the answers take too long.
 async fn send_resizes(
     client: &Client,
     serving: &Serving,

@@ -26,7 +26,7 @@ use crate::{
 /// The wait after a first failure; it doubles with each further one, up to the longest.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(120);
-/// The longest after a call without an answer: when the API server is back, all goes on soon.
+/// The longest wait after no answer or a 5xx, so that writes resume soon after an outage.
 const LONGEST_UNANSWERED: Duration = Duration::from_secs(10);
 /// A call that took longer was held up by something: a webhook, most often.
 const LATE: Duration = Duration::from_secs(2);
@@ -312,7 +312,7 @@ impl Writer {
                 let longest = if unanswered { LONGEST_UNANSWERED } else { LONGEST_RETRY };
                 let wait = self.retry(key, longest);
                 warn!(seconds = wait.as_secs(), "tried again later: {why}");
-                if self.is_wanted_still(key) {
+                if self.is_still_wanted(key) {
                     self.wanted.entry(key.clone()).or_insert(write);
                 }
                 Answer::Other
@@ -322,15 +322,15 @@ impl Writer {
         answer
     }
 
-    /// Whether a write that failed is tried again: a plan that came while it was on its way may do without it.
-    fn is_wanted_still(&self, key: &Key) -> bool {
+    /// Whether the latest plan still needs a write that failed.
+    fn is_still_wanted(&self, key: &Key) -> bool {
         match key {
-            // What became of resizes is looked up whatever is planned.
+            // Resizes without an answer are looked up, whatever the plan.
             Key::Pod(..) => true,
             Key::Finalizer(id) | Key::Status(id) | Key::NewPods(id) | Key::Farewell(id) => {
                 self.of_pools.get(id).is_some_and(|keys| keys.contains(key))
             }
-            // A later plan has the machine again; an event is written once, or not at all.
+            // Later plans repeat a hotplug. An event is sent once.
             Key::Hotplug(_) | Key::Event(..) => false,
         }
     }
@@ -358,7 +358,7 @@ impl Writer {
         answer
     }
 
-    /// Lets a write wait, longer each time, and so long at most.
+    /// Delays a write, longer with each failure, up to `longest`.
     fn retry(&mut self, key: &Key, longest: Duration) -> Duration {
         let times = self.failures.get(key).map_or(0, |(times, _)| *times);
         let wait = FIRST_RETRY.saturating_mul(1 << times.min(10)).min(longest);

@@ -59,7 +59,7 @@ pub struct Start {
     #[schemars(schema_with = "schema::amounts")]
     pub request: Resources,
 
-    /// The containers that keep what they ask for, as the member leaves them alone.
+    /// The containers whose requests are not lowered: those with `mode: Off` in the member.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixed: Vec<String>,
 }

@@ -95,9 +95,8 @@ impl Horizontal {
         let follows = PerResource::from_fn(|resource| follows(scaler, resource));
         let spec = scaler.spec.as_ref().filter(|_| follows.cpu || follows.memory)?;
         let target = &spec.scale_target_ref;
-        let version = target.api_version.as_deref().unwrap_or_default();
-        let kind = Owner::kind_of(version, &target.kind);
-        let workload = workload(scaler.namespace(), kind, &target.name);
+        let version = target.api_version.as_deref();
+        let workload = workload(scaler.namespace(), version, &target.kind, &target.name);
         Some(Self { workload, follows })
     }
 }
@@ -110,9 +109,8 @@ impl Vertical {
         let mode = spec.update_policy.as_ref().and_then(|it| it.update_mode.clone());
         let mode = mode.filter(|mode| !mode.is_empty()).unwrap_or_else(|| "Recreate".into());
         let target = spec.target_ref.as_ref().filter(|_| mode != "Off")?;
-        let version = target.api_version.as_deref().unwrap_or_default();
-        let kind = Owner::kind_of(version, &target.kind);
-        let workload = workload(scaler.namespace(), kind, &target.name);
+        let version = target.api_version.as_deref();
+        let workload = workload(scaler.namespace(), version, &target.kind, &target.name);
         Some(Self { workload, mode })
     }
 }
@@ -153,6 +151,10 @@ fn follows(scaler: &autoscaling::HorizontalPodAutoscaler, resource: Resource) ->
     })
 }
 
-fn workload(namespace: Option<String>, kind: String, name: &str) -> Owner {
-    Owner { namespace: namespace.unwrap_or_default(), kind, name: name.to_owned() }
+fn workload(namespace: Option<String>, api_version: Option<&str>, kind: &str, name: &str) -> Owner {
+    Owner {
+        namespace: namespace.unwrap_or_default(),
+        kind: Owner::kind_of(api_version.unwrap_or_default(), kind),
+        name: name.to_owned(),
+    }
 }

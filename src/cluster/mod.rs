@@ -201,7 +201,7 @@ impl Cluster {
         self.namespaces.get(&owner.namespace)?.workload(owner)
     }
 
-    /// The template that the pod was made from, where its controller is known and has it still.
+    /// The template that the pod was made from, if its controller is known and still has it.
     #[must_use]
     pub fn template(&self, pod: &Pod) -> Option<&Template> {
         self.workload(pod.owner.as_ref()?)?.template_of(pod)

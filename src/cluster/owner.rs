@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 pub struct Owner {
     /// Its namespace.
     pub namespace: String,
-    /// Its kind, such as `ReplicaSet`; somebody else's kind of the same name with its group, as `StatefulSet.apps.kruise.io`.
+    /// Its kind, such as `ReplicaSet`. A kind of another API group has the group appended: `StatefulSet.apps.kruise.io`.
     pub kind: String,
     /// Its name.
     pub name: String,
@@ -25,7 +25,8 @@ impl Owner {
         })
     }
 
-    /// A kind as it is told from others of the same name. Without an API version, it is Kubernetes' own, or KubeVirt's.
+    /// A kind, with its API group appended where Kubernetes or KubeVirt has a kind of that name in another group. An empty
+    /// API version stands for theirs.
     #[must_use]
     pub fn kind_of(api_version: &str, kind: &str) -> String {
         let group = api_version.split_once('/').map_or("", |(group, _)| group);

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::share::PerResource;
 
-/// The annotation of a DaemonSet that counts its templates; its pods have it as a label.
+/// The annotation of a DaemonSet with the generation of its template.
 const DAEMON_SET_TEMPLATE: &str = "deprecated.daemonset.template.generation";
 
 /// What is read of a ReplicaSet, StatefulSet, DaemonSet or Job.
@@ -28,7 +28,8 @@ pub struct Workload {
     pub template: Template,
     /// What a pod of its template would be charged, without the overhead of its RuntimeClass.
     pub charge: PerResource<u64>,
-    /// Which of its pods were made from this template: a label, and what it says of them. None: all of them.
+    /// The key and the value of the label by which pods of this template are told from pods of earlier ones. None: there is no
+    /// such label.
     pub revision: Option<(&'static str, String)>,
     /// Its template as it is written. None: KubeVirt makes its pods, or it has no pods of its own.
     pub written: Option<Arc<PodTemplate>>,
@@ -130,13 +131,13 @@ impl Workload {
         Self { owner: Owner::of(meta), written, ..Self::default() }
     }
 
-    /// What a pod of it started with, where that follows from its template: not of one that was made from an earlier one.
+    /// What a pod of it started with. None: the pod was made from an earlier template.
     #[must_use]
     pub fn template_of(&self, pod: &Pod) -> Option<&Template> {
-        let other = |(label, now): &&(&'static str, String)| {
-            pod.labels.get(*label).is_some_and(|made_from| made_from != now)
-        };
-        self.revision.as_ref().filter(other).is_none().then_some(&self.template)
+        let is_earlier = self.revision.as_ref().is_some_and(|(label, current)| {
+            pod.labels.get(*label).is_some_and(|revision| revision != current)
+        });
+        (!is_earlier).then_some(&self.template)
     }
 
     /// Works out what its pods start with, in a namespace with these LimitRanges.

@@ -71,7 +71,7 @@ impl Backoff {
         }
     }
 
-    /// Reckons by a clock that was set by so much.
+    /// Moves its times along when the system clock is set.
     pub fn shift(&mut self, by: SignedDuration) {
         let all = self.0.values_mut().flat_map(|of_pod| [&mut of_pod.cpu, &mut of_pod.memory]);
         all.flatten().for_each(|it| it.until = shifted(it.until, by));

@@ -15,8 +15,8 @@ pub struct ClockWatch {
 }
 
 impl ClockWatch {
-    /// By how much the clock was set since this was asked last, if it was.
-    pub fn set_by(&mut self, now: Now) -> Option<SignedDuration> {
+    /// How far the clock was set since the last call. None: it was not set.
+    pub fn jump(&mut self, now: Now) -> Option<SignedDuration> {
         let began = now.wall.checked_sub(now.steady).ok();
         let before = std::mem::replace(&mut self.began, began);
         let apart = began.zip(before).map(|(began, before)| began.duration_since(before));
@@ -24,7 +24,7 @@ impl ClockWatch {
     }
 }
 
-/// A moment by the clock as it was, by the clock as it is since it was set by so much.
+/// A remembered time, moved as far as the clock was set.
 #[must_use]
 pub fn shifted(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.checked_add(by).unwrap_or(at)
@@ -43,11 +43,11 @@ mod tests {
             wall: Timestamp::from_second(wall).unwrap(),
             steady: Duration::from_secs(steady),
         };
-        assert_eq!(clock.set_by(now(1_000, 0)), None);
-        assert_eq!(clock.set_by(now(1_060, 60)), None);
-        assert_eq!(clock.set_by(now(1_121, 120)), None, "it goes a little fast");
-        assert_eq!(clock.set_by(now(4_721, 120)), Some(SignedDuration::from_secs(3_600)));
-        assert_eq!(clock.set_by(now(4_731, 130)), None);
-        assert_eq!(clock.set_by(now(1_141, 140)), Some(SignedDuration::from_secs(-3_600)));
+        assert_eq!(clock.jump(now(1_000, 0)), None);
+        assert_eq!(clock.jump(now(1_060, 60)), None);
+        assert_eq!(clock.jump(now(1_121, 120)), None, "it goes a little fast");
+        assert_eq!(clock.jump(now(4_721, 120)), Some(SignedDuration::from_secs(3_600)));
+        assert_eq!(clock.jump(now(4_731, 130)), None);
+        assert_eq!(clock.jump(now(1_141, 140)), Some(SignedDuration::from_secs(-3_600)));
     }
 }

@@ -66,7 +66,7 @@ impl Orphans {
         }
     }
 
-    /// The nodes that pods are on which are to be restored.
+    /// The nodes of the pods to restore.
     pub fn nodes<'c>(&'c self, cluster: &'c Cluster) -> impl Iterator<Item = &'c str> {
         let pods = self.pods.iter().flat_map(|(namespace, names)| {
             names.iter().filter_map(|name| cluster.pod(namespace, name))

@@ -254,7 +254,7 @@ impl<'a> DivisionInput<'a> {
             frees_room: false,
             members,
         };
-        divided.see_what_is_freed();
+        divided.set_frees_room();
         divided
     }
 }

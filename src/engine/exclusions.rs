@@ -3,6 +3,7 @@
 use super::{View, member_pod::MemberPod, ranges};
 use crate::{
     api::Member,
+    cluster::{Namespace, Owner},
     share::{Holding, PerResource, Resource},
 };
 
@@ -46,9 +47,28 @@ fn exclusion(view: &View, pod: &MemberPod, resource: Resource) -> Option<Exclusi
         );
         return Some(Exclusion { reason: "Migrating", message });
     }
+    if let Some(exclusion) = autoscaled(namespace, || view.cluster.workloads_above(pod), resource) {
+        return Some(exclusion);
+    }
+    let by = view.conflicts.holder(&pod.uid, resource, view.now)?;
+    let message = format!(
+        "{by} has set its {resource} three times after this pool did, so it is left to {by} for an hour: let one of \
+         the two do it"
+    );
+    Some(Exclusion { reason: "ContestedBy", message })
+}
+
+/// Why a resource is left to an autoscaler of one of these workloads.
+pub fn autoscaled<'w, W: Iterator<Item = &'w Owner>>(
+    namespace: &Namespace,
+    workloads: impl Fn() -> W,
+    resource: Resource,
+) -> Option<Exclusion> {
     let autoscalers = namespace.autoscalers();
     // Most namespaces have no autoscalers: skip the walk through the owners.
-    let workloads = || view.cluster.workloads_above(pod).filter(|_| !autoscalers.is_empty());
+    if autoscalers.is_empty() {
+        return None;
+    }
     for workload in workloads() {
         if let Some((name, mode)) = autoscalers.vertical.get(workload) {
             let message = format!(
@@ -71,10 +91,5 @@ fn exclusion(view: &View, pod: &MemberPod, resource: Resource) -> Option<Exclusi
             return Some(Exclusion { reason: "HorizontalPodAutoscaler", message });
         }
     }
-    let by = view.conflicts.holder(&pod.uid, resource, view.now)?;
-    let message = format!(
-        "{by} has set its {resource} three times after this pool did, so it is left to {by} for an hour: let one of \
-         the two do it"
-    );
-    Some(Exclusion { reason: "ContestedBy", message })
+    None
 }

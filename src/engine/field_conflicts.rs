@@ -54,7 +54,7 @@ impl FieldConflicts {
         }
     }
 
-    /// Reckons by a clock that was set by so much.
+    /// Moves its times along when the system clock is set.
     pub fn shift(&mut self, by: SignedDuration) {
         let all = self.0.values_mut().flat_map(|of_pod| [&mut of_pod.cpu, &mut of_pod.memory]);
         let last = all.flatten().filter_map(|it| it.last.as_mut());

@@ -47,7 +47,7 @@ pub struct History {
     pub(super) grows_from: Duration,
     /// Pools of which something was noted since the last decision.
     pub(super) noted: BTreeSet<PoolId>,
-    /// The clock by which the moments here are reckoned, and whether it was set since the last decision.
+    /// Tells when the system clock is set, and whether it was since the last decision.
     clock: ClockWatch,
     clock_was_set: bool,
 }
@@ -138,10 +138,8 @@ impl PoolHistory {
         let status = self.noticed_at.filter(|_| self.is_outdated).map(|at| at + WORKED_OUT_AFTER);
         status.or(self.resized_since.map(|since| since + TOLD_TOGETHER))
     }
-}
 
-impl PoolHistory {
-    /// Reckons by a clock that was set by so much.
+    /// Moves its times along when the system clock is set.
     fn shift(&mut self, by: SignedDuration) {
         self.weights.shift(by);
         self.grants.shift(by);
@@ -158,15 +156,15 @@ impl History {
         Self { grows_from, ..Self::default() }
     }
 
-    /// Moves all that is remembered along where the clock was set, as if it had never been: nothing waits for hours, and nothing
-    /// is over before its time. Whether it was set since the last decision.
+    /// Moves all remembered times along if the system clock was set, so that every wait keeps its length. Returns whether the
+    /// clock was set since the last decision.
     pub(super) fn follow_clock(&mut self, now: Now) -> bool {
-        self.reckon_by(now);
+        self.shift_times(now);
         std::mem::take(&mut self.clock_was_set)
     }
 
-    fn reckon_by(&mut self, now: Now) {
-        let Some(by) = self.clock.set_by(now) else { return };
+    fn shift_times(&mut self, now: Now) {
+        let Some(by) = self.clock.jump(now) else { return };
         self.clock_was_set = true;
         self.pending.shift(by);
         self.conflicts.shift(by);
@@ -184,7 +182,7 @@ impl History {
         refused: Option<&Refusal>,
         now: Now,
     ) {
-        self.reckon_by(now);
+        self.shift_times(now);
         self.conflicts.sent(&sent);
         self.backoff.answered(asked, &sent, refused, now.wall);
         if let Some(pool) = pool {

@@ -76,7 +76,7 @@ pub fn of_member(
     }
     let others = and_more(alike.len() - 1);
     let mut message = format!("Pod {}{others}: {}.", pod.name, report.message);
-    // Beside those that move, those that never will.
+    // A pod that cannot be resized is named beside the others.
     let left: Vec<&(&Pod, MemberReport)> = reports
         .iter()
         .filter(|(_, it)| it.state == MemberState::Skipped && it.urgency() < worst)
@@ -91,7 +91,7 @@ pub fn of_member(
     MemberReport { message, ..report.clone() }
 }
 
-/// How a pod is on its way: `member` is the place of its member in the spec, `index` its own place in the member.
+/// The state of one pod: `member` is the place of its member in the spec, `index` its own place in the member.
 #[must_use]
 pub fn of_pod(
     view: &View,

@@ -9,11 +9,12 @@ use std::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
 use super::{
-    View, division_input::DivisionInput, membership::owner, pool_members::PoolMembers, stabilize,
+    View, division_input::DivisionInput, exclusions::autoscaled, membership::owner,
+    pool_members::PoolMembers, stabilize,
 };
 use crate::{
     api::{ContainerMode, Member, Mode, NewPodsSpec, Resources, Start},
-    cluster::{Limits, Namespace, Owner},
+    cluster::{Limits, Namespace},
     share::{Divider, PerResource, Resource},
 };
 
@@ -91,27 +92,22 @@ fn requests(view: &View, pool: &Rc<PoolMembers>, grants: &stabilize::Memory) -> 
     });
     let of = |i: usize| {
         PerResource::from_fn(|resource: Resource| {
-            owned[resource].as_ref()?[i].filter(|_| !is_scaled(view, pool, i, resource))
+            owned[resource].as_ref()?[i].filter(|_| !is_autoscaled(view, pool, i, resource))
         })
     };
     (0..pool.members.len()).map(|i| of(i).into()).collect()
 }
 
-/// Whether an autoscaler goes by what pods of a member request: each new one would be smaller than the last.
-fn is_scaled(view: &View, pool: &PoolMembers, member: usize, resource: Resource) -> bool {
-    let there = view.cluster.namespace(&pool.id.namespace).map(Namespace::autoscalers);
-    let Some(autoscalers) = there.filter(|it| !it.is_empty()) else { return false };
+/// Whether a resource of a member is left to an autoscaler. Lowered, each new pod would be smaller than the last.
+fn is_autoscaled(view: &View, pool: &PoolMembers, member: usize, resource: Resource) -> bool {
+    let Some(namespace) = view.cluster.namespace(&pool.id.namespace) else { return false };
     let member = &pool.members[member];
     let target = member.spec.target_ref.as_ref().map(|it| owner(it, &pool.id.namespace));
-    let above = member.pods.iter().flat_map(|it| view.cluster.workloads_above(it.pod));
-    let scaled = |workload: &Owner| {
-        autoscalers.vertical.contains_key(workload)
-            || autoscalers.horizontal.get(workload).is_some_and(|it| it[resource].is_some())
-    };
-    target.iter().chain(above).any(scaled)
+    let above = || member.pods.iter().flat_map(|it| view.cluster.workloads_above(it.pod));
+    autoscaled(namespace, || target.iter().chain(above()), resource).is_some()
 }
 
-/// The containers of a member that it leaves alone.
+/// The containers with `mode: Off` in a member.
 fn fixed(member: &Member) -> Vec<String> {
     let off = member.containers.iter().filter(|it| it.mode == ContainerMode::Off);
     off.map(|it| it.name.clone()).collect()

@@ -53,7 +53,7 @@ impl PendingPods {
         self.0.is_empty() && cluster.pending().next().is_none()
     }
 
-    /// Reckons by a clock that was set by so much.
+    /// Moves its times along when the system clock is set.
     pub fn shift(&mut self, by: SignedDuration) {
         self.0.values_mut().for_each(|it| it.since = shifted(it.since, by));
     }

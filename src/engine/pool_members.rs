@@ -42,7 +42,7 @@ pub struct MemberPods<'a> {
     pub trouble: Option<Trouble>,
     /// Its pods, by name, without those that are being deleted.
     pub pods: Vec<MemberPod<'a>>,
-    /// The workload that it names is not there, nor is any pod of it.
+    /// The workload that it names is missing, and so are its pods.
     pub target_missing: bool,
     /// Pods that may be its own: their controllers were not seen yet.
     pub unseen: Vec<Unseen<'a>>,
@@ -141,7 +141,7 @@ impl<'a> MemberPods<'a> {
             self.contested.extend(rivals.map(|rival| (*pod, &*rival.name)));
         }
         self.pods = own.into_iter().map(|pod| MemberPod::of(namespace, &measured, pod)).collect();
-        // A file may have the pods of a workload, and not the workload.
+        // The files of a plan may have the pods without the workload.
         self.target_missing &= self.pods.is_empty();
         self.lost = lost
             .filter_map(pod)

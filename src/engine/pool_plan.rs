@@ -42,8 +42,7 @@ pub fn may_resize(pool: &PoolMembers) -> bool {
     pool.object.spec.mode == Mode::Auto && has_finalizer(pool.object) && !pool.stands_still()
 }
 
-/// What the pods of a pool want beyond what they are charged, by node: also those that are being resized to something else, as
-/// room is left for them.
+/// What the pods of a pool want beyond what they are charged, by node. Pods in flight count, too: pacing leaves room for them.
 #[must_use]
 pub fn wanted(pool: &PoolMembers, divided: &Shares) -> BTreeMap<String, Growth> {
     let mut growth: BTreeMap<String, Growth> = BTreeMap::new();

@@ -153,8 +153,8 @@ impl<'a> Divided<'a> {
         self.sum(|pod| pod.holding.charge()) + self.leaving
     }
 
-    /// Takes note of whether room is on its way, by what the pods are granted now.
-    pub fn see_what_is_freed(&mut self) {
+    /// Sets `frees_room` by what the pods are granted now.
+    pub fn set_frees_room(&mut self) {
         let gives = |pod: &PodShare| {
             let to = if pod.is_being_given() { Some(pod.granted()) } else { pod.reach() };
             to.is_some_and(|to| to < pod.holding.charge())

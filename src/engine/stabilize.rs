@@ -69,7 +69,7 @@ impl Memory {
         self.unreported = false;
     }
 
-    /// Reckons by a clock that was set by so much.
+    /// Moves its times along when the system clock is set.
     pub fn shift(&mut self, by: SignedDuration) {
         for grants in [&mut self.grants.cpu, &mut self.grants.memory] {
             let moved = Arc::make_mut(grants).values_mut().filter_map(|it| it.moved.as_mut());
@@ -130,7 +130,7 @@ pub fn decide(view: &View, pool: &PoolMembers, shares: &mut Shares, memory: &mut
         for (share, grant) in shares.filter_map(|pod| pod.share.as_mut()).zip(grants) {
             share.share = grant.granted;
         }
-        divided.see_what_is_freed();
+        divided.set_frees_room();
         memory.weights[resource] = weights;
         decided |= moved;
     }

@@ -76,7 +76,7 @@ fn as_decided(before: &MemberStatus, now: MemberStatus) -> MemberStatus {
         true => before.message.clone(),
         false => now.message.clone(),
     };
-    // That it is known now is told whatever was decided.
+    // A demand is shown as soon as it is known, whatever was decided.
     let demand = PerResource::from_fn(|resource| {
         let now = now.demand.get(resource)?;
         Some(before.demand.get(resource).unwrap_or(now))

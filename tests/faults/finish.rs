@@ -13,9 +13,9 @@ use super::{
     scenario::{FOREIGN, Scenario},
 };
 
-/// How many resizes of one pod one change may cost, on average; and how many more where limits of memory may fall, which they do
-/// by an eighth at a time.
+/// How many resizes of one pod one change may cost, on average.
 pub const RESIZES: usize = 4;
+/// How many more it may cost where memory limits may go down: they do so by an eighth at a time.
 const STEPS_OF_LIMITS: usize = 4;
 
 /// What there is in the end, without times.
@@ -34,7 +34,7 @@ pub fn end(cluster: &Cluster) -> End {
         let mut status = pool["status"].clone();
         for condition in status["conditions"].as_array_mut().into_iter().flatten() {
             condition["lastTransitionTime"] = Value::Null;
-            // Whether anything was measured before is forgotten with the process.
+            // Its message says whether anything was ever measured, which a restart forgets.
             if condition["reason"] == "Stale" {
                 condition["message"] = Value::Null;
             }
@@ -54,7 +54,7 @@ pub fn is_settled(cluster: &Cluster) -> bool {
         && !is_in_use(cluster)
 }
 
-/// Whether a member keeps memory that is another's, as its pods use it.
+/// Whether any member keeps more memory than its share because it is in use.
 fn is_in_use(cluster: &Cluster) -> bool {
     let mut pools = cluster.store.of_kind("weightedshares");
     pools.any(|pool| list(pool, "/status/members").iter().any(|it| it["reason"] == "MemoryInUse"))
@@ -72,7 +72,7 @@ pub fn judge(cluster: &mut Cluster, scenario: &Scenario, like: Option<&End>) {
     let pods = scenario.pods.len() + scenario.steps.len();
     // That a pod can never be resized is only learnt from its node, and changes what the others own.
     let never = scenario.pods.iter().filter(|(app, ..)| scenario.apps[*app].never).count();
-    let each = RESIZES + if scenario.usage.is_some() { STEPS_OF_LIMITS } else { 0 };
+    let each = RESIZES + if scenario.lowers_memory_limits() { STEPS_OF_LIMITS } else { 0 };
     let most = each * pods * (scenario.steps.len() + 1 + cluster.faults.len() + never);
     if resizes > most {
         found.push((Oracle::Bounded, format!("{resizes} resizes of at most {most}")));
@@ -93,7 +93,7 @@ pub fn judge(cluster: &mut Cluster, scenario: &Scenario, like: Option<&End>) {
     if cluster.faults.is_empty() {
         found.extend(flaps(cluster, scenario));
     }
-    // What could not go back in time is told, and left as it is; and so is memory that was in use when it was to go down.
+    // Pods that were not restored in time, and memory in use, stay as they are, and the pool says so.
     let left = cluster.store.of_kind("events").any(|event| event["reason"] == "NotReleased")
         || is_in_use(cluster);
     let end = end(cluster);

@@ -115,7 +115,7 @@ fn leadership(shared: &Shared) -> Leadership {
     });
     let Some(at) = deposed else { return Leadership::always() };
     let leadership = Leadership::by(lease());
-    // Of one that starts later than that, what its lease was renewed by is the last, too.
+    // An instance that starts after the last renewal takes the lease over as it is.
     leadership.renewed(Instant::now() - elapsed.saturating_sub(at));
     let (shared, renews) = (shared.clone(), leadership.clone());
     tokio::spawn(async move {

@@ -37,8 +37,7 @@ pub struct Scenario {
     pub quiet: Duration,
     /// Where the end does not depend on the way there.
     pub comparable: bool,
-    /// Where nothing in the other namespace depends on what is done in the first one, not even on when it is done, unless nodes
-    /// are crowded.
+    /// Nothing in the other namespace depends on what is done in the first one, nor on when, unless nodes are crowded.
     pub isolated: bool,
     /// Nodes have little more room than what there is at first.
     pub crowded: bool,
@@ -128,7 +127,7 @@ impl Scenario {
         let usage = measured.then(|| {
             pods.iter().map(|(app, pod, _)| (pod.clone(), usage(&mut rng, &apps[*app]))).collect()
         });
-        // What was taken once is not always given back, so it counts when it could be taken.
+        // Its memory only grows, so the end depends on when there was room.
         let goes_one_way = |app: &App| app.shape == Shape::Guaranteed && (with_memory || measured);
         let mut scenario = Self {
             seed,
@@ -157,6 +156,19 @@ impl Scenario {
             scenario.add_steps_of_nodes(&mut Rng::of(seed, 4));
         }
         scenario
+    }
+
+    /// Whether memory limits may go down: only what is measured goes down, of pods whose limits follow.
+    pub fn lowers_memory_limits(&self) -> bool {
+        let divides = |pool: &Value| !pool["spec"]["capacity"]["memory"].is_null();
+        let follows = |pool: &Value| {
+            let members = pool["spec"]["members"].as_array().into_iter().flatten();
+            members.into_iter().any(|it| ["Ratio", "Cap"].iter().any(|of| it["limitPolicy"] == *of))
+        };
+        let guaranteed = || self.apps.iter().any(|app| app.shape == Shape::Guaranteed);
+        self.usage.is_some()
+            && self.pools.iter().any(divides)
+            && (guaranteed() || self.pools.iter().any(follows))
     }
 
     /// The scenario without what is done to the pools and pods of a namespace. None: all are in one, or what is done in one can

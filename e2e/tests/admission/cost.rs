@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
-    DRY_RUN, POLICY, admitted, asks, cpu_request, pod,
-    support::{Bench, MINUTE, eventually, member, tier::Tier},
+    DRY_RUN, POLICY, admitted, asks, pod,
+    support::{Bench, MINUTE, cpu_charge, eventually, member, tier::Tier},
 };
 
 /// How long the policy delays the creation of a pod in a namespace with ten pools of 100 members, the default bound.
@@ -65,7 +65,7 @@ async fn it_adds_little_to_the_creation_of_a_pod() -> Result<()> {
                 false => kubectl::run("kubectl", &[&["delete"], &binding[..]].concat(), "").await?,
             };
             eventually(MINUTE, || async {
-                let lowered = cpu_request(&admitted(&bench.pods(), &cases[1].1).await?) < 150_000;
+                let lowered = cpu_charge(&admitted(&bench.pods(), &cases[1].1).await?) < 150_000;
                 ensure!(lowered == on, "the policy is not {}", if on { "on" } else { "off" });
                 Ok(())
             })

@@ -20,11 +20,7 @@ use support::{
     tier::Tier,
 };
 use tokio::time::Instant;
-use weightedshare::{
-    api::NewPods,
-    cluster,
-    share::{MilliCpu, Resource},
-};
+use weightedshare::{api::NewPods, share::MilliCpu};
 
 const POLICY: &str = "weighted-share-new-pods";
 const DRY_RUN: fn() -> PostParams = || PostParams { dry_run: true, ..PostParams::default() };
@@ -74,10 +70,6 @@ fn resources(pod: &Pod) -> String {
         .collect();
     all.extend(pod.status.as_ref().and_then(|status| status.qos_class.clone()));
     all.join(", ")
-}
-
-fn cpu_request(pod: &Pod) -> u64 {
-    cluster::Pod::read(pod).charge(Resource::Cpu)
 }
 
 impl Bench {
@@ -246,7 +238,7 @@ async fn each_kind_of_pod_is_lowered_as_far_as_it_can_be_given_back() -> Result<
         owned["metadata"]["ownerReferences"] = json!([
             {"apiVersion": version, "kind": kind, "name": name, "uid": uid, "controller": true}
         ]);
-        let is = cpu_request(&admitted(&bench.pods(), &owned).await?);
+        let is = support::cpu_charge(&admitted(&bench.pods(), &owned).await?);
         ensure!(is == wanted, "{version} {kind} {name}: {is}m, not {wanted}m");
     }
 
@@ -260,7 +252,7 @@ async fn each_kind_of_pod_is_lowered_as_far_as_it_can_be_given_back() -> Result<
     })
     .await?;
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let is = cpu_request(&admitted(&bench.pods(), &plain()).await?);
+    let is = support::cpu_charge(&admitted(&bench.pods(), &plain()).await?);
     ensure!(is == 300, "a pool that observes: {is}m");
     bench.end().await
 }
@@ -342,19 +334,19 @@ async fn ten_pods_at_once_start_inside_the_pool_and_go_back_when_it_goes() -> Re
     let mut held = std::collections::BTreeMap::new();
     let mut charges = Vec::new();
     for pod in &before.items {
-        held.insert(pod.name_any(), cpu_request(pod));
+        held.insert(pod.name_any(), support::cpu_charge(pod));
     }
     let mut events =
         Box::pin(bench.pods().watch(&WatchParams::default().timeout(60), &version).await?);
     while let Some(event) = events.try_next().await? {
         match event {
             WatchEvent::Added(pod) => {
-                let starts = cpu_request(&pod);
+                let starts = support::cpu_charge(&pod);
                 ensure!(starts <= 125, "{} starts with {starts}m", pod.name_any());
                 held.insert(pod.name_any(), starts);
             }
             WatchEvent::Modified(pod) => {
-                held.insert(pod.name_any(), cpu_request(&pod));
+                held.insert(pod.name_any(), support::cpu_charge(&pod));
             }
             _ => continue,
         }

@@ -285,6 +285,11 @@ pub fn actual(pod: &Pod, container: &str) -> u64 {
         .sum()
 }
 
+/// What Kubernetes charges for the pod, in millicores.
+pub fn cpu_charge(pod: &Pod) -> u64 {
+    cluster::Pod::read(pod).charge(Resource::Cpu)
+}
+
 /// UID and restarts of each pod: what a resize must never change.
 pub fn identity(pods: &[Pod]) -> Vec<(String, i32)> {
     let restarts = |pod: &Pod| {

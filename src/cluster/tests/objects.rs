@@ -88,13 +88,13 @@ fn a_workload_says_how_many_pods_it_is_to_have_and_whether_they_are_refused() {
 }
 
 #[test]
-fn somebody_elses_kind_of_the_same_name_is_another() {
+fn kinds_of_other_api_groups_are_told_apart() {
     let of = Owner::kind_of;
     assert_eq!(of("apps/v1", "StatefulSet"), "StatefulSet");
     assert_eq!(of("apps.kruise.io/v1beta1", "StatefulSet"), "StatefulSet.apps.kruise.io");
     assert_eq!(of("batch.volcano.sh/v1alpha1", "Job"), "Job.batch.volcano.sh");
     assert_eq!(of("batch/v1", "Job"), "Job");
-    // An autoscaler may leave it out; and of other kinds there is one.
+    // Autoscalers may omit the API version. Other kinds keep their plain names.
     assert_eq!(of("", "Deployment"), "Deployment");
     assert_eq!(of("argoproj.io/v1alpha1", "Rollout"), "Rollout");
 }

@@ -223,7 +223,7 @@ impl Engine {
     fn ledger<'a>(&self, tick: &Tick<'_, 'a>) -> Ledger<'a> {
         let mut ledger = Ledger::new(&tick.view);
         let nodes = tick.in_hand.keys().flat_map(|id| self.growth.nodes_of(id));
-        // The pods that left all pools are restored at each decision, into what is left.
+        // Pods that left all pools are restored at each decision, into the room that remains.
         let nodes = nodes.chain(self.orphans.nodes(tick.view.cluster));
         for node in nodes.collect::<BTreeSet<&str>>() {
             let promised = self.growth.promised(node, |id| tick.in_hand.contains_key(id));

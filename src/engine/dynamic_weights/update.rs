@@ -38,7 +38,7 @@ impl PartialEq for Worked {
 }
 
 impl Weights {
-    /// Reckons by a clock that was set by so much.
+    /// Moves its times along when the system clock is set.
     pub fn shift(&mut self, by: SignedDuration) {
         let last = self.0.values_mut().filter_map(|it| it.last.as_mut());
         last.for_each(|(at, _)| *at = shifted(*at, by));

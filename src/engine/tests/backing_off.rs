@@ -148,7 +148,7 @@ fn a_shrink_that_is_not_confirmed_holds_nobody_up_for_long() {
 }
 
 #[test]
-fn what_waits_by_a_clock_that_is_set_waits_no_longer_and_no_shorter() {
+fn waits_keep_their_length_when_the_clock_is_set() {
     let pool = pool("pool", 0, 500, json!([member("a", 100)]));
     let full = ask(&scene(&[pool], &[pod("a", "a", 50)], 5000));
     let now = |wall: i64, steady: u64| Now { wall: at(wall), steady: Duration::from_secs(steady) };
@@ -157,7 +157,7 @@ fn what_waits_by_a_clock_that_is_set_waits_no_longer_and_no_shorter() {
         assert!(!history.follow_clock(now(10_000, 0)));
         let no = refused(RefusalKind::Refused);
         history.resized(None, &full, Vec::new(), Some(&no), now(10_001, 1));
-        // Somebody sets the clock, and the next thing that is heard is another answer.
+        // The clock is set, and another answer arrives before the next decision.
         let wall = 10_000 + hours * 3_600;
         history.resized(None, &[], Vec::new(), None, now(wall + 2, 2));
         assert!(history.follow_clock(now(wall + 3, 3)), "it was set");
