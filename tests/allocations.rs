@@ -27,6 +27,7 @@ fn pools(turn: u64) -> Vec<Pool> {
             floor: 10,
             cap: p.is_multiple_of(4).then_some(900),
             node: Some((p as u32 * 7 + k as u32) % NODES),
+            started: p as u64 % 5 * 100,
             demand: Demand::Known((p as u64 * 37 + turn * 101) % 1500),
             requested: 0,
         };

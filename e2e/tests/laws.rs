@@ -69,10 +69,10 @@ async fn pod_level_resources_are_charged_and_resized() -> Result<()> {
     bench.end().await
 }
 
-/// A pending pod of another namespace gets the room that pods hold beyond their templates, and no more.
+/// A pending pod of another namespace gets the room that pods hold beyond what they started with, and no more.
 #[tokio::test]
 #[ignore = "needs a cluster"]
-async fn law_2_who_waits_elsewhere_takes_nothing_of_what_a_pod_was_admitted_with() -> Result<()> {
+async fn a_pod_that_waits_elsewhere_takes_nothing_of_what_a_pod_started_with() -> Result<()> {
     let (bench, other) = (Bench::new("laws-stakes").await?, Bench::new("laws-other").await?);
     let room = bench.room().await?;
     let template = room * 6 / 10;

@@ -5,6 +5,7 @@
 
 mod amount;
 mod autoscalers;
+mod binding;
 mod bounds;
 mod changes;
 mod charges;
@@ -34,6 +35,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use autoscalers::{
     Autoscalers, UpdatePolicy, VerticalPodAutoscaler, VerticalPodAutoscalerSpec, VerticalTarget,
 };
+pub use binding::Binding;
 pub use bounds::{Bounds, Excess};
 pub use changes::Changes;
 pub use in_flight::Requests;

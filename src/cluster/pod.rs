@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::{Obstacle, Owner, Pending, Qos};
+use super::{Binding, Obstacle, Owner, Pending, Qos};
 use crate::share::{self, AdjustableRange, Held, Holding, InitContainer, PerResource, Resource};
 
 /// The field manager of everything that we write.
@@ -38,6 +38,8 @@ pub struct Pod {
     pub created: Option<Timestamp>,
     /// The node it was placed on.
     pub node: Option<String>,
+    /// How it was first seen there.
+    pub binding: Option<Binding>,
     /// It has run to its end and holds nothing.
     pub finished: bool,
     /// It is being deleted; it holds what it has until it is gone.

@@ -13,7 +13,7 @@ use k8s_openapi::{
 use serde_json::Value;
 
 use super::{
-    Container, FIELD_MANAGER, Obstacle, Owner, Pending, Pod, Qos, Resize,
+    Binding, Container, FIELD_MANAGER, Obstacle, Owner, Pending, Pod, Qos, Resize,
     amount::{amount, limit, pod_level},
     charges::pod_level_request,
     pod::LOWERED,
@@ -34,7 +34,7 @@ impl Pod {
         let containers = spec.map(|spec| spec.containers.as_slice()).unwrap_or_default();
         let init = spec.and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default();
 
-        Self {
+        let read = Self {
             namespace: meta.namespace.clone().unwrap_or_default(),
             name: meta.name.clone().unwrap_or_default(),
             uid: meta.uid.clone().unwrap_or_default(),
@@ -45,6 +45,7 @@ impl Pod {
             machine: machine(meta),
             created: meta.creation_timestamp.as_ref().map(|it| it.0),
             node: spec.and_then(|spec| spec.node_name.clone()).filter(|name| !name.is_empty()),
+            binding: None,
             finished: matches!(phase(pod), "Succeeded" | "Failed"),
             terminating: meta.deletion_timestamp.is_some(),
             overdue_from: overdue_from(meta),
@@ -96,7 +97,8 @@ impl Pod {
             critical: spec.is_some_and(is_critical),
             obstacle: Obstacle::of(pod),
             in_flight: false,
-        }
+        };
+        read.bound_at(Binding::time(pod))
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use super::{
     View,
     division_input::DivisionInput,
-    node_rooms::{NodeRooms, Part},
+    node_rooms::{NodeRooms, Part, Stake},
     pool_members::PoolMembers,
     quotas::{self, BoundPool, QuotaBound},
     shares::Shares,
@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{
     api::Mode,
-    cluster::PoolId,
-    share::{Divider, Division, PerResource, Pool, Resource},
+    cluster::{Pod, PoolId},
+    share::{Divider, Division, PerResource, PodClaim, Pool, Resource},
 };
 
 /// One resource of a pool that is being divided.
@@ -76,20 +76,35 @@ impl<'a> Dividing<'a> {
         for (node, presence) in nodes.iter().zip(presences) {
             parts.entry((*node).to_owned()).or_default().presence = presence;
         }
-        let charges = |pod: &crate::cluster::Pod| pod.charge(resource);
-        for pod in prepared.input.movable() {
+        let mut shares = prepared.division.pods.iter();
+        for (pod, claim) in prepared.input.movable().zip(&prepared.claims.pods) {
+            // There are none where the pool is too small.
+            let fair = shares.next().map(|share| share.fair);
             if let Some(part) = pod.node.as_ref().and_then(|node| parts.get_mut(node)) {
-                part.charged = part.charged.saturating_add(charges(pod));
+                part.add(pod, claim, fair, resource);
             }
         }
         for pod in &self.members.leaving {
             if let Some(node) = &pod.node {
                 let part = parts.entry(node.clone()).or_default();
-                part.leaving = part.leaving.saturating_add(charges(pod));
+                part.leaving = part.leaving.saturating_add(pod.charge(resource));
             }
         }
         parts.values_mut().for_each(|part| part.observes = observes);
         parts
+    }
+}
+
+impl Part {
+    /// Adds a pod that can be resized, which owns `fair` if nodes set no limit.
+    fn add(&mut self, pod: &Pod, claim: &PodClaim, fair: Option<u64>, resource: Resource) {
+        let charge = pod.charge(resource);
+        self.charged = self.charged.saturating_add(charge);
+        let stake = fair.map(|fair| fair.min(claim.started));
+        let least = stake.map_or(charge, |stake| stake.max(claim.floor));
+        self.least = self.least.saturating_add(least);
+        let bound_at = pod.binding.and_then(|binding| binding.at);
+        self.stakes.extend(stake.map(|amount| Stake { bound_at, amount }));
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     cluster::{Limits, Pod, Qos},
     metrics::PodMeasures,
     share::{
-        Demand, Divider, Division, Holding, Idle, MemberClaim, Newcomer, PerResource, PodClaim,
+        Demand, Divider, Division, Idle, MemberClaim, Newcomer, PerResource, PodClaim,
         Pool, Resource, Sample, Verdict,
     },
 };
@@ -63,6 +63,7 @@ impl<'a> DivisionInput<'a> {
             PodShare {
                 pod: pod.pod,
                 machine: pod.machine,
+                started: pod.pod.started_with(pod.template(), resource),
                 measured: pod.measured,
                 left_alone: left_alone(pod, member.spec, resource),
                 migrates: pod.migrates_to.is_some(),
@@ -88,9 +89,9 @@ impl<'a> DivisionInput<'a> {
         (input, claims)
     }
 
-    /// The pods that can be resized.
+    /// The pods that can be resized, in the order of their claims.
     pub fn movable(&self) -> impl Iterator<Item = &'a Pod> {
-        self.members.iter().flat_map(|pods| movable(pods)).map(|pod| pod.pod)
+        self.order.iter().flat_map(|&i| movable(&self.members[i])).map(|pod| pod.pod)
     }
 
     fn claims(&self, grants: &stabilize::Memory) -> Pool {
@@ -132,6 +133,7 @@ impl<'a> DivisionInput<'a> {
             floor: floor.max(pod.holding.fixed()),
             cap,
             node: self.node(pod.pod),
+            started: pod.started,
             demand: demand(
                 &self.view,
                 member.spec,
@@ -265,12 +267,6 @@ fn beside_siblings(member: &MemberPods, pod: &PodShare) -> u64 {
         WeightPer::Member | WeightPer::Replica => 1,
         WeightPer::Vcpu => pod.machine.map_or(1, |machine| machine.vcpus),
     }
-}
-
-/// The least that a pod can be given.
-#[must_use]
-pub fn floor(member: &Member, pod: &MemberPod, holding: &Holding, resource: Resource) -> u64 {
-    bounds(member, pod.namespace.limits(), holding.most(), resource).0.max(holding.fixed())
 }
 
 /// The least and the most that a pod of a member is given, where it can take `most`, whatever of it is fixed.

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::View;
 use crate::{
     cluster::PoolId,
@@ -19,16 +21,30 @@ pub struct NodeRooms {
 }
 
 /// What one pool has of a resource on one node.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Part {
     /// The pool only observes: the others take no notice of it.
     pub observes: bool,
     /// What its pods would own there, if nodes set no limit. None: the pool is too small to be divided.
     pub presence: Option<Presence>,
+    /// What each of its pods there can keep at most, whatever other pools ask for.
+    pub stakes: Vec<Stake>,
+    /// The least that its pods there can be given without a loss to any of their stakes; what they are charged where the pool is
+    /// too small to be divided.
+    pub least: u64,
     /// What its pods that can be resized are charged there.
     pub charged: u64,
     /// What those are charged there that are being deleted.
     pub leaving: u64,
+}
+
+/// What a pod can keep of what it started with: no more than it owns, if nodes set no limit.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Stake {
+    /// When the pod was bound to the node. None: not known.
+    pub bound_at: Option<Timestamp>,
+    /// In units of the resource.
+    pub amount: u64,
 }
 
 /// One resource of a node that pools share.
@@ -51,6 +67,8 @@ struct Charges {
     charged: u128,
     /// Of pods that are being deleted.
     leaving: u128,
+    /// The least that those that can be resized can be given.
+    least: u128,
 }
 
 impl NodeRooms {
@@ -110,6 +128,20 @@ impl NodeRooms {
         nodes.iter().map(|node| room(node).unwrap_or_default()).collect()
     }
 
+    /// The room on a node above the stakes of all pools' pods there, which pods that are to come can have: what it can allocate, less
+    /// what cannot be resized and what the pods of pools are to keep, in millicores and bytes. None: the node was not seen.
+    #[must_use]
+    pub fn above_stakes(&self, view: &View, node: &str) -> Option<PerResource<u64>> {
+        let allocatable = view.cluster.node(node)?.allocatable;
+        let charged = view.cluster.charged(node);
+        let shared = self.nodes.get(node);
+        Some(PerResource::from_fn(|resource| {
+            let own = shared.map(|it| it[resource].acting).unwrap_or_default();
+            let kept = charged[resource].saturating_sub(own.charged) + own.least;
+            allocatable[resource].saturating_sub(u64::try_from(kept).unwrap_or(u64::MAX))
+        }))
+    }
+
     /// The pools that have pods on a node.
     pub fn pools_on(&self, node: &str) -> impl Iterator<Item = &PoolId> {
         let of = move |resource| self.nodes.get(node).map(|it| it[resource].parts.keys());
@@ -127,16 +159,17 @@ impl NodeRooms {
 impl Shared {
     /// Sets the part of a pool. Returns whether it differs from before.
     fn put(&mut self, pool: &PoolId, part: Part) -> bool {
-        let before = self.parts.insert(pool.clone(), part);
-        if before == Some(part) {
+        let before = self.parts.get(pool);
+        if before == Some(&part) {
             return false;
         }
-        let owns = |part: Part| (part.observes, part.presence);
-        if before.map(owns) != Some(owns(part)) {
+        let owns = |it: &Part| it.observes == part.observes && it.presence == part.presence;
+        if !before.is_some_and(|it| owns(it) && it.stakes == part.stakes) {
             self.seen = None;
         }
-        before.iter().for_each(|part| self.charges(part).remove(part));
         self.charges(&part).add(&part);
+        let before = self.parts.insert(pool.clone(), part);
+        before.iter().for_each(|part| self.charges(part).remove(part));
         true
     }
 
@@ -158,6 +191,7 @@ impl Shared {
         let all = Charges {
             charged: acting.charged + observing.charged,
             leaving: acting.leaving + observing.leaving,
+            least: acting.least + observing.least,
         };
         [acting, all].map(|own| node(view, name, resource, own))
     }
@@ -183,12 +217,14 @@ impl Shared {
             if observes && there.iter().all(|(_, part)| !part.observes) {
                 continue;
             }
-            let present = there.iter().filter_map(|(id, part)| Some((*id, *part, part.presence?)));
-            let present: Vec<(&PoolId, &Part, Presence)> = present.collect();
-            let presences: Vec<Presence> = present.iter().map(|(.., it)| *it).collect();
+            let is_divided = |(_, part): &(&PoolId, &Part)| part.presence.is_some();
+            let present: Vec<(&PoolId, &Part)> = there.into_iter().filter(is_divided).collect();
+            let mut presences: Vec<Presence> =
+                present.iter().filter_map(|(_, part)| part.presence).collect();
+            fit_stakes(&node, &present, &mut presences);
             let mut split = Vec::new();
             divider.rooms(&node, &presences, &mut split);
-            for ((id, part, _), room) in present.into_iter().zip(split) {
+            for ((id, part), room) in present.into_iter().zip(split) {
                 if part.observes == observes {
                     rooms.insert(id.clone(), room);
                 }
@@ -205,11 +241,37 @@ impl Charges {
     fn add(&mut self, part: &Part) {
         self.charged += u128::from(part.charged);
         self.leaving += u128::from(part.leaving);
+        self.least += u128::from(part.least);
     }
 
     fn remove(&mut self, part: &Part) {
         self.charged -= u128::from(part.charged);
         self.leaving -= u128::from(part.leaving);
+        self.least -= u128::from(part.least);
+    }
+}
+
+/// Where the stakes on a node exceed what it can hold, those of the pods that were bound first stand: a pod that fitted only because
+/// others had given up room has none.
+fn fit_stakes(node: &Node, parts: &[(&PoolId, &Part)], presences: &mut [Presence]) {
+    let Some(allocatable) = node.allocatable else { return };
+    let mut left = allocatable.saturating_sub(node.others);
+    if presences.iter().map(|it| it.stake).fold(0, u64::saturating_add) <= left {
+        return;
+    }
+    let of_pool = |(pool, (_, part))| {
+        let part: &Part = part;
+        part.stakes.iter().map(move |stake| (stake.bound_at, pool, stake.amount))
+    };
+    let mut stakes: Vec<(Option<Timestamp>, usize, u64)> =
+        parts.iter().copied().enumerate().flat_map(of_pool).collect();
+    // Of pods that were bound within the same second those of the oldest pool come first.
+    stakes.sort_by_key(|&(bound_at, pool, _)| (bound_at, pool));
+    presences.iter_mut().for_each(|it| it.stake = 0);
+    for (_, pool, amount) in stakes {
+        let fits = amount.min(left);
+        left -= fits;
+        presences[pool].stake += fits;
     }
 }
 

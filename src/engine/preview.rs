@@ -64,9 +64,13 @@ impl Preview {
         View { cluster, metrics, reserved, backoff, conflicts, may_grow: true, now }
     }
 
-    /// Divides all pools, the oldest first.
+    /// What the members and pods of all pools own, if nodes set no limit, and what they have on nodes.
     #[must_use]
-    pub fn divide<'a>(&'a self, view: &View<'a>) -> Vec<DividedPool<'a>> {
+    pub fn own<'a>(
+        &'a self,
+        view: &View<'a>,
+        divider: &mut Divider,
+    ) -> (BTreeMap<PoolId, Dividing<'a>>, NodeRooms) {
         let live = view.cluster.pools().filter(|(_, pool)| pool.is_live());
         let mut pools: BTreeMap<PoolId, Dividing> = live
             .map(|(id, pool)| {
@@ -75,8 +79,16 @@ impl Preview {
             })
             .collect();
         let all: BTreeSet<PoolId> = pools.keys().cloned().collect();
-        let (mut rooms, mut divider) = (NodeRooms::default(), Divider::default());
-        division::own(view, &mut pools, &all, &mut rooms, &mut divider);
+        let mut rooms = NodeRooms::default();
+        division::own(view, &mut pools, &all, &mut rooms, divider);
+        (pools, rooms)
+    }
+
+    /// Divides all pools, the oldest first.
+    #[must_use]
+    pub fn divide<'a>(&'a self, view: &View<'a>) -> Vec<DividedPool<'a>> {
+        let mut divider = Divider::default();
+        let (mut pools, mut rooms) = self.own(view, &mut divider);
         rooms.settle(view, &mut divider);
         let divided = pools.iter_mut().map(|(id, pool)| {
             let shares = division::share(view, id, pool, &rooms, &mut divider);

@@ -55,6 +55,8 @@ pub struct PodShare<'a> {
     pub pod: &'a Pod,
     /// The virtual machine that it runs, where that is known.
     pub machine: Option<&'a Machine>,
+    /// What it was charged when it was bound to its node.
+    pub started: u64,
     /// What is measured of it.
     pub measured: Option<PodMeasures>,
     /// What it holds, and how that may move.

@@ -10,8 +10,12 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
+
 use super::{
+    amounts::{RESOURCES, list, request},
     fault::Fault,
+    finish::End,
     oracle::{Oracle, Violation},
     plant::Bug,
     rng::Rng,
@@ -76,7 +80,7 @@ pub fn all_of(scenario: &Scenario, tally: &mut Tally) {
     if !learned.violations.is_empty() {
         return;
     }
-    if let Some(without) = scenario.without_steps_of(NAMESPACE) {
+    if let Some(without) = apart(scenario) {
         let alone = run(&without, &[], None, None, None);
         tally.note(scenario, &[], &isolated(scenario, &learned, alone));
     }
@@ -88,9 +92,19 @@ pub fn all_of(scenario: &Scenario, tally: &mut Tally) {
     }
 }
 
-/// The run in which nothing was done in one namespace, held against the other run: whoever is in the other namespace must not have
-/// noticed.
+/// The scenario without what is done in one namespace, where the other one must not lose by that.
+fn apart(scenario: &Scenario) -> Option<Scenario> {
+    let without = scenario.without_steps_of(NAMESPACE)?;
+    (!scenario.crowded || scenario.keeps_stakes()).then_some(without)
+}
+
+/// The run in which nothing was done in one namespace, held against the other run. In the other namespace, the end must be the same
+/// where nodes have room; where they are full, each pod must keep what it started with, if it has that without the other.
 fn isolated(scenario: &Scenario, learned: &Outcome, mut alone: Outcome) -> Outcome {
+    if scenario.crowded {
+        keep_stakes(scenario, learned, &mut alone);
+        return alone;
+    }
     let there = |name: &str| {
         let mut apps = scenario.apps.iter().filter(|app| app.namespace == OTHER);
         name == "pool pool1" || apps.any(|app| name.starts_with(&format!("pod {}-", app.name)))
@@ -105,6 +119,41 @@ fn isolated(scenario: &Scenario, learned: &Outcome, mut alone: Outcome) -> Outco
     alone
 }
 
+fn keep_stakes(scenario: &Scenario, learned: &Outcome, alone: &mut Outcome) {
+    let unplaceable = |(name, end): (&String, &Value)| {
+        let mut members = list(end, "/members").iter();
+        name == "pool pool1" && members.any(|it| !it["unplaceable"].is_null())
+    };
+    // What finds no place on one node may be owned on another one, beyond what the pool would own there otherwise.
+    if alone.end.iter().any(unplaceable) {
+        return;
+    }
+    let held = |end: &End, key: &str, resource: usize| -> Option<u64> {
+        let containers = end.get(key)?.as_array()?.iter();
+        Some(containers.filter_map(|it| it[1][resource][0].as_u64()).sum())
+    };
+    let there = |(app, pod, _): &&(usize, String, String)| {
+        scenario.apps[*app].namespace == OTHER && scenario.leaves_alone(pod)
+    };
+    for (app, pod, _) in scenario.pods.iter().filter(there) {
+        let template = scenario.apps[*app].template();
+        for (place, resource) in RESOURCES.into_iter().enumerate() {
+            let containers = list(&template, "/containers").iter();
+            let started: u64 = containers.filter_map(|it| request(it, resource)).sum();
+            let key = format!("pod {pod}");
+            let both = held(&learned.end, &key, place).zip(held(&alone.end, &key, place));
+            let Some((now, then)) = both else { continue };
+            if now < started.min(then) {
+                let what = format!(
+                    "{pod} holds {now} of {resource}, and {then} without the other namespace; it started with {started}"
+                );
+                let at = scenario.busy();
+                alone.violations.push(Violation { oracle: Oracle::Isolation, at, what });
+            }
+        }
+    }
+}
+
 /// Whether the oracles find a planted bug in a scenario, with a fault or without.
 pub fn finds(seed: u64, bug: Bug, oracles: &[Oracle]) -> bool {
     let scenario = Scenario::new(seed);
@@ -114,7 +163,7 @@ pub fn finds(seed: u64, bug: Bug, oracles: &[Oracle]) -> bool {
     let like = comparable(&scenario, &right, &faults).then_some(&right.end);
     let mut outcome = run(&scenario, &faults, Some(bug), None, like);
     if oracles.contains(&Oracle::Isolation) {
-        let Some(without) = scenario.without_steps_of(NAMESPACE) else { return false };
+        let Some(without) = apart(&scenario) else { return false };
         let wrong = run(&scenario, &[], Some(bug), None, None);
         outcome = isolated(&scenario, &wrong, run(&without, &[], Some(bug), None, None));
     }

@@ -45,7 +45,7 @@ pub enum Oracle {
     Flaps,
     /// No memory limit goes under what the pod uses.
     InUse,
-    /// Where nodes have room, what is done in one namespace resizes no pod of another.
+    /// What is done in one namespace resizes no pod of another where nodes have room, and takes no stake where they are full.
     Isolation,
     /// In the end, what a pool says of its members is so.
     Reasons,

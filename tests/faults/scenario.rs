@@ -172,10 +172,10 @@ impl Scenario {
     }
 
     /// The scenario without what is done to the pools and pods of a namespace. None: all are in one, or what is done in one can
-    /// be felt in the other, as nodes are full.
+    /// be felt in the other.
     pub fn without_steps_of(&self, namespace: &str) -> Option<Self> {
         let apart = self.apps.iter().any(|app| app.namespace == OTHER);
-        if !apart || self.crowded || !self.isolated {
+        if !apart || !self.isolated {
             return None;
         }
         let of_pool = |name: &str| {
@@ -196,6 +196,22 @@ impl Scenario {
             Step::SizeNode { .. } | Step::LoseNode { .. } | Step::AddStranger { .. } => true,
         });
         (without.steps.len() < self.steps.len()).then_some(without)
+    }
+
+    /// Whether each pod of the beginning has a part of its node in the end that nothing takes: what it started with fits there, and
+    /// no pod lends any of it.
+    pub fn keeps_stakes(&self) -> bool {
+        let changes_nodes =
+            |step: &Step| matches!(step, Step::SizeNode { .. } | Step::LoseNode { .. });
+        self.usage.is_none() && !self.steps.iter().any(|(_, step)| changes_nodes(step))
+    }
+
+    /// Whether nothing is done to a pod.
+    pub fn leaves_alone(&self, name: &str) -> bool {
+        !self.steps.iter().any(|(_, step)| match step {
+            Step::Delete { pod } | Step::Recreate { pod, .. } => pod == name,
+            _ => false,
+        })
     }
 
     /// Until when something happens.

@@ -21,7 +21,7 @@ impl Cluster {
     }
 
     /// Takes in a pod as a watch shows it, or the answer to a write of ours. What is older than what is known is left out.
-    pub(super) fn put_pod(&mut self, pod: Pod) {
+    pub(super) fn put_pod(&mut self, mut pod: Pod) {
         if pod.finished {
             return self.remove_pod(&pod.namespace, &pod.name);
         }
@@ -32,6 +32,7 @@ impl Cluster {
                 return;
             }
             in_flight.clone_from(&known.in_flight);
+            pod.binding = known.observed().binding.or(pod.binding);
         }
         self.set_pod(pod, in_flight);
     }

@@ -5,6 +5,7 @@ mod dirty;
 mod readings;
 
 use std::{
+    cell::OnceCell,
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
@@ -123,26 +124,22 @@ impl Engine {
         let mut dirty = touched.pools;
         dirty.append(&mut self.departed.pools_of(&changes.pods));
 
-        let nothing = Reserved::new();
-        let reserved = &nothing;
-        let view = View { cluster, metrics, reserved, backoff, conflicts, may_grow, now: now.wall };
-        let reserved = reserve(&view, &membership, pending);
-        let before = std::mem::take(&mut self.reserved);
-        let differs = |node: &&String| before.get(*node) != reserved.get(*node);
-        let nodes: BTreeSet<&String> =
-            before.keys().chain(reserved.keys()).filter(differs).collect();
-        let view = View { reserved: &reserved, ..view };
-
+        let (nothing, reserved) = (Reserved::new(), OnceCell::new());
+        let view = View {
+            cluster,
+            metrics,
+            reserved: &nothing,
+            backoff,
+            conflicts,
+            may_grow,
+            now: now.wall,
+        };
         let used = self.add_measured(&view, &membership, news, &mut dirty);
         self.add_dirty(&view, &membership, changes, news, noted, &mut dirty);
         if clock_was_set {
             // All deadlines were reckoned by the clock as it was.
             dirty.extend(cluster.pools().map(|(id, _)| id.clone()));
         }
-        let touched = nodes.into_iter().chain(&changes.nodes).chain(&changes.charged);
-        let touched = touched.inspect(|node| self.rooms.touch(node));
-        // If a node has and had room for all pending growth, a change there affects no pool.
-        dirty.extend(self.growth.tied(&view, touched.map(String::as_str)));
         let gone = self.forget(cluster, changes, histories, &mut dirty);
         let mut plan = Plan { gone, used, ..Plan::default() };
         plan_over_bounds(cluster, changes, histories, now.wall, &mut plan);
@@ -155,14 +152,22 @@ impl Engine {
             in_hand: BTreeMap::new(),
             dividing: BTreeMap::new(),
         };
-        self.divide(&mut tick, dirty);
-        let mut ledger = self.ledger(&tick);
+        self.own(&mut tick, dirty);
+        // What the pools own decides how much of a node is above their stakes.
+        let above_stakes = |node: &str| self.rooms.above_stakes(&view, node);
+        tick.view.reserved = reserved.get_or_init(|| match pending.is_idle(cluster) {
+            true => Reserved::new(),
+            false => pending.reserve(&view, above_stakes),
+        });
+        let tied = self.touch_nodes(&tick.view, changes);
+        self.divide(&mut tick, tied);
+        let (view, mut ledger) = (tick.view, self.ledger(&tick));
         self.plan(tick, &mut ledger, &mut plan);
         self.orphans.restore(&view, histories, &mut ledger, now, &mut plan);
         plan.hotplug = self.next_hotplug(hotplugged, now.steady);
         let wake_after = self.wake_after(pending, metrics, &plan, now.wall);
         plan.wake_after = Some(if may_grow { wake_after } else { wake_after.min(grows_in) });
-        self.reserved = reserved;
+        self.reserved = reserved.into_inner().unwrap_or_default();
         self.membership = membership;
         plan
     }
@@ -173,14 +178,14 @@ impl Engine {
         self.plans.get(pool)
     }
 
-    /// Divides these pools, and those that nodes tie to them.
-    fn divide<'a>(&mut self, tick: &mut Tick<'_, 'a>, dirty: BTreeSet<PoolId>) {
-        let mut wave = dirty;
+    /// Divides the pools in hand, these, and those that nodes tie to them.
+    fn divide(&mut self, tick: &mut Tick, tied: BTreeSet<PoolId>) {
+        let mut wave = tick.not_in_hand(tied);
         loop {
-            // Decided for alone, a pool would take the room that the others have under their quota.
-            wave = dirty::with_who_shares_quotas(tick.view.cluster, wave);
-            // A node may have been touched by a pool that is gone: so also with an empty wave.
-            wave = self.own(tick, &wave);
+            self.own(tick, wave);
+            // A node may have been touched by a pool that is gone: so also after an empty wave.
+            let tied = self.rooms.settle(&tick.view, &mut self.divider);
+            wave = tick.not_in_hand(tied);
             if wave.is_empty() {
                 wave = self.share(tick);
                 if wave.is_empty() {
@@ -190,14 +195,25 @@ impl Engine {
         }
     }
 
-    /// Works out what these pools own. Returns the pools for which that changed what nodes hold for them.
-    fn own<'a>(&mut self, tick: &mut Tick<'_, 'a>, wave: &BTreeSet<PoolId>) -> BTreeSet<PoolId> {
-        for id in wave {
+    /// Works out what these pools own, if nodes set no limit.
+    fn own(&mut self, tick: &mut Tick, pools: BTreeSet<PoolId>) {
+        // Decided for alone, a pool would take the room that the others have under their quota.
+        let pools = dirty::with_who_shares_quotas(tick.view.cluster, pools);
+        for id in &pools {
             tick.take_in_hand(id);
         }
-        division::own(&tick.view, &mut tick.dividing, wave, &mut self.rooms, &mut self.divider);
-        let tied = self.rooms.settle(&tick.view, &mut self.divider);
-        tick.not_in_hand(tied)
+        division::own(&tick.view, &mut tick.dividing, &pools, &mut self.rooms, &mut self.divider);
+    }
+
+    /// Notes the nodes on which something changed beside what pools own. Returns the pools that it may affect.
+    fn touch_nodes(&mut self, view: &View, changes: &Changes) -> BTreeSet<PoolId> {
+        let (before, now) = (&self.reserved, view.reserved);
+        let differs = |node: &&String| before.get(*node) != now.get(*node);
+        let reserved = before.keys().chain(now.keys()).filter(differs);
+        let touched = reserved.chain(&changes.nodes).chain(&changes.charged);
+        let touched = touched.inspect(|node| self.rooms.touch(node));
+        // If a node has and had room for all pending growth, a change there affects no pool.
+        self.growth.tied(view, touched.map(String::as_str))
     }
 
     /// Shares what these pools own. Returns the pools that want to grow on nodes that have too little for all.
@@ -356,17 +372,6 @@ fn observe(
             backoff.observe(pod, now);
         }
     }
-}
-
-/// The room that is kept free for pods that wait for it. As long as some do, all pools are looked at.
-fn reserve<'a>(view: &View<'a>, membership: &'a Membership, pending: &mut PendingPods) -> Reserved {
-    if pending.is_idle(view.cluster) {
-        return Reserved::new();
-    }
-    let live = view.cluster.pools().filter(|(_, pool)| pool.is_live());
-    let pools: Vec<PoolMembers> =
-        live.map(|(id, pool)| PoolMembers::of(view, membership, id, &pool.object)).collect();
-    pending.reserve(view, &pools)
 }
 
 /// Plans what is to be said of pools that are over a bound of their namespace.

@@ -14,6 +14,7 @@ mod quotas;
 mod reporting;
 mod simulation;
 mod stabilizing;
+mod stakes;
 mod weighing;
 
 use std::{
@@ -37,13 +38,13 @@ use super::{
     preview::{DividedPool, Preview},
     resize::Outcome,
     restore::{Restore, is_changed, restore},
-    shares::Shares,
+    shares::{MemberShare, Shares},
     *,
 };
 use crate::{
     api::{MemberState, NewPodsSpec, WeightedShare, WeightedShareStatus},
     cluster::{
-        Autoscalers, Cluster, Container, Event, Kept, Key, Kind, Limits, Machine, Node, Object,
+        Autoscalers, Binding, Cluster, Container, Event, Kept, Key, Kind, Limits, Machine, Node, Object,
         Obstacle, Owner, Pod, Qos, Quota, Resize, TemplateContainer, Workload,
     },
     metrics::{Metrics, PodReading, Readings},
@@ -240,9 +241,15 @@ fn pod(name: &str, app: &str, milli: u64) -> Pod {
             name: app.into(),
         }),
         node: Some("n1".into()),
+        binding: Some(bound_with(milli)),
         containers: vec![container("main", milli)],
         ..Pod::default()
     }
+}
+
+/// A pod that was resized before it was first seen, when it was charged `milli`.
+fn bound_with(milli: u64) -> Binding {
+    Binding { charge: PerResource { cpu: milli, memory: 0 }, ..Binding::default() }
 }
 
 fn container(name: &str, milli: u64) -> Container {

@@ -20,7 +20,13 @@ fn with(name: &str, milli: u64, spec: Value) -> Pod {
     let read: core::Pod = serde_json::from_value(pod).unwrap();
     let pending = Pending::read(&read).map(Box::new);
     assert!(pending.is_some());
-    Pod { namespace: "bank".into(), node: None, pending, ..super::pod(name, name, milli) }
+    Pod {
+        namespace: "bank".into(),
+        node: None,
+        binding: None,
+        pending,
+        ..super::pod(name, name, milli)
+    }
 }
 
 /// A pool of a whole core, all of its node, for a and b with 1 : 3, that hold what they own; and one that waits.
@@ -41,7 +47,9 @@ fn room(waits: &mut PendingPods, scene: &mut Scene, second: i64) -> Vec<(String,
     scene.now = at(second);
     scene.reserved = Reserved::new();
     let seen = scene.seen();
-    scene.reserved = waits.reserve(&seen.view(), &seen.members());
+    let view = seen.view();
+    let (_, rooms) = seen.preview.own(&view, &mut Divider::default());
+    scene.reserved = waits.reserve(&view, |node| rooms.above_stakes(&view, node));
     scene.reserved.iter().map(|(node, room)| (node.clone(), room.cpu)).collect()
 }
 
@@ -83,24 +91,28 @@ fn the_pool_gives_back_what_a_waiting_pod_needs_for_five_minutes() {
 }
 
 #[test]
-fn others_get_no_more_than_was_grown_and_members_no_more_than_the_others_minima_leave() {
+fn a_waiting_pod_gets_what_is_above_the_stakes_and_no_more() {
     let room = |mut scene: Scene| room(&mut PendingPods::default(), &mut scene, 0);
     // Both templates ask for 50m.
     assert_eq!(room(full([250, 750], 0, waiting("new", 900))), on("n1", 900));
     assert_eq!(room(full([250, 750], 0, waiting("new", 901))), []);
+    // A pod of the pool itself, too: what its running pods own without it is another matter.
     let own = |milli| {
         let mut own = waiting("a-1", milli);
         (own.namespace, own.labels) = ("shop".into(), [("app".to_owned(), "a".to_owned())].into());
         full([250, 750], 0, own)
     };
-    assert_eq!(room(own(980)), on("n1", 980));
-    assert_eq!(room(own(981)), []);
-    let mut minimum = own(290);
-    minimum.pools[0].spec.members[1].min.cpu = Some(crate::share::MilliCpu(700));
-    assert_eq!(room(minimum.clone()), on("n1", 290));
-    let place = minimum.pods.iter().position(|pod| pod.name == "a-1").unwrap();
-    minimum.pods[place].containers[0] = container("main", 291);
-    assert_eq!(room(minimum), []);
+    assert_eq!(room(own(900)), on("n1", 900));
+    assert_eq!(room(own(901)), []);
+    // They started with what they hold; with a second pod of its member, the first owns only half of what it did.
+    let original = |mut scene: Scene| {
+        let bound = scene.pods.iter_mut().filter_map(|pod| pod.binding.as_mut());
+        bound.for_each(|binding| binding.is_original = true);
+        scene
+    };
+    assert_eq!(room(original(full([250, 750], 0, waiting("new", 1)))), []);
+    assert_eq!(room(original(own(125))), on("n1", 125));
+    assert_eq!(room(original(own(126))), []);
     // A pool that only observes gives nothing.
     let mut observing = full([250, 750], 0, waiting("new", 300));
     observing.pools[0].spec.mode = crate::api::Mode::Observe;

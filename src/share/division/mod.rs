@@ -71,6 +71,8 @@ pub struct PodClaim {
     pub cap: Option<u64>,
     /// The node that it is on: its place among the nodes. None: it has none yet.
     pub node: Option<u32>,
+    /// What it was charged when it came there.
+    pub started: u64,
     /// What it has a use for.
     pub demand: Demand,
     /// What it asks for now: what it is charged once that is carried out. (What is on its way must not count: it moves
@@ -165,7 +167,8 @@ impl Divider {
         self.fair.divide(&mut self.filling, pool, division);
     }
 
-    /// What a node holds for each of the pools that have pods there, oldest first. Written over `rooms`.
+    /// What a node holds for each of the pools that have pods there, oldest first, whose stakes fit there together. Written over
+    /// `rooms`.
     pub fn rooms(&mut self, node: &Node, there: &[Presence], rooms: &mut Vec<Room>) {
         self.rooms.split(&mut self.filling, node, there, rooms);
     }
@@ -200,6 +203,7 @@ impl Divider {
             let node = &nodes[there[0].0];
             self.on_node.clear();
             self.on_node.extend(there.iter().map(|(_, _, presence)| *presence));
+            self.rooms.fit_stakes(&mut self.filling, node, &mut self.on_node);
             self.rooms.split(&mut self.filling, node, &self.on_node, &mut self.split);
             let held = there.iter().zip(&self.split);
             self.held.extend(held.map(|(&(node, pool, _), room)| (pool, node, *room)));
@@ -262,6 +266,7 @@ impl Pool {
             let reserve = self.node_reserve;
             let presence = presence.get_or_insert(Presence { reserve, ..Presence::default() });
             presence.owned = presence.owned.saturating_add(share.fair);
+            presence.stake = presence.stake.saturating_add(share.fair.min(pod.started));
             presence.floor = presence.floor.saturating_add(pod.floor);
             presence.requested = presence.requested.saturating_add(pod.requested);
         }

@@ -20,6 +20,8 @@ pub struct Node {
 pub struct Presence {
     /// What they would own there, if nodes set no limit.
     pub owned: u64,
+    /// What no other pool can take from them: no more than they own, and than they were charged when they came there.
+    pub stake: u64,
     /// The least that they can be given.
     pub floor: u64,
     /// What they ask for now.
@@ -57,6 +59,7 @@ pub(super) struct Rooms {
     shares: Vec<u64>,
     claims: Vec<Claim>,
     parts: Vec<u64>,
+    filled: Vec<u64>,
     fitting: Fitting,
 }
 
@@ -67,6 +70,11 @@ impl Node {
         Some(kept.min(self.all()?))
     }
 
+    /// What it can hold for the pods of all pools, whatever is to be left free for others.
+    fn whole(&self) -> u64 {
+        self.allocatable.unwrap_or(u64::MAX).saturating_sub(self.others)
+    }
+
     /// What it can hold for the pods of all pools, whatever a pool leaves free.
     fn all(&self) -> Option<u64> {
         Some(self.allocatable?.saturating_sub(self.others).saturating_sub(self.reserved))
@@ -74,11 +82,22 @@ impl Node {
 }
 
 impl Rooms {
+    /// Cuts the stakes of pools to what their node can hold: in proportion, where it is not known whose pods came first.
+    pub fn fit_stakes(&mut self, filling: &mut Filling, node: &Node, there: &mut [Presence]) {
+        let by_stake = there.iter().map(|it| Claim {
+            weight: it.stake,
+            lo: it.floor.min(it.stake),
+            hi: it.stake,
+        });
+        self.fill(filling, by_stake, node.whole());
+        there.iter_mut().zip(&self.parts).for_each(|(it, &part)| it.stake = part);
+    }
+
     /// Works out what a node holds for each of the pools `there`, and writes it over `rooms`.
     ///
-    /// Its room is split in proportion to what the pools would own there if nodes set no limit, so no room is promised
-    /// twice, and what a pool can have depends on nothing else of the others. A node on which pods ask for more than any of
-    /// the pools may fill is left as it is: they neither grow there nor have to shrink, but for pods that wait for room.
+    /// Each pool first keeps its stake; pods that wait for room never reduce that. See [`parts`](Self::parts) for the rest. What a
+    /// pool can have depends on nothing else of the others, and no room is promised twice. A node on which pods ask for more than
+    /// any of the pools may fill is left as it is: they neither grow there nor have to shrink, but for pods that wait for room.
     pub fn split(
         &mut self,
         filling: &mut Filling,
@@ -90,23 +109,18 @@ impl Rooms {
         rooms.resize(there.len(), Room::default());
         let sum = |of: fn(&Presence) -> u64| there.iter().map(of).fold(0, u64::saturating_add);
         let (owned, requested) = (sum(|it| it.owned), sum(|it| it.requested));
+        let stakes = sum(|it| it.stake).min(node.whole());
         // What the pools have there together is within what the least reserve of them leaves.
         let least_reserve = there.iter().map(|it| it.reserve).min().unwrap_or(0);
         let mut split = None;
         for (place, mine) in there.iter().enumerate() {
-            let Some(whole) = node.room(mine.reserve) else { continue };
+            let Some(whole) = node.room(mine.reserve).map(|it| it.max(stakes)) else { continue };
             let over = owned > whole && node.room(least_reserve).is_some_and(|it| requested > it);
-            let all = node.all().unwrap_or(whole);
+            let all = node.all().unwrap_or(whole).max(stakes);
             let left = over && (node.reserved == 0 || requested <= all);
             let held = if over && !left { all } else { whole };
             if split != Some(held) {
-                self.claims.clear();
-                self.claims.extend(there.iter().map(|it| Claim {
-                    weight: it.owned,
-                    lo: it.floor,
-                    hi: u64::MAX,
-                }));
-                filling.fill(&self.claims, held, &mut self.parts);
+                self.parts(filling, there, held);
                 split = Some(held);
             }
             let part = self.parts.get(place).copied().unwrap_or(0);
@@ -118,6 +132,39 @@ impl Rooms {
                 kept: left && mine.requested <= part,
             };
         }
+    }
+
+    /// Splits `held` among the pools: up to what they own, first by their stakes, then by their floors; what is left then, by what
+    /// they own.
+    fn parts(&mut self, filling: &mut Filling, there: &[Presence], held: u64) {
+        let owned = there.iter().map(|it| it.owned).fold(0, u64::saturating_add);
+        if owned <= held {
+            let by_owned =
+                |it: &Presence| Claim { weight: it.owned, lo: it.floor, hi: u64::MAX };
+            self.fill(filling, there.iter().map(by_owned), held);
+            return;
+        }
+        // A pod can have a floor and no stake. Where there is room for all floors they come before what is above the stakes.
+        let least = |it: &Presence| it.stake.max(it.floor).min(it.owned);
+        let all_fit = there.iter().map(least).fold(0, u64::saturating_add) <= held;
+        let least = |it: &Presence| if all_fit { least(it) } else { it.stake };
+        let by_stake = there.iter().map(|it| Claim { weight: it.stake, lo: least(it), hi: it.owned });
+        self.fill(filling, by_stake, held);
+        let filled = std::mem::replace(&mut self.parts, std::mem::take(&mut self.filled));
+        let by_floor = there.iter().zip(&filled).map(|(it, &filled)| Claim {
+            weight: it.floor.max(1),
+            lo: filled,
+            hi: it.owned,
+        });
+        self.fill(filling, by_floor, held);
+        self.filled = filled;
+    }
+
+    /// Fills these claims with `held`, and writes what each gets over `parts`.
+    fn fill(&mut self, filling: &mut Filling, claims: impl Iterator<Item = Claim>, held: u64) {
+        self.claims.clear();
+        self.claims.extend(claims);
+        filling.fill(&self.claims, held, &mut self.parts);
     }
 
     /// Fits what the members and pods of one pool own to the `rooms` of its nodes.

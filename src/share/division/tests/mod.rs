@@ -9,7 +9,8 @@ use super::*;
 
 /// A member with `pods` like pods on one node, of which nobody knows what they have a use for.
 fn member(weight: u64, pods: usize) -> (MemberClaim, Vec<PodClaim>) {
-    let pod = PodClaim { weight: 1, floor: 10, node: Some(0), ..PodClaim::default() };
+    let started = u64::MAX;
+    let pod = PodClaim { weight: 1, floor: 10, node: Some(0), started, ..PodClaim::default() };
     (MemberClaim { weight, lend: 75, pods, ..MemberClaim::default() }, vec![pod; pods])
 }
 
@@ -173,12 +174,14 @@ fn pools() -> impl Strategy<Value = Pool> {
             3 => prop_oneof![Just(0u64), 0..4000u64].prop_map(Demand::Known),
             1 => (0..4000u64).prop_map(Demand::Limited),
         ],
+        prop_oneof![1 => Just(u64::MAX), 1 => 0..1000u64],
     )
-        .prop_map(|(weight, floor, cap, node, demand)| PodClaim {
+        .prop_map(|(weight, floor, cap, node, demand, started)| PodClaim {
             weight,
             floor,
             cap,
             node,
+            started,
             demand,
             requested: 0,
         });

@@ -87,13 +87,44 @@ fn on_a_node_that_is_over_nobody_grows_or_has_to_shrink() {
 }
 
 #[test]
+fn stakes_come_before_what_is_left_free_and_the_rest_goes_by_them() {
+    let owns = |started: [u64; 2], floor: u64, node: Node| {
+        let mut pools = [pool(600, [member(1, 1)]), pool(300, [member(1, 1)])];
+        for (pool, started) in pools.iter_mut().zip(started) {
+            place(pool, &[0]);
+            pool.node_reserve = 10;
+            pool.pods[0].started = started;
+        }
+        pools[1].pods[0].floor = floor;
+        fair_on(&pools, &[node])
+    };
+    // Beside the stakes 140 are left of what may be filled: 3 : 1, by the stakes.
+    assert_eq!(owns([300, 100], 10, node(600, 0)), [[405], [135]]);
+    // What is more than they own goes to the other.
+    assert_eq!(owns([100, 300], 10, node(600, 0)), [[240], [300]]);
+    assert_eq!(owns([200, 0], 10, node(600, 0)), [[530], [10]]);
+    // Without any stake, by the floors.
+    assert_eq!(owns([0, 0], 20, node(600, 0)), [[240], [300]]);
+    // The stakes may take what is to be left free, and pods that wait take nothing of them.
+    assert_eq!(owns([400, 180], 10, node(600, 0)), [[400], [180]]);
+    let waits = |reserved| Node { reserved, ..node(600, 0) };
+    assert_eq!(owns([300, 100], 10, waits(150)), [[338], [112]]);
+    assert_eq!(owns([300, 100], 10, waits(400)), [[300], [100]]);
+    // A pod cannot have less than its floor; what the others started with is theirs all the same.
+    assert_eq!(owns([600, 0], 50, node(600, 0)), [[600], [50]]);
+    assert_eq!(owns([540, 0], 50, node(600, 0)), [[540], [50]]);
+    assert_eq!(owns([480, 0], 50, node(600, 0)), [[490], [50]]);
+}
+
+#[test]
 fn what_a_pool_leaves_free_is_over_only_when_it_is_over_for_all() {
     let owns = |requested: [u64; 2]| {
         let mut pools = [pool(600, [member(1, 1)]), pool(300, [member(1, 1)])];
         for (pool, requested) in pools.iter_mut().zip(requested) {
             place(pool, &[0]);
-            pool.pods[0].requested = requested;
+            (pool.pods[0].requested, pool.pods[0].started) = (requested, 0);
         }
+        pools[0].pods[0].floor = 20;
         pools[1].node_reserve = 10;
         fair_on(&pools, &[node(600, 0)])
     };
@@ -146,8 +177,12 @@ proptest! {
             let Some(allocatable) = node.allocatable else { continue };
             let reserve = allocatable - allocatable * (100 - u64::from(pools[0].node_reserve)) / 100;
             let room = (allocatable - reserve).saturating_sub(node.others);
-            let floors = sum(here().map(|(pod, _)| pod.floor));
-            prop_assert!(sum(here().map(|(_, share)| share.fair)) <= room.max(floors));
+            let stake = |(pod, share): (&PodClaim, &PodDivision)| share.by_weight.min(pod.started);
+            let stakes = sum(here().map(stake)).min(allocatable.saturating_sub(node.others));
+            // A floor above what a pod started with is kept in any case.
+            let above = sum(here().map(|it| it.0.floor.saturating_sub(stake(it))));
+            let most = room.max(stakes) + above;
+            prop_assert!(sum(here().map(|(_, share)| share.fair)) <= most.max(sum(here().map(|it| it.0.floor))));
             prop_assert!(here().all(|(pod, share)| share.fair >= pod.floor));
         }
         for (pool, division) in pools.iter().zip(&divisions) {
