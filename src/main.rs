@@ -196,7 +196,7 @@ async fn run_controller(arguments: ControllerArguments) -> Result<(), String> {
         sources,
         clock,
         serving: serving.clone(),
-        bounds: arguments.bounds.into(),
+        bounds: arguments.bounds(),
         check: None,
     };
     let work = |stop| runtime::run(run, stop);

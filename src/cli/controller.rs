@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum, value_parser};
 
-use crate::{cluster::Bounds, metrics::prometheus::PrometheusOptions, runtime::Address};
+use crate::{
+    cluster::{AllowedNamespaces, Bounds},
+    metrics::prometheus::PrometheusOptions, runtime::Address};
 
 /// How the controller runs.
 #[derive(Args, Clone, Debug)]
@@ -15,6 +17,9 @@ pub struct ControllerArguments {
     /// Who writes.
     #[command(flatten)]
     pub election: ElectionArguments,
+    /// Which namespaces may have pools.
+    #[command(flatten)]
+    pub namespaces: NamespaceArguments,
     /// How much one namespace may have.
     #[command(flatten)]
     pub bounds: BoundsArguments,
@@ -53,10 +58,33 @@ pub struct BoundsArguments {
     pub max_expressions: usize,
 }
 
-impl From<BoundsArguments> for Bounds {
-    fn from(arguments: BoundsArguments) -> Self {
-        let BoundsArguments { max_pools, max_members, max_expressions } = arguments;
-        Self { pools: max_pools, members: max_members, expressions: max_expressions }
+/// Which namespaces may have pools. A pool elsewhere is not divided, and its status says so.
+#[derive(Args, Clone, Debug)]
+pub struct NamespaceArguments {
+    /// Only pools in these namespaces are divided, separated by commas. Without it: those of all namespaces.
+    #[arg(long, value_name = "NAMESPACES", value_delimiter = ',')]
+    pub include_namespaces: Vec<String>,
+    /// Pools in these namespaces are not divided, separated by commas.
+    #[arg(long, value_name = "NAMESPACES", value_delimiter = ',', default_value = "kube-system")]
+    pub exclude_namespaces: Vec<String>,
+}
+
+impl ControllerArguments {
+    /// What namespaces may have.
+    #[must_use]
+    pub fn bounds(&self) -> Bounds {
+        let Self { namespaces, bounds, .. } = self;
+        let names =
+            |names: &[String]| names.iter().filter(|name| !name.is_empty()).cloned().collect();
+        Bounds {
+            namespaces: AllowedNamespaces {
+                include: names(&namespaces.include_namespaces),
+                exclude: names(&namespaces.exclude_namespaces),
+            },
+            pools: bounds.max_pools,
+            members: bounds.max_members,
+            expressions: bounds.max_expressions,
+        }
     }
 }
 

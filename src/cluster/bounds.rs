@@ -1,11 +1,15 @@
 //! How much one namespace may have: who writes without end in one namespace is to cost the others nothing.
 
+use std::collections::BTreeSet;
+
 use super::{Cluster, Pool, PoolId};
 use crate::api::WeightedShare;
 
 /// How much one namespace may have, its oldest pools first. What is over takes no part, and its status says so.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Bounds {
+    /// Which namespaces may have pools at all.
+    pub namespaces: AllowedNamespaces,
     /// How many pools.
     pub pools: usize,
     /// How many members of all its pools together.
@@ -14,9 +18,20 @@ pub struct Bounds {
     pub expressions: usize,
 }
 
+/// The namespaces in which pools are divided.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AllowedNamespaces {
+    /// Only these. Empty: all.
+    pub include: BTreeSet<String>,
+    /// Not these, whatever is included.
+    pub exclude: BTreeSet<String>,
+}
+
 /// Which bound of its namespace a pool is over, and what the bound is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Excess {
+    /// The namespace may have no pools.
+    Namespace,
     /// Older pools are as many as may be.
     Pools(usize),
     /// With the members of older pools it has too many.
@@ -27,7 +42,24 @@ pub enum Excess {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { pools: 100, members: 1000, expressions: 65_536 }
+        let namespaces = AllowedNamespaces::default();
+        Self { namespaces, pools: 100, members: 1000, expressions: 65_536 }
+    }
+}
+
+impl Default for AllowedNamespaces {
+    /// All but the system's own.
+    fn default() -> Self {
+        Self { include: BTreeSet::new(), exclude: ["kube-system".to_owned()].into() }
+    }
+}
+
+impl AllowedNamespaces {
+    /// Whether pools of this namespace are divided.
+    #[must_use]
+    pub fn allow(&self, namespace: &str) -> bool {
+        (self.include.is_empty() || self.include.contains(namespace))
+            && !self.exclude.contains(namespace)
     }
 }
 
@@ -36,6 +68,7 @@ impl Excess {
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
+            Self::Namespace => "NamespaceExcluded",
             Self::Pools(_) => "TooManyPools",
             Self::Members(_) => "TooManyMembers",
             Self::Expressions(_) => "TooLongExpressions",
@@ -46,6 +79,9 @@ impl Excess {
     #[must_use]
     pub fn message(self) -> String {
         let (what, flag) = match self {
+            Self::Namespace => {
+                return "The controller leaves this namespace out, so the pool is not divided. Delete the pool, or ask whoever runs the controller to let the namespace in (--include-namespaces, --exclude-namespaces).".to_owned();
+            }
             Self::Pools(most) => (format!("{most} pools"), "pools"),
             Self::Members(most) => (format!("{most} members in all its pools"), "members"),
             Self::Expressions(most) => {
@@ -88,11 +124,14 @@ impl Cluster {
     /// Works out anew which pools of a namespace are over a bound.
     pub(super) fn bound(&mut self, namespace: &str) {
         let Some(there) = self.namespaces.get_mut(namespace) else { return };
+        let is_allowed = self.bounds.namespaces.allow(namespace);
         let (mut pools, mut members, mut expressions) = (0, 0, 0);
         for (id, pool) in &mut there.pools {
             let Size { members: more, expressions: longer, is_deleted } = pool.size;
             let excess = if is_deleted {
                 None
+            } else if !is_allowed {
+                Some(Excess::Namespace)
             } else if pools + 1 > self.bounds.pools {
                 Some(Excess::Pools(self.bounds.pools))
             } else if members + more > self.bounds.members {

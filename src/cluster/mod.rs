@@ -36,7 +36,7 @@ pub use autoscalers::{
     Autoscalers, UpdatePolicy, VerticalPodAutoscaler, VerticalPodAutoscalerSpec, VerticalTarget,
 };
 pub use binding::Binding;
-pub use bounds::{Bounds, Excess};
+pub use bounds::{AllowedNamespaces, Bounds, Excess};
 pub use changes::Changes;
 pub use in_flight::Requests;
 pub use kubevirt::{

@@ -28,7 +28,8 @@ fn over(cluster: &Cluster) -> Vec<(String, &'static str)> {
 
 #[test]
 fn the_oldest_pools_of_a_namespace_come_first() {
-    let mut cluster = Cluster::bounded(Bounds { pools: 2, members: 5, expressions: 10 });
+    let bounds = Bounds { pools: 2, members: 5, expressions: 10, ..Bounds::default() };
+    let mut cluster = Cluster::bounded(bounds);
     put(&mut cluster, [pool("shop", "third", 30, &[""]), pool("shop", "first", 10, &[""])]);
     put(&mut cluster, [pool("else", "other", 1, &[""; 5])]);
     assert_eq!(over(&cluster), []);
@@ -48,4 +49,24 @@ fn the_oldest_pools_of_a_namespace_come_first() {
     cluster.apply(Event::Deleted(gone));
     assert_eq!(over(&cluster), []);
     assert!(cluster.pools().all(|(_, pool)| pool.is_live()));
+}
+
+#[test]
+fn a_namespace_that_is_left_out_has_no_pools() {
+    let names = |names: &[&str]| names.iter().map(|&it| it.to_owned()).collect();
+    let over_with = |include: &[&str], exclude: &[&str]| {
+        let namespaces = AllowedNamespaces { include: names(include), exclude: names(exclude) };
+        let mut cluster = Cluster::bounded(Bounds { namespaces, ..Bounds::default() });
+        put(&mut cluster, [pool("shop", "pool", 1, &[""]), pool("else", "pool", 2, &[""])]);
+        assert!(cluster.namespace("else").unwrap().pools().values().all(Pool::is_live));
+        over(&cluster)
+    };
+    let left_out = [("pool".to_owned(), "NamespaceExcluded")];
+    assert_eq!(over_with(&[], &[]), []);
+    assert_eq!(over_with(&["else", "shop"], &[]), []);
+    assert_eq!(over_with(&["else"], &[]), left_out);
+    assert_eq!(over_with(&[], &["shop"]), left_out);
+    // Who is named in both is left out.
+    assert_eq!(over_with(&["else", "shop"], &["shop"]), left_out);
+    assert!(!AllowedNamespaces::default().allow("kube-system"));
 }
