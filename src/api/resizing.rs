@@ -23,12 +23,12 @@ pub enum LimitPolicy {
 #[serde(rename_all = "camelCase")]
 pub struct LiveUpdate {
     /// A machine that uses all of its virtual CPUs for five minutes, and owns what they can use, is given
-    /// one more socket, up to its `maxSockets`: one machine at a time, each at most once in ten minutes.
+    /// one more socket, up to its `maxSockets`: one machine of a namespace at a time, each at most once in ten minutes.
     /// `cpu.sockets` of its VirtualMachine is then the controller's: take it out of what you apply.
     #[serde(default)]
     pub cpu_sockets: bool,
     /// A machine whose guest uses nine tenths of its memory, or more, for five minutes is given a quarter
-    /// more, in whole GiB, up to its `maxGuest`: one machine at a time, each at most once in ten minutes.
+    /// more, in whole GiB, up to its `maxGuest`: one machine of a namespace at a time, each at most once in ten minutes.
     /// It takes Prometheus. `memory.guest` of its VirtualMachine is then the controller's: take it out of
     /// what you apply.
     #[serde(default)]

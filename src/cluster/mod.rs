@@ -74,9 +74,9 @@ pub struct Cluster {
     overheads: BTreeMap<String, PerResource<u64>>,
     /// Pods that the scheduler finds no room for, by namespace and name.
     pending: BTreeSet<(String, String)>,
-    /// Machines with more than one launcher pod, and machines that are being changed, by the UID of their instance.
-    migrating: BTreeSet<String>,
-    changing: BTreeSet<String>,
+    /// Machines with more than one launcher pod, and machines that are being changed, by namespace and the UID of their instance.
+    migrating: BTreeSet<(String, String)>,
+    changing: BTreeSet<(String, String)>,
     bounds: Bounds,
     changes: Changes,
 }
@@ -179,10 +179,10 @@ impl Cluster {
         updates_live(self.kubevirts.values())
     }
 
-    /// Whether some machine moves between nodes, or is being changed.
+    /// Whether some machine of a namespace moves between nodes, or is being changed.
     #[must_use]
-    pub fn has_machine_on_its_way(&self) -> bool {
-        !self.migrating.is_empty() || !self.changing.is_empty()
+    pub fn has_machine_on_its_way(&self, namespace: &str) -> bool {
+        self.migrating.iter().chain(&self.changing).any(|(there, _)| there == namespace)
     }
 
     /// What LimitRanges allow in a namespace.

@@ -71,7 +71,8 @@ impl Obstacle {
                 "Kubernetes does not resize Windows pods in place: take it out of the selector"
             }
             Self::UnknownMachine => {
-                "nothing is known of the virtual machine that it runs: check that its VirtualMachineInstance is there"
+                "it has the label kubevirt.io, but its virtual machine was not found: check that it belongs to a \
+                 VirtualMachineInstance, or remove the label"
             }
             Self::DedicatedCpu => {
                 "its virtual CPUs have CPUs of the node to themselves, which weights cannot move: take \

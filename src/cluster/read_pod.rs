@@ -13,7 +13,7 @@ use k8s_openapi::{
 use serde_json::Value;
 
 use super::{
-    Binding, Container, FIELD_MANAGER, Obstacle, Owner, Pending, Pod, Qos, Resize,
+    Binding, COMPUTE, Container, FIELD_MANAGER, Obstacle, Owner, Pending, Pod, Qos, Resize,
     amount::{amount, limit, pod_level},
     charges::pod_level_request,
     pod::LOWERED,
@@ -42,7 +42,7 @@ impl Pod {
             generation: meta.generation.unwrap_or_default(),
             labels: meta.labels.clone().unwrap_or_default(),
             owner: Owner::of(meta),
-            machine: machine(meta),
+            machine: machine(pod),
             created: meta.creation_timestamp.as_ref().map(|it| it.0),
             node: spec.and_then(|spec| spec.node_name.clone()).filter(|name| !name.is_empty()),
             binding: None,
@@ -163,10 +163,18 @@ fn is_critical(spec: &core::PodSpec) -> bool {
         || spec.priority.is_some_and(|priority| priority >= 2_000_000_000)
 }
 
-/// The virtual machine whose launcher a pod is.
-fn machine(pod: &ObjectMeta) -> Option<String> {
-    let labels = pod.labels.as_ref()?;
-    labels.get("kubevirt.io/created-by").filter(|_| labels.contains_key("kubevirt.io")).cloned()
+/// The virtual machine whose launcher a pod is. Anyone can set its labels: it must also belong to the machine, and have the
+/// container in which a machine runs.
+fn machine(pod: &core::Pod) -> Option<String> {
+    let labels = pod.metadata.labels.as_ref().filter(|it| it.contains_key("kubevirt.io"))?;
+    let machine = labels.get("kubevirt.io/created-by")?;
+    let mut owners = pod.metadata.owner_references.iter().flatten();
+    let belongs = owners.any(|owner| {
+        let kind = Owner::kind_of(&owner.api_version, &owner.kind);
+        owner.controller == Some(true) && kind == "VirtualMachineInstance" && owner.uid == *machine
+    });
+    let containers = pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default();
+    (belongs && containers.iter().any(|it| it.name == COMPUTE)).then(|| machine.clone())
 }
 
 fn read_container(

@@ -172,6 +172,9 @@ fn machines_weigh_by_their_virtual_cpus_and_take_no_more() {
         let mut launcher = pod(name, &json!({"requests": {"cpu": "100m", "memory": "1Gi"}}));
         launcher["metadata"]["labels"] =
             json!({"kubevirt.io": "virt-launcher", "kubevirt.io/created-by": name});
+        launcher["metadata"]["ownerReferences"] = json!([{
+            "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance", "name": name, "uid": name, "controller": true,
+        }]);
         launcher["spec"]["containers"][0]["name"] = json!("compute");
         launcher
     };

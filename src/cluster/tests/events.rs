@@ -18,11 +18,13 @@ fn objects() -> Vec<(Key, Object)> {
     });
     let mut starting = running(json!({"metadata": {"name": "starting", "uid": "starting"}}));
     starting["status"] = json!({"phase": "Pending"});
-    let launcher = json!({"metadata": {
+    let mut launcher = running(json!({"metadata": {
         "name": "launcher", "uid": "launcher",
         "labels": {"kubevirt.io": "virt-launcher", "kubevirt.io/created-by": "vmi"},
         "ownerReferences": controller("kubevirt.io/v1", "VirtualMachineInstance", "db"),
-    }});
+    }}));
+    launcher["metadata"]["ownerReferences"][0]["uid"] = json!("vmi");
+    launcher["spec"]["containers"][0]["name"] = json!("compute");
     let vmi = json!({
         "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance",
         "metadata": {"name": "db", "namespace": "shop", "uid": "vmi", "ownerReferences": controller("kubevirt.io/v1", "VirtualMachine", "db")},
@@ -48,7 +50,7 @@ fn objects() -> Vec<(Key, Object)> {
         of::<apps::ReplicaSet>(object(set)),
         of::<core::Pod>(object(running(json!({})))),
         of::<core::Pod>(object(starting)),
-        of::<core::Pod>(object(running(launcher))),
+        of::<core::Pod>(object(launcher)),
         of::<VirtualMachineInstance>(object(vmi)),
         of::<VirtualMachine>(object(vm)),
         of::<core::ResourceQuota>(object(quota)),

@@ -48,6 +48,29 @@ fn a_launcher_pod_leads_to_its_virtual_machine() {
 }
 
 #[test]
+fn a_pod_that_only_claims_to_run_a_machine_leads_to_none() {
+    let forged = |change: Value| {
+        let cluster = machine(json!({}), change);
+        let pod = launcher(&cluster);
+        (cluster.machine(pod).is_some(), pod.obstacle)
+    };
+    let owner = |kind: &str, uid: &str, controller: bool| {
+        let kind = json!({"apiVersion": "kubevirt.io/v1", "kind": kind, "name": "db"});
+        let mut owner = kind;
+        (owner["uid"], owner["controller"]) = (json!(uid), json!(controller));
+        json!({"metadata": {"ownerReferences": [owner]}})
+    };
+    let (vmi, uid) = ("VirtualMachineInstance", "0c2799b7-8a9a-4c50-9eb9-164effa5852e");
+    assert_eq!(forged(owner(vmi, uid, true)), (true, None));
+    let main = json!({"spec": {"containers": [{"name": "main", "resources": {"requests": {"cpu": "1"}}}]}});
+    let none = json!({"metadata": {"ownerReferences": []}});
+    let others = [none, main, owner(vmi, "another", true), owner("Job", uid, true), owner(vmi, uid, false)];
+    for change in others {
+        assert_eq!(forged(change), (false, Some(Obstacle::UnknownMachine)));
+    }
+}
+
+#[test]
 fn a_launcher_pod_leads_to_the_set_or_the_pool_that_its_machine_belongs_to() {
     let belongs = |version: &str, kind: &str| {
         let owner = json!({
@@ -149,4 +172,17 @@ fn machines_are_changed_live_where_kubevirt_is_set_up_for_it() {
     assert!(!live(json!({"configuration": by("Stage"), "workloadUpdateStrategy": migrates})));
     assert!(!live(json!({"configuration": by("LiveUpdate")})));
     assert!(!live(json!({})) && !updates_live([].iter()));
+}
+
+#[test]
+fn a_machine_on_its_way_holds_up_its_own_namespace_only() {
+    let mut cluster = machine(json!({}), json!({}));
+    assert!(!cluster.has_machine_on_its_way("default"));
+    let mut target = launcher(&cluster).clone();
+    (target.name, target.uid) = ("target".into(), "target".into());
+    let key = Key { kind: Kind::Pod, namespace: "default".into(), name: "target".into() };
+    cluster.apply(Event::Applied(key.clone(), Object::Pod(Box::new(target))));
+    assert!(cluster.has_machine_on_its_way("default") && !cluster.has_machine_on_its_way("shop"));
+    cluster.apply(Event::Deleted(key));
+    assert!(!cluster.has_machine_on_its_way("default"));
 }

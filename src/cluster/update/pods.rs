@@ -117,9 +117,9 @@ impl Cluster {
         let there = self.namespaces.get(namespace);
         let launchers: Vec<&Pod> = there.into_iter().flat_map(|it| it.launchers(machine)).collect();
         if launchers.iter().filter(|pod| !pod.terminating).count() > 1 {
-            self.migrating.insert(machine.to_owned());
+            self.migrating.insert((namespace.to_owned(), machine.to_owned()));
         } else {
-            self.migrating.remove(machine);
+            self.migrating.remove(&(namespace.to_owned(), machine.to_owned()));
         }
         let key = |pod: &&Pod| (namespace.to_owned(), pod.name.clone());
         self.changes.pods.extend(launchers.iter().map(key));

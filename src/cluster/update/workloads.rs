@@ -102,9 +102,9 @@ impl Cluster {
             return;
         }
         if machine.as_ref().is_some_and(Machine::is_changing) {
-            self.changing.insert(uid.to_owned());
+            self.changing.insert((namespace.to_owned(), uid.to_owned()));
         } else {
-            self.changing.remove(uid);
+            self.changing.remove(&(namespace.to_owned(), uid.to_owned()));
         }
         match machine {
             Some(machine) => drop(there.machines.insert(uid.to_owned(), machine)),

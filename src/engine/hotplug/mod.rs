@@ -127,8 +127,8 @@ impl Short<'_> {
             "its VirtualMachine asks for something else than it has, or does not say"
         } else if !self.machine.migratable {
             "it cannot be moved while it runs (LiveMigratable)"
-        } else if view.cluster.has_machine_on_its_way() {
-            "a machine is on its way, and there is one at a time"
+        } else if view.cluster.has_machine_on_its_way(&pod.namespace) {
+            "another machine of the namespace is moving or being changed, and it goes one at a time"
         } else if more > 0 && memory.is_some_and(pool_full) {
             "the pool has no room for so much more memory"
         } else if elsewhere(view, self.share, None, more).is_none() {
