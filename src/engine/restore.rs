@@ -29,6 +29,8 @@ const NO_ROOM: &str = "no room for what its template asks";
 const NOT_CONFIRMED: &str = "its node has not carried it out";
 const NOT_STARTED: &str = "its node has not said yet what it holds";
 const IN_USE: &str = "it uses more memory than its template's limit allows";
+const NOT_MEASURED: &str =
+    "its memory limit would go down, and no recent measurement says what it uses";
 
 /// Whether a resize of ours changed the pod, or it started with less than its template says.
 #[must_use]
@@ -99,8 +101,8 @@ struct Return<'a> {
     requests: Vec<u64>,
     /// The limits in the template.
     limits: Vec<Option<u64>>,
-    /// Its limit would go under the memory that it uses.
-    in_use: bool,
+    /// Why its memory limit cannot go back now: in use, or not known to be free.
+    held_back: Option<&'static str>,
 }
 
 impl<'a> Return<'a> {
@@ -116,22 +118,20 @@ impl<'a> Return<'a> {
             let least = template.request[resource].saturating_add(1);
             template.limit[resource].or(now.filter(|now| *now < least).map(|_| least))
         });
-        let measured = view.measured(pod).filter(|_| resource == Resource::Memory);
-        let used = measured.as_ref().map(memory_floor::safe);
-        let lowers = containers().any(|(now, template)| {
-            let limit = template.and_then(|template| template.limit[resource]);
-            limit.zip(used).is_some_and(|(limit, used)| {
-                limit < used && now.limit[resource].is_some_and(|now| limit < now)
-            })
+        let lowered = containers().filter_map(|(now, template)| {
+            let limit = template?.limit[resource]?;
+            now.limit[resource].is_some_and(|now| limit < now).then_some(limit)
         });
-        Some(Self { pod, requests: request.collect(), limits: limit.collect(), in_use: lowers })
+        let lowered = lowered.filter(|_| resource == Resource::Memory).min();
+        let held_back = lowered.and_then(|limit| hindrance(view, pod, limit));
+        Some(Self { pod, requests: request.collect(), limits: limit.collect(), held_back })
     }
 
     /// What is to be done for it now, where it may be charged `allowed`.
     fn step(&self, holding: &Holding, resource: Resource, allowed: u64) -> Step {
         let target = self.settled(holding).charge();
-        if self.in_use {
-            return Step::Waits(IN_USE);
+        if let Some(why) = self.held_back {
+            return Step::Waits(why);
         }
         if self.pod.in_flight {
             // It is charged all that it may have been sent, whether that arrived or not.
@@ -161,6 +161,13 @@ impl<'a> Return<'a> {
         });
         Holding { containers: settled.collect(), ..holding.clone() }
     }
+}
+
+/// What keeps the memory limit of a pod from going down to `limit`, in bytes.
+fn hindrance(view: &View, pod: &Pod, limit: u64) -> Option<&'static str> {
+    let measured = view.measured(pod).filter(|it| it.is_fresh);
+    let Some(measured) = measured else { return Some(NOT_MEASURED) };
+    (limit < memory_floor::safe(&measured)).then_some(IN_USE)
 }
 
 /// Whether a container has a limit that a resize of ours added to what its template says.
