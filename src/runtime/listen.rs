@@ -8,7 +8,10 @@ use std::{
 };
 
 use axum::Router;
-use axum_server::tls_rustls::RustlsConfig;
+use axum_server::{
+    Server,
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
 use kube::Client;
 use rustls::{
     ServerConfig,
@@ -17,7 +20,10 @@ use rustls::{
 };
 use tracing::{info, warn};
 
-use super::auth::Gate;
+use super::{
+    auth::Gate,
+    connections::{self, Capped, Limits},
+};
 
 /// Where to listen: an address and a port, a port alone (`:8081`: on all addresses), or nowhere (`0`).
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -89,11 +95,12 @@ impl Address {
         self.0.iter().any(|address| !address.ip().is_loopback())
     }
 
-    fn bind(&self) -> Result<TcpListener, ListenError> {
+    /// A server that listens there, within the limits of a port.
+    fn server(&self) -> Result<Server<SocketAddr, Capped>, ListenError> {
         let trouble = |source| ListenError::Taken { address: self.to_string(), source };
         let listener = TcpListener::bind(&self.0[..]).map_err(trouble)?;
         listener.set_nonblocking(true).map_err(trouble)?;
-        Ok(listener)
+        connections::server(listener, Limits::default()).map_err(trouble)
     }
 }
 
@@ -109,9 +116,7 @@ pub async fn listen(
     if address.0.is_empty() {
         return Ok(());
     }
-    let server = axum_server::from_tcp(address.bind()?);
-    let server =
-        server.map_err(|source| ListenError::Taken { address: address.to_string(), source })?;
+    let server = address.server()?;
     info!(%address, "answers for {what}");
     tokio::spawn(async move {
         if let Err(error) = server.serve(routes.into_make_service()).await {
@@ -137,9 +142,7 @@ pub async fn listen_guarded(
     }
     let routes = Gate::new(client.clone()).guard(routes);
     let config = RustlsConfig::from_config(Arc::new(certificate()?));
-    let server = axum_server::from_tcp_rustls(address.bind()?, config);
-    let server =
-        server.map_err(|source| ListenError::Taken { address: address.to_string(), source })?;
+    let server = address.server()?.map(|capped| RustlsAcceptor::new(config).acceptor(capped));
     info!(%address, "answers for {what}, by HTTPS, who may read it");
     tokio::spawn(async move {
         if let Err(error) = server.serve(routes.into_make_service()).await {

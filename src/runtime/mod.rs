@@ -4,6 +4,7 @@ mod auth;
 mod candidacy;
 mod client;
 mod clock;
+mod connections;
 mod control_loop;
 mod dashboard;
 mod health;

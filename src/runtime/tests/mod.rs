@@ -1,4 +1,5 @@
 mod auth;
+mod connections;
 mod election;
 mod optional;
 mod server;
