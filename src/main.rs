@@ -174,7 +174,8 @@ async fn run_controller(arguments: ControllerArguments) -> Result<(), String> {
     tracing_subscriber::registry().with(log.with_filter(filter)).with(traces.layer()).init();
     let stop = runtime::stop(shutdown()?);
     let client = client().await?;
-    let (candidacy, serving) = candidacy(&client, &arguments.election)?;
+    let (candidacy, leadership) = candidacy(&client, &arguments.election)?;
+    let serving = Serving::of(leadership, arguments.member_metrics);
     let clock = Clock::system();
     let Serving { leadership, health, telemetry, dashboard, .. } = serving.clone();
     let health = health.routes(leadership);
@@ -209,23 +210,23 @@ async fn run_controller(arguments: ControllerArguments) -> Result<(), String> {
 fn candidacy(
     client: &Client,
     arguments: &ElectionArguments,
-) -> Result<(Option<Candidacy>, Serving), String> {
+) -> Result<(Option<Candidacy>, Leadership), String> {
     if !arguments.leader_elect {
-        return Ok((None, Serving::default()));
+        return Ok((None, Leadership::default()));
     }
     let terms = Terms::of_seconds(arguments.lease_duration);
     let leadership = Leadership::by(terms);
-    let serving = Serving { leadership: leadership.clone(), ..Serving::default() };
+    let of_election = leadership.clone();
     let given = arguments.lease_namespace.as_deref().filter(|namespace| !namespace.is_empty());
     let namespace = given.unwrap_or_else(|| client.default_namespace()).to_owned();
     let identity = runtime::identity(&arguments.pod_name);
     let election = async move || {
         let client = runtime::client().await?;
-        Ok(Election::new(client, (&namespace, NAME), identity, terms, leadership))
+        Ok(Election::new(client, (&namespace, NAME), identity, terms, of_election))
     };
     let candidacy = Candidacy::on_a_thread(election);
     let candidacy = candidacy.map_err(|error| format!("no thread for the lease: {error}"))?;
-    Ok((Some(candidacy), serving))
+    Ok((Some(candidacy), leadership))
 }
 
 /// Ends on SIGTERM, as a pod is stopped, and on Ctrl-C.

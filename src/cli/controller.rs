@@ -33,6 +33,10 @@ pub struct ControllerArguments {
     /// HTTPS, to who sends a bearer token that the API server knows and allows to get the path.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub metrics_address: Address,
+    /// Whether /metrics has series of each member, up to nine. Without them it tells of pools only.
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+          default_value = "true", default_missing_value = "true")]
+    pub member_metrics: bool,
 }
 
 /// How the log is written.

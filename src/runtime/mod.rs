@@ -68,11 +68,19 @@ pub struct Serving {
 
 impl Default for Serving {
     fn default() -> Self {
+        Self::of(Leadership::default(), true)
+    }
+}
+
+impl Serving {
+    /// What a process with this leadership tells: in metrics also of each member, or only of pools.
+    #[must_use]
+    pub fn of(leadership: Leadership, with_members: bool) -> Self {
         let pools = PublishedPools::default();
         Self {
-            leadership: Leadership::default(),
+            leadership,
             health: Health::default(),
-            telemetry: Telemetry::of(pools.clone()),
+            telemetry: Telemetry::of(pools.clone(), with_members),
             dashboard: Dashboard::of(pools.clone()),
             pools,
         }

@@ -2,7 +2,11 @@
 //!
 //! The labels name pools and members, never pods: a status has 256 members at most.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use kube::ResourceExt;
 use prometheus_client::{
@@ -10,6 +14,7 @@ use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
     metrics::{MetricType, gauge::ConstGauge},
 };
+use tracing::warn;
 
 use super::PublishedPools;
 use crate::{
@@ -17,9 +22,35 @@ use crate::{
     share::Resource,
 };
 
+/// More series of members than this are worth a warning: each costs Prometheus memory.
+const MANY: usize = 10_000;
+
 /// Tells of all pools that the process knows.
-#[derive(Clone, Debug, Default)]
-pub struct Pools(pub PublishedPools);
+#[derive(Debug)]
+pub struct Pools {
+    pools: PublishedPools,
+    /// Whether each member has series of its own.
+    with_members: bool,
+    has_warned: AtomicBool,
+}
+
+impl Pools {
+    /// Tells of these pools, and of each of their members or not.
+    #[must_use]
+    pub fn of(pools: PublishedPools, with_members: bool) -> Self {
+        Self { pools, with_members, has_warned: AtomicBool::new(false) }
+    }
+
+    /// Says once that there are many series.
+    fn warn_of(&self, series: usize) {
+        if series > MANY && !self.has_warned.swap(true, Ordering::Relaxed) {
+            warn!(
+                series,
+                "/metrics has more than {MANY} series of members: if that is too much for Prometheus, set --member-metrics=false"
+            );
+        }
+    }
+}
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Ord, PartialEq, PartialOrd)]
 struct OfMembers {
@@ -82,7 +113,7 @@ const OF_MEMBERS: [MemberAmount; 4] = [
 
 impl Collector for Pools {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let all = self.0.all().unwrap_or_default();
+        let all = self.pools.all().unwrap_or_default();
         let pools: Vec<(&WeightedShare, &WeightedShareStatus)> =
             all.iter().filter_map(|pool| Some((&**pool, pool.status.as_ref()?))).collect();
         let members =
@@ -119,6 +150,14 @@ impl Collector for Pools {
             });
             gauges(&mut encoder, name, help, amounts)?;
         }
+        if !self.with_members {
+            return Ok(());
+        }
+        // Each has its weight, and at most four amounts of two resources.
+        let series = |(_, it): (_, &MemberStatus)| {
+            1 + OF_MEMBERS.iter().map(|(_, _, of)| amounts(of(it)).count()).sum::<usize>()
+        };
+        self.warn_of(members().map(series).sum());
         for (name, help, of) in OF_MEMBERS {
             let amounts = members().flat_map(|(pool, member)| {
                 amounts(of(member)).map(|(resource, amount)| {

@@ -82,9 +82,9 @@ impl fmt::Debug for Telemetry {
 }
 
 impl Telemetry {
-    /// What tells of these pools, and of nothing else yet.
+    /// What tells of these pools, with series of each member or without, and of nothing else yet.
     #[must_use]
-    pub fn of(pools: PublishedPools) -> Self {
+    pub fn of(pools: PublishedPools, with_members: bool) -> Self {
         let mut inner = Inner {
             registry: Registry::default(),
             turns: Family::default(),
@@ -134,7 +134,7 @@ impl Telemetry {
             "How long members waited for what they own, from when it was granted until their pods held it",
             inner.taken_back.clone(),
         );
-        inner.registry.register_collector(Box::new(Pools(pools)));
+        inner.registry.register_collector(Box::new(Pools::of(pools, with_members)));
         Self(Arc::new(inner))
     }
 

@@ -46,7 +46,7 @@ async fn a_process_lives_until_a_turn_or_its_own_end_hangs() {
 
 #[test]
 fn turns_and_resizes_are_counted() {
-    let metrics = Telemetry::of(PublishedPools::default());
+    let metrics = Telemetry::of(PublishedPools::default(), true);
     metrics.leads(true);
     metrics.decided(3, Duration::from_millis(20));
     metrics.write_failed(Duration::from_secs(2));
@@ -70,7 +70,7 @@ fn turns_and_resizes_are_counted() {
 #[tokio::test]
 async fn members_are_counted_as_long_as_their_pool_is_there() {
     let pools = PublishedPools::default();
-    let metrics = Telemetry::of(pools.clone());
+    let metrics = Telemetry::of(pools.clone(), true);
     let member = |name: &str, state: &str, reason: &str| {
         json!({
             "name": name, "state": state, "reason": reason, "weight": 1, "effectiveWeight": 1, "pods": 1,
@@ -113,6 +113,10 @@ async fn members_are_counted_as_long_as_their_pool_is_there() {
     ] {
         assert!(text.contains(&format!("{line}\n")), "{line} is not in\n{text}");
     }
+    // Without its series a member still counts among all.
+    let without = Telemetry::of(pools.clone(), false).text().unwrap();
+    assert!(without.contains("weightedshare_members{state=") && without.contains(of_pool));
+    assert!(!without.contains("member=\""), "{without}");
     pools.set(&id, None);
     assert!(
         !metrics.text().unwrap().contains("{state=")
