@@ -84,6 +84,9 @@ pub fn all_of(scenario: &Scenario, tally: &mut Tally) {
         let alone = run(&without, &[], None, None, None);
         tally.note(scenario, &[], &isolated(scenario, &learned, alone));
     }
+    if let Some(at_rest) = scenario.at_rest() {
+        tally.note(&at_rest, &[], &run(&at_rest, &[], None, None, None));
+    }
     for k in 0..FAULTY {
         let faults = faults(seed, k, &learned, scenario);
         let like = comparable(scenario, &learned, &faults).then_some(&learned.end);
@@ -166,6 +169,10 @@ pub fn finds(seed: u64, bug: Bug, oracles: &[Oracle]) -> bool {
         let Some(without) = apart(&scenario) else { return false };
         let wrong = run(&scenario, &[], Some(bug), None, None);
         outcome = isolated(&scenario, &wrong, run(&without, &[], Some(bug), None, None));
+    }
+    if oracles.contains(&Oracle::Planned) {
+        let Some(at_rest) = scenario.at_rest() else { return false };
+        outcome = run(&at_rest, &[], Some(bug), None, None);
     }
     outcome.violations.iter().any(|it| oracles.contains(&it.oracle))
 }

@@ -13,6 +13,7 @@ mod kubelet;
 mod life;
 mod odd;
 mod oracle;
+mod planned;
 mod plant;
 mod progress;
 mod reasons;

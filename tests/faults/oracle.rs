@@ -49,6 +49,8 @@ pub enum Oracle {
     Isolation,
     /// In the end, what a pool says of its members is so.
     Reasons,
+    /// What a plan says of the beginning is what pods hold in the end, where nothing else happens.
+    Planned,
 }
 
 #[derive(Clone, Debug)]

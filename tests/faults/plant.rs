@@ -20,6 +20,8 @@ use super::{
 pub enum Bug {
     /// Asks for a tenth more than what was worked out.
     More,
+    /// Asks for a tenth less.
+    Skimps,
     /// Does not say on which version of the pod it decided, and decides on old ones.
     Blind,
     /// Takes what it asked for as what there is.
@@ -66,8 +68,9 @@ pub enum Bug {
 
 impl Bug {
     /// All of them, each with the oracles of which one must find it.
-    pub const ALL: [(Self, &'static [Oracle]); 22] = [
+    pub const ALL: [(Self, &'static [Oracle]); 23] = [
         (Self::More, &[Oracle::Pool]),
+        (Self::Skimps, &[Oracle::Planned]),
         (Self::Blind, &[Oracle::Pool]),
         (Self::Believes, &[Oracle::Pool]),
         (Self::LargeNodes, &[Oracle::Node]),
@@ -105,6 +108,7 @@ pub async fn planted(
     let mut patch = call.json();
     match bug {
         Bug::More if is_resize => each(&mut patch, |it| raise(it, 110)),
+        Bug::Skimps if is_resize => each(&mut patch, |it| raise(it, 90)),
         Bug::Limits if is_resize => each(&mut patch, |resources| {
             let mut limits = resources.clone();
             raise(&mut limits, 200);

@@ -18,6 +18,7 @@ use super::{
     kubelet,
     life::{self, Life},
     oracle::{Oracle, Violation},
+    planned,
     plant::Bug,
     scenario::{FOREIGN, MI, NAMESPACE, Scenario, cores, mebibytes},
     server,
@@ -66,6 +67,7 @@ async fn drive(
     let kubelets = tokio::spawn(kubelet::run(shared.clone(), scenario.seed));
     faults.iter().for_each(|fault| storm(&shared, fault));
     sleep_until(began + Duration::from_secs(3)).await;
+    let planned = scenario.steps.is_empty().then(|| with(&shared, |cluster| planned::plan(cluster)));
     let mut running = vec![Life::start(&shared, bug, None)];
     // They do not lead any more, and do not know it yet.
     let mut deposed: Vec<Life> = Vec::new();
@@ -133,6 +135,9 @@ async fn drive(
             cluster.violate(Oracle::Alive, "a task ended by itself".to_owned());
         }
         finish::judge(cluster, scenario, like);
+        if let Some(planned) = planned {
+            planned::judge(cluster, planned);
+        }
         Outcome {
             writes: std::mem::take(&mut cluster.writes),
             violations: std::mem::take(&mut cluster.violations),
