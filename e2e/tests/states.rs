@@ -235,3 +235,23 @@ async fn a_namespace_goes_with_the_pool_that_is_in_it() -> Result<()> {
     bench.settled("pool").await?;
     bench.end_with_all().await
 }
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn a_pool_in_a_namespace_that_is_left_out_says_so() -> Result<()> {
+    let bench = Bench::new("left-out").await?;
+    let mut pool = support::pool("left-out", json!({"cpu": "100m"}), json!([member("any", 100)]));
+    pool["metadata"]["namespace"] = json!("kube-system");
+    e2e::kubectl::apply(&pool.to_string()).await?;
+    let reason = "jsonpath={.status.conditions[?(@.type=='Stalled')].reason}";
+    let get = ["-n", "kube-system", "get", "ws", "left-out", "-o", reason];
+    let told = eventually(MINUTE, || async {
+        let reason = e2e::kubectl::run("kubectl", &get, "").await?;
+        ensure!(reason.trim() == "NamespaceExcluded", "it says {reason:?}");
+        Ok(())
+    });
+    let told = told.await;
+    e2e::kubectl::run("kubectl", &["-n", "kube-system", "delete", "ws", "left-out"], "").await?;
+    told?;
+    bench.end().await
+}
