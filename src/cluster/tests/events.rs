@@ -195,3 +195,29 @@ fn what_is_on_its_way_is_charged_until_it_is_known_what_became_of_it() {
     cluster.set_in_flight("shop", &pod.name, Some(Requests { uid: "another".into(), ..requests }));
     assert_eq!(charge(&cluster), (false, before, u128::from(before)));
 }
+
+#[test]
+fn what_a_pod_was_charged_when_it_was_first_seen_on_its_node_stays() {
+    let pod = |uid: &str, generation: i64, cpu: &str, node: &str| {
+        let condition = json!({"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-01T00:00:07Z"});
+        let mut pod = running(json!({
+            "metadata": {"uid": uid, "generation": generation, "creationTimestamp": "2026-01-01T00:00:00Z"},
+            "spec": {"nodeName": node},
+            "status": {"conditions": [condition], "containerStatuses": []},
+        }));
+        pod["spec"]["containers"][0]["resources"]["requests"]["cpu"] = json!(cpu);
+        object::<core::Pod>(pod)
+    };
+    let mut cluster = Cluster::default();
+    let mut seen = |pod: core::Pod| {
+        put(&mut cluster, [pod]);
+        let binding = cluster.pod("shop", "web-5c9f-x7k2p").unwrap().binding;
+        let seconds = |binding: Binding| binding.at.map(|at| at.as_second() % 60);
+        binding.map(|it| (it.charge.cpu, seconds(it), it.is_original))
+    };
+    assert_eq!(seen(pod("a", 1, "300m", "")), None);
+    assert_eq!(seen(pod("a", 1, "300m", "n1")), Some((300, Some(7), true)));
+    assert_eq!(seen(pod("a", 2, "900m", "n1")), Some((300, Some(7), true)));
+    // Another pod of that name, which was resized before it was seen.
+    assert_eq!(seen(pod("b", 2, "900m", "n1")), Some((900, Some(7), false)));
+}

@@ -132,6 +132,11 @@ fn a_running_pod_is_read_whole() {
             labels: labels.map(|(key, value)| (key.into(), value.into())).into(),
             owner: Some(owner("ReplicaSet", "web-5c9f")),
             node: Some("n1".into()),
+            binding: Some(Binding {
+                at: None,
+                charge: PerResource { cpu: 300, memory: 64 * MI },
+                is_original: true,
+            }),
             containers: vec![Container {
                 name: "main".into(),
                 held: PerResource { cpu: held(300, 300), memory: held(64 * MI, 64 * MI) },

@@ -33,6 +33,7 @@ fn what_a_node_cannot_hold_goes_to_those_elsewhere() {
     assert_eq!(by_weight, [250, 250, 500]);
     // Of which the pool leaves a tenth of both nodes free.
     pool.node_reserve = 10;
+    pool.pods.iter_mut().for_each(|pod| pod.started = 0);
     assert_eq!(fair_on(&[pool], &tight), [[350, 130, 260]]);
 }
 
