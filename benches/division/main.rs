@@ -87,6 +87,7 @@ fn pool(random: &mut Random, size: &Size) -> Pool {
         floor: 10,
         cap: (random.below(4) == 0).then(|| 200 + random.below(4000)),
         node: Some(random.below(size.nodes as u64) as u32),
+        started: 500,
         demand: Demand::Known(random.below(2000)),
         requested: 0,
     });

@@ -6,7 +6,9 @@ use clap::{ArgAction, Args, ValueEnum, value_parser};
 
 use crate::{
     cluster::{AllowedNamespaces, Bounds},
-    metrics::prometheus::PrometheusOptions, runtime::Address};
+    metrics::prometheus::PrometheusOptions,
+    runtime::Address,
+};
 
 /// How the controller runs.
 #[derive(Args, Clone, Debug)]

@@ -35,6 +35,11 @@ impl Departed {
         }
     }
 
+    /// The pools that any pod departed from.
+    pub fn pools(&self) -> impl Iterator<Item = &PoolId> {
+        self.pods.keys()
+    }
+
     /// The pools that some of these pods departed from.
     pub fn pools_of(&self, pods: &BTreeSet<(String, String)>) -> BTreeSet<PoolId> {
         pods.iter().filter_map(|pod| self.pools.get(pod)).cloned().collect()
@@ -54,7 +59,7 @@ pub fn departed<'a>(
         let pod = namespace.pod(name).filter(|pod| pod.uid == *uid)?;
         let more = |it| pod.charge(it) > view.cluster.began_with(pod, it);
         let holds = match pod.terminating {
-            true => !pod.is_overdue(view.now),
+            true => !view.is_lost(pod),
             false => restore::is_changed(pod) && Resource::ALL.into_iter().any(more),
         };
         (holds && membership.owner(&pod.namespace, name).is_none()).then_some(pod)

@@ -18,8 +18,8 @@ use crate::{
     cluster::{Limits, Pod, Qos},
     metrics::PodMeasures,
     share::{
-        Demand, Divider, Division, Idle, MemberClaim, Newcomer, PerResource, PodClaim,
-        Pool, Resource, Sample, Verdict,
+        Demand, Divider, Division, Idle, MemberClaim, Newcomer, PerResource, PodClaim, Pool,
+        Resource, Sample, Verdict,
     },
 };
 

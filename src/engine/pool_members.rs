@@ -135,7 +135,7 @@ impl<'a> MemberPods<'a> {
         let pod = |name: &str| namespace.pod(name);
         let (leaving, own): (Vec<&Pod>, Vec<&Pod>) =
             own.filter_map(pod).partition(|pod| pod.terminating);
-        let leaving = leaving.into_iter().filter(|pod| !pod.is_overdue(view.now)).collect();
+        let leaving = leaving.into_iter().filter(|pod| !view.is_lost(pod)).collect();
         for pod in &own {
             let rivals = membership.rivals(&pod.namespace, &pod.name);
             self.contested.extend(rivals.map(|rival| (*pod, &*rival.name)));

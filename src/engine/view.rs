@@ -74,6 +74,14 @@ impl<'a> View<'a> {
         asked.map(|at| at + UNCONFIRMED)
     }
 
+    /// Whether a pod that is being deleted counts no more in its pool: its grace period has passed twice over, and its node is lost,
+    /// so nothing will ever say that it is gone. On a node that is there it runs on until its kubelet ends it, however late.
+    #[must_use]
+    pub fn is_lost(&self, pod: &Pod) -> bool {
+        let node = pod.node.as_deref().and_then(|node| self.cluster.node(node));
+        pod.is_overdue(self.now) && node.is_none_or(|node| node.is_silent)
+    }
+
     /// Whether a node uses nearly all that it can allocate: 95 % or more.
     #[must_use]
     pub fn is_busy(&self, node: &str, resource: Resource) -> bool {

@@ -42,10 +42,7 @@ impl Default for Limits {
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub fn server(
-    listener: TcpListener,
-    limits: Limits,
-) -> io::Result<Server<SocketAddr, Capped>> {
+pub fn server(listener: TcpListener, limits: Limits) -> io::Result<Server<SocketAddr, Capped>> {
     let mut server = axum_server::from_tcp(listener)?
         .acceptor(Capped(Arc::new(Semaphore::new(limits.connections))))
         .first_request_timeout(limits.first_request)

@@ -24,6 +24,9 @@ use super::{
 
 pub type Shared = Arc<Mutex<Cluster>>;
 
+/// The grace period of pods, in seconds: a kubelet may take longer.
+const GRACE: u64 = 1;
+
 /// A write of the controller.
 #[derive(Clone, Debug)]
 pub struct Write {
@@ -314,12 +317,13 @@ impl Cluster {
 
     /// Deletes an object; what has finalizers, and a pod that runs, goes later.
     pub fn delete(&mut self, key: &Key) {
-        let now = self.time().to_string();
+        let due = self.time() + Duration::from_secs(GRACE);
         let waits = self.store.objects.get(key).is_some_and(|it| waits(it) || key.0 == "pods");
         if waits {
             self.store.change(key, |object| {
                 if object["metadata"]["deletionTimestamp"].is_null() {
-                    object["metadata"]["deletionTimestamp"] = now.into();
+                    object["metadata"]["deletionTimestamp"] = due.to_string().into();
+                    object["metadata"]["deletionGracePeriodSeconds"] = GRACE.into();
                 }
             });
         } else {

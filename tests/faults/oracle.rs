@@ -154,6 +154,11 @@ impl Cluster {
             let pods = self.store.of_kind("pods");
             let known: Vec<&Arc<Value>> =
                 pods.filter(|pod| itself(pod) || self.known(instance, pod).is_some()).collect();
+            let is_lost = |pod: &Value| {
+                let node = text(pod, "/spec/nodeName");
+                !pod["metadata"]["deletionTimestamp"].is_null()
+                    && self.store.get("nodes", "", node).is_none()
+            };
             let sum = |counts: &dyn Fn(&Value) -> bool| -> u64 {
                 known.iter().filter(|pod| counts(pod)).map(|pod| charge(pod, resource)).sum()
             };
@@ -161,8 +166,10 @@ impl Cluster {
             if let Some(pool) = &pool {
                 let key = super::store::Store::key("weightedshares", pool);
                 let of_pool = |pod: &Value| {
-                    self.pool_of(pod)
-                        .is_some_and(|it| it["metadata"]["uid"] == pool["metadata"]["uid"])
+                    !is_lost(pod)
+                        && self
+                            .pool_of(pod)
+                            .is_some_and(|it| it["metadata"]["uid"] == pool["metadata"]["uid"])
                 };
                 let charged = sum(&of_pool);
                 let capacity = |pool: &Value| amount(resource, &pool["spec"]["capacity"][resource]);

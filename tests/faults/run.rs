@@ -67,7 +67,8 @@ async fn drive(
     let kubelets = tokio::spawn(kubelet::run(shared.clone(), scenario.seed));
     faults.iter().for_each(|fault| storm(&shared, fault));
     sleep_until(began + Duration::from_secs(3)).await;
-    let planned = scenario.steps.is_empty().then(|| with(&shared, |cluster| planned::plan(cluster)));
+    let planned =
+        scenario.steps.is_empty().then(|| with(&shared, |cluster| planned::plan(cluster)));
     let mut running = vec![Life::start(&shared, bug, None)];
     // They do not lead any more, and do not know it yet.
     let mut deposed: Vec<Life> = Vec::new();

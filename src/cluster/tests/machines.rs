@@ -64,7 +64,8 @@ fn a_pod_that_only_claims_to_run_a_machine_leads_to_none() {
     assert_eq!(forged(owner(vmi, uid, true)), (true, None));
     let main = json!({"spec": {"containers": [{"name": "main", "resources": {"requests": {"cpu": "1"}}}]}});
     let none = json!({"metadata": {"ownerReferences": []}});
-    let others = [none, main, owner(vmi, "another", true), owner("Job", uid, true), owner(vmi, uid, false)];
+    let others =
+        [none, main, owner(vmi, "another", true), owner("Job", uid, true), owner(vmi, uid, false)];
     for change in others {
         assert_eq!(forged(change), (false, Some(Obstacle::UnknownMachine)));
     }

@@ -65,6 +65,10 @@ impl Engine {
         for node in &changes.nodes {
             dirty.extend(self.rooms.pools_on(node).cloned());
         }
+        if !changes.nodes.is_empty() {
+            // What departed from a pool is charged to it until it is gone, or lost with its node.
+            dirty.extend(self.departed.pools().cloned());
+        }
         dirty.extend(self.deadlines.due(view.now).chain(&self.short).cloned());
         let measuring = (
             view.metrics.interval(),

@@ -261,3 +261,22 @@ fn what_was_granted_on_a_node_that_is_over_is_not_given_up_on_the_way() {
     let forgotten = [("a".to_owned(), 490, 450), ("b".to_owned(), 360, 450)];
     assert_eq!(all(490, 360, None), forgotten);
 }
+
+#[test]
+fn a_pod_past_its_grace_period_is_charged_until_its_node_is_lost() {
+    let pool = pool("pool", 0, 900, json!([member("web", 100)]));
+    let mut going = pod("web-1", "web", 300);
+    (going.terminating, going.overdue_from) = (true, Some(Timestamp::from_second(10).unwrap()));
+    let mut scene = scene(&[pool], &[pod("web-0", "web", 600), going], 1000);
+    let leaving = |scene: &Scene| scene.seen().members()[0].leaving.len();
+    scene.now = Timestamp::from_second(3600).unwrap();
+    assert_eq!((leaving(&scene), resizes(&scene)), (1, vec![]));
+    scene.nodes.get_mut("n1").unwrap().is_silent = true;
+    assert_eq!(leaving(&scene), 0);
+    scene.now = Timestamp::from_second(9).unwrap();
+    assert_eq!(leaving(&scene), 1);
+    scene.nodes.clear();
+    assert_eq!(leaving(&scene), 1);
+    scene.now = Timestamp::from_second(11).unwrap();
+    assert_eq!(leaving(&scene), 0);
+}

@@ -44,8 +44,8 @@ use super::{
 use crate::{
     api::{MemberState, NewPodsSpec, WeightedShare, WeightedShareStatus},
     cluster::{
-        Autoscalers, Binding, Cluster, Container, Event, Kept, Key, Kind, Limits, Machine, Node, Object,
-        Obstacle, Owner, Pod, Qos, Quota, Resize, TemplateContainer, Workload,
+        Autoscalers, Binding, Cluster, Container, Event, Kept, Key, Kind, Limits, Machine, Node,
+        Object, Obstacle, Owner, Pod, Qos, Quota, Resize, TemplateContainer, Workload,
     },
     metrics::{Metrics, PodReading, Readings},
     share::{Divider, Held, InitContainer, PerResource, Resource},

@@ -139,8 +139,7 @@ impl Rooms {
     fn parts(&mut self, filling: &mut Filling, there: &[Presence], held: u64) {
         let owned = there.iter().map(|it| it.owned).fold(0, u64::saturating_add);
         if owned <= held {
-            let by_owned =
-                |it: &Presence| Claim { weight: it.owned, lo: it.floor, hi: u64::MAX };
+            let by_owned = |it: &Presence| Claim { weight: it.owned, lo: it.floor, hi: u64::MAX };
             self.fill(filling, there.iter().map(by_owned), held);
             return;
         }
@@ -148,7 +147,8 @@ impl Rooms {
         let least = |it: &Presence| it.stake.max(it.floor).min(it.owned);
         let all_fit = there.iter().map(least).fold(0, u64::saturating_add) <= held;
         let least = |it: &Presence| if all_fit { least(it) } else { it.stake };
-        let by_stake = there.iter().map(|it| Claim { weight: it.stake, lo: least(it), hi: it.owned });
+        let by_stake =
+            there.iter().map(|it| Claim { weight: it.stake, lo: least(it), hi: it.owned });
         self.fill(filling, by_stake, held);
         let filled = std::mem::replace(&mut self.parts, std::mem::take(&mut self.filled));
         let by_floor = there.iter().zip(&filled).map(|(it, &filled)| Claim {
