@@ -98,11 +98,11 @@ pub fn all_of(scenario: &Scenario, tally: &mut Tally) {
 /// The scenario without what is done in one namespace, where the other one must not lose by that.
 fn apart(scenario: &Scenario) -> Option<Scenario> {
     let without = scenario.without_steps_of(NAMESPACE)?;
-    (!scenario.crowded || scenario.keeps_stakes()).then_some(without)
+    (!scenario.crowded || scenario.keeps_pods_of(OTHER)).then_some(without)
 }
 
 /// The run in which nothing was done in one namespace, held against the other run. In the other namespace, the end must be the same
-/// where nodes have room; where they are full, each pod must keep what it started with, if it has that without the other.
+/// where nodes have room; where they are full, its pods must keep what they started with there, if they have that without the other.
 fn isolated(scenario: &Scenario, learned: &Outcome, mut alone: Outcome) -> Outcome {
     if scenario.crowded {
         keep_stakes(scenario, learned, &mut alone);
@@ -135,10 +135,10 @@ fn keep_stakes(scenario: &Scenario, learned: &Outcome, alone: &mut Outcome) {
         let containers = end.get(key)?.as_array()?.iter();
         Some(containers.filter_map(|it| it[1][resource][0].as_u64()).sum())
     };
-    let there = |(app, pod, _): &&(usize, String, String)| {
-        scenario.apps[*app].namespace == OTHER && scenario.leaves_alone(pod)
-    };
-    for (app, pod, _) in scenario.pods.iter().filter(there) {
+    // Inside a pool its weights decide who has what of that.
+    let mut nodes: BTreeMap<(&str, usize), (u64, u64)> = BTreeMap::new();
+    let there = scenario.pods.iter().filter(|(app, ..)| scenario.apps[*app].namespace == OTHER);
+    for (app, pod, node) in there {
         let template = scenario.apps[*app].template();
         for (place, resource) in RESOURCES.into_iter().enumerate() {
             let containers = list(&template, "/containers").iter();
@@ -146,13 +146,18 @@ fn keep_stakes(scenario: &Scenario, learned: &Outcome, alone: &mut Outcome) {
             let key = format!("pod {pod}");
             let both = held(&learned.end, &key, place).zip(held(&alone.end, &key, place));
             let Some((now, then)) = both else { continue };
-            if now < started.min(then) {
-                let what = format!(
-                    "{pod} holds {now} of {resource}, and {then} without the other namespace; it started with {started}"
-                );
-                let at = scenario.busy();
-                alone.violations.push(Violation { oracle: Oracle::Isolation, at, what });
-            }
+            let sum = nodes.entry((node, place)).or_default();
+            *sum = (sum.0 + now, sum.1 + started.min(then));
+        }
+    }
+    for ((node, place), (now, least)) in nodes {
+        if now < least {
+            let resource = RESOURCES[place];
+            let what = format!(
+                "pods of {OTHER} hold {now} of {resource} on {node}, and started with {least} that they keep without the other namespace"
+            );
+            let at = scenario.busy();
+            alone.violations.push(Violation { oracle: Oracle::Isolation, at, what });
         }
     }
 }

@@ -20,8 +20,6 @@ use super::{
 pub enum Bug {
     /// Asks for a tenth more than what was worked out.
     More,
-    /// Asks for a tenth less.
-    Skimps,
     /// Does not say on which version of the pod it decided, and decides on old ones.
     Blind,
     /// Takes what it asked for as what there is.
@@ -70,7 +68,6 @@ impl Bug {
     /// All of them, each with the oracles of which one must find it.
     pub const ALL: [(Self, &'static [Oracle]); 23] = [
         (Self::More, &[Oracle::Pool]),
-        (Self::Skimps, &[Oracle::Planned]),
         (Self::Blind, &[Oracle::Pool]),
         (Self::Believes, &[Oracle::Pool]),
         (Self::LargeNodes, &[Oracle::Node]),
@@ -80,6 +77,7 @@ impl Bug {
         (Self::Restarts, &[Oracle::Writes]),
         (Self::Evicts, &[Oracle::Writes]),
         (Self::NoMin, &[Oracle::Min]),
+        (Self::NoMin, &[Oracle::Planned]),
         (Self::KeepsMin, &[Oracle::End]),
         (Self::Forgets, &[Oracle::End]),
         (Self::HoldsOn, &[Oracle::Told]),
@@ -108,7 +106,6 @@ pub async fn planted(
     let mut patch = call.json();
     match bug {
         Bug::More if is_resize => each(&mut patch, |it| raise(it, 110)),
-        Bug::Skimps if is_resize => each(&mut patch, |it| raise(it, 90)),
         Bug::Limits if is_resize => each(&mut patch, |resources| {
             let mut limits = resources.clone();
             raise(&mut limits, 200);

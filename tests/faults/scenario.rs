@@ -198,20 +198,18 @@ impl Scenario {
         (without.steps.len() < self.steps.len()).then_some(without)
     }
 
-    /// Whether each pod of the beginning has a part of its node in the end that nothing takes: what it started with fits there, and
-    /// no pod lends any of it.
-    pub fn keeps_stakes(&self) -> bool {
-        let changes_nodes =
-            |step: &Step| matches!(step, Step::SizeNode { .. } | Step::LoseNode { .. });
-        self.usage.is_none() && !self.steps.iter().any(|(_, step)| changes_nodes(step))
-    }
-
-    /// Whether nothing is done to a pod.
-    pub fn leaves_alone(&self, name: &str) -> bool {
-        !self.steps.iter().any(|(_, step)| match step {
-            Step::Delete { pod } | Step::Recreate { pod, .. } => pod == name,
+    /// Whether the pods of a namespace are those of the beginning, on nodes that stay as they are, and lend nothing.
+    pub fn keeps_pods_of(&self, namespace: &str) -> bool {
+        let of = |pod: &String| {
+            let app = pod.split('-').next().unwrap_or_default();
+            self.apps.iter().any(|it| it.name == app && it.namespace == namespace)
+        };
+        let changes = |(_, step): &(Duration, Step)| match step {
+            Step::SizeNode { .. } | Step::LoseNode { .. } => true,
+            Step::Add { pod, .. } | Step::Delete { pod } | Step::Recreate { pod, .. } => of(pod),
             _ => false,
-        })
+        };
+        self.usage.is_none() && !self.steps.iter().any(changes)
     }
 
     /// Until when something happens.
