@@ -188,8 +188,8 @@ fn spread(kind: &str, name: &str, replicas: Option<u32>) -> Value {
 
 /// The node of a pod is lost for good. Once the pod is past its grace period, the other members share what it held.
 #[tokio::test]
-#[ignore = "law 1: a pod past its grace period on an unreachable node leaves the pool"]
-async fn law_1_what_a_lost_node_held_is_divided_among_the_others() -> Result<()> {
+#[ignore = "needs a cluster"]
+async fn what_a_lost_node_held_is_divided_among_the_others() -> Result<()> {
     let bench = Bench::new("lost-node").await?;
     let nodes: Api<Node> = Api::all(bench.client.clone());
     let guest = GuestNode::start(&bench.cluster, 3, Size::default()).await?;
