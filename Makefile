@@ -11,7 +11,6 @@ E2E := target/debug/e2e
 # Cluster tests share one node: one at a time, one file after the other. (Of the whole workspace, as the unit tests are: other
 # features of what both are built from would be another build.)
 # They wait more than they compute, so they are built without the optimising of the unit tests.
-# What the code does not do yet is a test whose name begins with the law that it is about: it is not run.
 CLUSTER_TEST := cargo test --workspace --locked --profile dev
 # `make test` shows each promise once: docs/testing.md says which test shows it. used_rights looks at what the others did.
 CLUSTER_TESTS := harness guest machines migration newcomer schema states laws resizes examples changes neighbours plan tenant \
@@ -27,7 +26,7 @@ TIMED = $(E2E) timed --record $(TIMES) --
 define on_cluster
 	$(CLUSTER_TEST) --no-run $(addprefix --test ,$(1))
 	$(TIMED) $(E2E) run -- $(CLUSTER_TEST) --offline --no-fail-fast $(addprefix --test ,$(1)) \
-	  -- --ignored --skip law_ --test-threads=1 --nocapture $(2)
+	  -- --ignored --test-threads=1 --nocapture $(2)
 endef
 
 # The versions of Kubernetes that are supported: of each, the last patch release is tested.

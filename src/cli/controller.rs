@@ -71,12 +71,12 @@ pub struct NamespaceArguments {
     #[arg(long, value_name = "NAMESPACES", value_delimiter = ',')]
     pub include_namespaces: Vec<String>,
     /// Pools in these namespaces are not divided, separated by commas.
-    #[arg(long, value_name = "NAMESPACES", value_delimiter = ',', default_value = "kube-system")]
+    #[arg(long, value_name = "NAMESPACES", value_delimiter = ',', default_values_t = AllowedNamespaces::default().exclude)]
     pub exclude_namespaces: Vec<String>,
 }
 
 impl ControllerArguments {
-    /// What namespaces may have.
+    /// The bounds of each namespace.
     #[must_use]
     pub fn bounds(&self) -> Bounds {
         let Self { namespaces, bounds, .. } = self;

@@ -10,7 +10,7 @@ use crate::share::{PerResource, Resource};
 pub struct Binding {
     /// When the scheduler bound it, as its conditions say.
     pub at: Option<Timestamp>,
-    /// What it was charged, in millicores and bytes.
+    /// Its charge at that time, in millicores and bytes.
     pub charge: PerResource<u64>,
     /// Its spec was still the one that it was created with: its generation says so, as far as there is one.
     pub is_original: bool,
@@ -31,11 +31,10 @@ impl Binding {
 }
 
 impl Pod {
-    /// What it was charged when it was bound to its node, in units of the resource, as far as that can be known. Zero: it has no
-    /// node.
+    /// Its charge when it was bound to its node, in units of the resource, as far as it is known. Zero if it has no node.
     ///
-    /// Where it was resized before it was first seen, that is no more than its template says, which its owner may have edited, and
-    /// no more than it was charged then.
+    /// If it was resized before it was first seen, this is the smaller of its charge at that time and of what its template says,
+    /// which its owner may have edited.
     #[must_use]
     pub fn started_with(&self, template: Option<&Template>, resource: Resource) -> u64 {
         let Some(binding) = &self.binding else { return 0 };
@@ -46,9 +45,9 @@ impl Pod {
         template.map_or(0, |template| self.began_with(template, resource).min(first_seen))
     }
 
-    /// Notes what the pod is charged where it is seen on a node for the first time.
+    /// Adds its binding, if it has a node. The charge is that of now.
     #[must_use]
-    pub(super) fn bound_at(mut self, at: Option<Timestamp>) -> Self {
+    pub(super) fn with_binding(mut self, at: Option<Timestamp>) -> Self {
         self.binding = self.node.is_some().then(|| Binding {
             at,
             charge: PerResource::from_fn(|resource| self.charge(resource)),

@@ -38,7 +38,7 @@ pub struct Pod {
     pub created: Option<Timestamp>,
     /// The node it was placed on.
     pub node: Option<String>,
-    /// How it was first seen there.
+    /// When it was bound to that node, and its charge then.
     pub binding: Option<Binding>,
     /// It has run to its end and holds nothing.
     pub finished: bool,

@@ -98,7 +98,7 @@ impl Pod {
             obstacle: Obstacle::of(pod),
             in_flight: false,
         };
-        read.bound_at(Binding::time(pod))
+        read.with_binding(Binding::time(pod))
     }
 }
 

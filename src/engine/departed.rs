@@ -35,7 +35,7 @@ impl Departed {
         }
     }
 
-    /// The pools that any pod departed from.
+    /// The pools that have departed pods.
     pub fn pools(&self) -> impl Iterator<Item = &PoolId> {
         self.pods.keys()
     }

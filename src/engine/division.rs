@@ -100,7 +100,7 @@ impl Part {
     fn add(&mut self, pod: &Pod, claim: &PodClaim, fair: Option<u64>, resource: Resource) {
         let charge = pod.charge(resource);
         self.charged = self.charged.saturating_add(charge);
-        let stake = fair.map(|fair| fair.min(claim.started));
+        let stake = fair.map(|fair| claim.stake(fair));
         let least = stake.map_or(charge, |stake| stake.max(claim.floor));
         self.least = self.least.saturating_add(least);
         let bound_at = pod.binding.and_then(|binding| binding.at);

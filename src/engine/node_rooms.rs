@@ -27,10 +27,10 @@ pub struct Part {
     pub observes: bool,
     /// What its pods would own there, if nodes set no limit. None: the pool is too small to be divided.
     pub presence: Option<Presence>,
-    /// What each of its pods there can keep at most, whatever other pools ask for.
+    /// The stake of each of its pods there.
     pub stakes: Vec<Stake>,
-    /// The least that its pods there can be given without a loss to any of their stakes; what they are charged where the pool is
-    /// too small to be divided.
+    /// The sum of the stakes of its pods there, or of their floors where these are larger. If the pool is too small to be divided,
+    /// their charges.
     pub least: u64,
     /// What its pods that can be resized are charged there.
     pub charged: u64,
@@ -38,7 +38,7 @@ pub struct Part {
     pub leaving: u64,
 }
 
-/// What a pod can keep of what it started with: no more than it owns, if nodes set no limit.
+/// What other pools cannot take from a pod: its charge when it was bound, or what it owns without node limits if that is less.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Stake {
     /// When the pod was bound to the node. None: not known.
@@ -67,7 +67,7 @@ struct Charges {
     charged: u128,
     /// Of pods that are being deleted.
     leaving: u128,
-    /// The least that those that can be resized can be given.
+    /// The sum of `Part::least`.
     least: u128,
 }
 
@@ -128,8 +128,8 @@ impl NodeRooms {
         nodes.iter().map(|node| room(node).unwrap_or_default()).collect()
     }
 
-    /// The room on a node above the stakes of all pools' pods there, which pods that are to come can have: what it can allocate, less
-    /// what cannot be resized and what the pods of pools are to keep, in millicores and bytes. None: the node was not seen.
+    /// The room on a node that pending pods can have, in millicores and bytes: what it can allocate, less the charges of pods that
+    /// cannot be resized, less the stakes and floors of the others. None: the node was not seen.
     #[must_use]
     pub fn above_stakes(&self, view: &View, node: &str) -> Option<PerResource<u64>> {
         let allocatable = view.cluster.node(node)?.allocatable;
@@ -251,11 +251,10 @@ impl Charges {
     }
 }
 
-/// Where the stakes on a node exceed what it can hold, those of the pods that were bound first stand: a pod that fitted only because
-/// others had given up room has none.
+/// Cuts stakes that exceed the node: the pods that were bound first keep theirs. A pod that fitted only because others had given up
+/// room has none.
 fn fit_stakes(node: &Node, parts: &[(&PoolId, &Part)], presences: &mut [Presence]) {
-    let Some(allocatable) = node.allocatable else { return };
-    let mut left = allocatable.saturating_sub(node.others);
+    let mut left = node.whole();
     if presences.iter().map(|it| it.stake).fold(0, u64::saturating_add) <= left {
         return;
     }

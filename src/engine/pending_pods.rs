@@ -29,12 +29,12 @@ struct Reservation {
     since: Timestamp,
 }
 
-/// What there is on a node, in millicores and bytes.
+/// The room on a node, in millicores and bytes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Room {
     /// What is free now.
     free: PerResource<u64>,
-    /// What is above the stakes of the pods there.
+    /// What is left beside the stakes of the pods there.
     above_stakes: PerResource<u64>,
 }
 
@@ -61,9 +61,9 @@ impl PendingPods {
 
     /// The room that the pools are to make, and to leave free, on each node.
     ///
-    /// A pod that waits for CPU or memory gets a node where it fits above the stakes of the pods there, which `above_stakes` says;
-    /// of these, where the least is to be given back for it, in parts of what the node can allocate. It keeps it as long as it
-    /// would fit there. After five minutes the room is let go, for good.
+    /// A pod that waits for CPU or memory gets a node that has enough room for it beside the stakes of the pods there
+    /// (`above_stakes`). Of several it gets the one on which the least must be given back, relative to what the node can allocate.
+    /// It keeps that node while it fits there. After five minutes the room is released for good.
     pub fn reserve(
         &mut self,
         view: &View,

@@ -55,7 +55,7 @@ pub struct PodShare<'a> {
     pub pod: &'a Pod,
     /// The virtual machine that it runs, where that is known.
     pub machine: Option<&'a Machine>,
-    /// What it was charged when it was bound to its node.
+    /// Its charge when it was bound to its node.
     pub started: u64,
     /// What is measured of it.
     pub measured: Option<PodMeasures>,

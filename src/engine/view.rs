@@ -74,8 +74,8 @@ impl<'a> View<'a> {
         asked.map(|at| at + UNCONFIRMED)
     }
 
-    /// Whether a pod that is being deleted counts no more in its pool: its grace period has passed twice over, and its node is lost,
-    /// so nothing will ever say that it is gone. On a node that is there it runs on until its kubelet ends it, however late.
+    /// Whether a pod that is being deleted no longer counts in its pool: its grace period has passed twice, and its node is silent
+    /// or gone, so no kubelet will report its end. On a live node the pod counts until its kubelet has ended it.
     #[must_use]
     pub fn is_lost(&self, pod: &Pod) -> bool {
         let node = pod.node.as_deref().and_then(|node| self.cluster.node(node));

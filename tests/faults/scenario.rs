@@ -182,10 +182,7 @@ impl Scenario {
             let pool = self.pools.iter().find(|pool| pool["metadata"]["name"] == name);
             pool.is_some_and(|pool| pool["metadata"]["namespace"] == namespace)
         };
-        let of_pod = |name: &str| {
-            let app = name.split('-').next().unwrap_or_default();
-            self.apps.iter().any(|it| it.name == app && it.namespace == namespace)
-        };
+        let of_pod = |name: &str| self.is_in(name, namespace);
         let mut without = self.clone();
         without.steps.retain(|(_, step)| match step {
             Step::Edit { pool, .. } | Step::DeletePool { pool } => !of_pool(pool),
@@ -200,16 +197,20 @@ impl Scenario {
 
     /// Whether the pods of a namespace are those of the beginning, on nodes that stay as they are, and lend nothing.
     pub fn keeps_pods_of(&self, namespace: &str) -> bool {
-        let of = |pod: &String| {
-            let app = pod.split('-').next().unwrap_or_default();
-            self.apps.iter().any(|it| it.name == app && it.namespace == namespace)
-        };
         let changes = |(_, step): &(Duration, Step)| match step {
             Step::SizeNode { .. } | Step::LoseNode { .. } => true,
-            Step::Add { pod, .. } | Step::Delete { pod } | Step::Recreate { pod, .. } => of(pod),
+            Step::Add { pod, .. } | Step::Delete { pod } | Step::Recreate { pod, .. } => {
+                self.is_in(pod, namespace)
+            }
             _ => false,
         };
         self.usage.is_none() && !self.steps.iter().any(changes)
+    }
+
+    /// Whether a pod is in a namespace: its name begins with that of its app.
+    fn is_in(&self, pod: &str, namespace: &str) -> bool {
+        let app = pod.split('-').next().unwrap_or_default();
+        self.apps.iter().any(|it| it.name == app && it.namespace == namespace)
     }
 
     /// Until when something happens.

@@ -66,7 +66,7 @@ impl Engine {
             dirty.extend(self.rooms.pools_on(node).cloned());
         }
         if !changes.nodes.is_empty() {
-            // What departed from a pool is charged to it until it is gone, or lost with its node.
+            // A departed pod is charged to its pool until it is gone, or lost with its node.
             dirty.extend(self.departed.pools().cloned());
         }
         dirty.extend(self.deadlines.due(view.now).chain(&self.short).cloned());

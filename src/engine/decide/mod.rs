@@ -178,7 +178,7 @@ impl Engine {
         self.plans.get(pool)
     }
 
-    /// Divides the pools in hand, these, and those that nodes tie to them.
+    /// Divides the pools in hand, the `tied` ones, and all that share a contested node with them.
     fn divide(&mut self, tick: &mut Tick, tied: BTreeSet<PoolId>) {
         let mut wave = tick.not_in_hand(tied);
         loop {
@@ -205,7 +205,7 @@ impl Engine {
         division::own(&tick.view, &mut tick.dividing, &pools, &mut self.rooms, &mut self.divider);
     }
 
-    /// Notes the nodes on which something changed beside what pools own. Returns the pools that it may affect.
+    /// Marks the nodes whose charges, allocatable or reserved room changed. Returns the pools whose growth that may affect.
     fn touch_nodes(&mut self, view: &View, changes: &Changes) -> BTreeSet<PoolId> {
         let (before, now) = (&self.reserved, view.reserved);
         let differs = |node: &&String| before.get(*node) != now.get(*node);

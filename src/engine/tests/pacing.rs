@@ -267,7 +267,7 @@ fn limits_go_back_too_but_for_those_that_were_added_and_memory_in_use() {
     };
     assert_eq!(told(&with(low(20), None)), (Some((50, Some(51))), 1, 1));
     assert_eq!(told(&with(low(51), None)), (Some((50, None)), 1, 1));
-    // A limit of memory stays where it would end the container, or where nobody knows whether it would.
+    // A memory limit is not lowered below what the pod uses, nor if nothing measures that.
     let mut using = with(capped(300 << 20, true), Some(100 << 20));
     assert_eq!(told(&using), (None, 1, 0));
     using.metrics = super::using(0);

@@ -71,7 +71,7 @@ pub struct PodClaim {
     pub cap: Option<u64>,
     /// The node that it is on: its place among the nodes. None: it has none yet.
     pub node: Option<u32>,
-    /// What it was charged when it came there.
+    /// Its charge when it was bound to that node.
     pub started: u64,
     /// What it has a use for.
     pub demand: Demand,
@@ -266,7 +266,7 @@ impl Pool {
             let reserve = self.node_reserve;
             let presence = presence.get_or_insert(Presence { reserve, ..Presence::default() });
             presence.owned = presence.owned.saturating_add(share.fair);
-            presence.stake = presence.stake.saturating_add(share.fair.min(pod.started));
+            presence.stake = presence.stake.saturating_add(pod.stake(share.fair));
             presence.floor = presence.floor.saturating_add(pod.floor);
             presence.requested = presence.requested.saturating_add(pod.requested);
         }
@@ -284,6 +284,12 @@ impl Pool {
 }
 
 impl PodClaim {
+    /// What other pools cannot take from it, if it would own `fair` without node limits.
+    #[must_use]
+    pub fn stake(&self, fair: u64) -> u64 {
+        fair.min(self.started)
+    }
+
     /// The most that it can take of a pool of `capacity`.
     fn most(&self, capacity: u64) -> u64 {
         self.cap.unwrap_or(capacity).max(self.floor)

@@ -20,7 +20,7 @@ pub struct Node {
 pub struct Presence {
     /// What they would own there, if nodes set no limit.
     pub owned: u64,
-    /// What no other pool can take from them: no more than they own, and than they were charged when they came there.
+    /// What no other pool can take from them: the sum of their stakes.
     pub stake: u64,
     /// The least that they can be given.
     pub floor: u64,
@@ -70,19 +70,20 @@ impl Node {
         Some(kept.min(self.all()?))
     }
 
-    /// What it can hold for the pods of all pools, whatever is to be left free for others.
-    fn whole(&self) -> u64 {
+    /// Its room for the pods of all pools, if none were left free. Unlimited if it is not known what it can allocate.
+    #[must_use]
+    pub fn whole(&self) -> u64 {
         self.allocatable.unwrap_or(u64::MAX).saturating_sub(self.others)
     }
 
     /// What it can hold for the pods of all pools, whatever a pool leaves free.
     fn all(&self) -> Option<u64> {
-        Some(self.allocatable?.saturating_sub(self.others).saturating_sub(self.reserved))
+        self.allocatable.map(|_| self.whole().saturating_sub(self.reserved))
     }
 }
 
 impl Rooms {
-    /// Cuts the stakes of pools to what their node can hold: in proportion, where it is not known whose pods came first.
+    /// Cuts stakes that exceed the node, in proportion: here it is not known whose pods were bound first.
     pub fn fit_stakes(&mut self, filling: &mut Filling, node: &Node, there: &mut [Presence]) {
         let by_stake = there.iter().map(|it| Claim {
             weight: it.stake,
