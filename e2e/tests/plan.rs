@@ -13,7 +13,7 @@ use support::{Bench, container, deployment, eventually, member, pod_spec};
 use weightedshare::api::WeightedShareStatus;
 
 /// What decisions rest on, as a user would dump it.
-const KINDS: &str = "weightedshares,pods,nodes,deployments,replicasets,statefulsets,daemonsets,jobs,limitranges,services";
+const KINDS: &str = "weightedshares,pods,nodes,deployments,replicasets,statefulsets,daemonsets,controllerrevisions,jobs,limitranges,services";
 
 #[tokio::test]
 #[ignore = "needs a cluster"]

@@ -23,6 +23,8 @@ pub const MACHINE_SETS: [&str; 2] = ["VirtualMachinePool", "VirtualMachineInstan
 /// What a virtual machine can make use of.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Machine {
+    /// The name of its instance, which its launcher pods belong to.
+    pub instance: String,
     /// Its virtual CPUs.
     pub vcpus: u64,
     /// How many sockets they are in, where it says so.
@@ -136,6 +138,7 @@ impl VirtualMachineInstance {
         let conditions = self.status.as_ref().map_or(&[][..], |status| &status.conditions);
         let holds = |type_| holding(conditions, type_).is_some();
         Machine {
+            instance: self.metadata.name.clone().unwrap_or_default(),
             vcpus: vcpus.max(1),
             sockets,
             max_sockets,

@@ -203,10 +203,10 @@ impl Cluster {
         self.namespaces.get(&owner.namespace)?.workload(owner)
     }
 
-    /// The template that the pod was made from, if its controller is known and still has it.
+    /// The template that the pod was made from, if that is known.
     #[must_use]
     pub fn template(&self, pod: &Pod) -> Option<&Template> {
-        self.workload(pod.owner.as_ref()?)?.template_of(pod)
+        self.namespaces.get(&pod.namespace)?.template(pod)
     }
 
     /// The virtual machine that the pod runs, where it is known.

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Machine, Obstacle, Owner, Pod, Pool, PoolId, Qos, Quota, VirtualMachine,
+    Machine, Obstacle, Owner, Pod, Pool, PoolId, Qos, Quota, Template, VirtualMachine,
     VirtualMachineInstance, Workload,
     autoscalers::{Autoscalers, Horizontal, Vertical},
     in_flight::Requests,
     limit_range::Limits,
     machine::MACHINE_SETS,
+    workload::REVISION,
 };
 use crate::share::Resource;
 
@@ -89,10 +90,12 @@ impl Namespace {
         self.workloads.get(owner)
     }
 
-    /// The virtual machine that a pod runs, where it is known.
+    /// The virtual machine that a pod runs, where it is known: its label names the UID, and it belongs to that instance. A label alone
+    /// anybody can write.
     #[must_use]
     pub fn machine(&self, pod: &Pod) -> Option<&Machine> {
-        self.machines.get(pod.machine.as_ref()?)
+        let machine = self.machines.get(pod.machine.as_ref()?)?;
+        pod.owner.as_ref().is_some_and(|owner| owner.name == machine.instance).then_some(machine)
     }
 
     /// What its LimitRanges allow.
@@ -135,13 +138,31 @@ impl Namespace {
         self.launchers.keys().any(|machine| self.machines.contains_key(machine))
     }
 
+    /// The template that a pod was made from, if its controller is known: as that has it now, or kept as an earlier revision.
+    #[must_use]
+    pub fn template(&self, pod: &Pod) -> Option<&Template> {
+        let owner = pod.owner.as_ref()?;
+        self.workload(owner)?.template_of(pod).or_else(|| self.earlier_template(pod, owner))
+    }
+
+    /// The template of the revision that a pod names: a pod of a StatefulSet by its name, one of a DaemonSet by the end of it.
+    fn earlier_template(&self, pod: &Pod, owner: &Owner) -> Option<&Template> {
+        let hash = pod.labels.get("controller-revision-hash")?;
+        let of = |name: String| {
+            let kind = REVISION.to_owned();
+            let revision = Owner { namespace: owner.namespace.clone(), kind, name };
+            self.workload(&revision).filter(|it| it.owner.as_ref() == Some(owner))
+        };
+        of(hash.clone()).or_else(|| of(format!("{}-{hash}", owner.name))).map(|it| &it.template)
+    }
+
     /// The pods that name this workload as their controller.
     pub fn own_pods(&self, workload: &Owner) -> impl Iterator<Item = &Pod> {
         let names = self.children.get(workload).map(|it| &it.pods);
         names.into_iter().flatten().filter_map(|name| self.pod(name))
     }
 
-    /// The pods that run a machine, by the UID of its instance.
+    /// The pods that say that they run a machine, by the UID of its instance.
     pub fn launchers(&self, machine: &str) -> impl Iterator<Item = &Pod> {
         let names = self.launchers.get(machine);
         names.into_iter().flatten().filter_map(|name| self.pod(name))
@@ -153,6 +174,7 @@ impl Namespace {
     pub fn migration_target(&self, pod: &Pod) -> Option<&Pod> {
         let machine = pod.machine.as_ref().filter(|_| !pod.terminating)?;
         let all = self.launchers(machine).filter(|pod| !pod.terminating);
+        let all = all.filter(|pod| self.machine(pod).is_some());
         let target = all.max_by_key(|it| (it.node.is_some(), it.created, &it.name))?;
         (target.uid != pod.uid).then_some(target)
     }
@@ -231,8 +253,7 @@ impl Namespace {
     /// what its template says, or less if it started inside a pool. Without a template that is unknown, and the container counts
     /// as holding nothing until its node reports.
     fn set_admitted(&self, pod: &mut Pod) {
-        let workload = pod.owner.as_ref().and_then(|it| self.workloads.get(it));
-        let template = workload.and_then(|it| it.template_of(pod));
+        let template = self.template(pod);
         let parts = pod.containers.iter_mut().chain(pod.pod_level.as_deref_mut());
         for container in parts.filter(|it| it.unheard) {
             let template = template.and_then(|it| it.get(&container.name));
@@ -249,8 +270,7 @@ impl Namespace {
 
     /// What keeps a pod from being resized. A launcher pod can be, where its virtual machine is known, and shares CPUs.
     fn obstacle(&self, pod: &Pod) -> Option<Obstacle> {
-        let machine = pod.machine.as_ref().and_then(|uid| self.machines.get(uid));
-        match (pod.obstacle, machine) {
+        match (pod.obstacle, self.machine(pod)) {
             (Some(Obstacle::UnknownMachine), Some(machine)) if machine.dedicated => {
                 Some(Obstacle::DedicatedCpu)
             }

@@ -19,6 +19,7 @@ use super::{
     autoscalers::{Horizontal, Vertical},
     limit_range::Limits,
     node::Node,
+    workload::REVISION,
 };
 use crate::{api::WeightedShare, share::PerResource};
 
@@ -39,6 +40,8 @@ pub enum Kind {
     StatefulSet,
     /// A DaemonSet.
     DaemonSet,
+    /// A ControllerRevision: a template that a StatefulSet or DaemonSet had.
+    ControllerRevision,
     /// A Job.
     Job,
     /// A ResourceQuota.
@@ -81,7 +84,7 @@ pub enum Object {
     Pod(Box<Pod>),
     /// A node.
     Node(Node),
-    /// A workload of any kind but KubeVirt's.
+    /// A workload of any kind but KubeVirt's, or an earlier template of one.
     Workload(Workload),
     /// What a ResourceQuota bounds. None: neither CPU nor memory.
     Quota(Option<Quota>),
@@ -148,6 +151,7 @@ pub fn each_kind(todo: &mut impl EachKind) {
     todo.always::<apps::ReplicaSet>();
     todo.always::<apps::StatefulSet>();
     todo.always::<apps::DaemonSet>();
+    todo.always::<apps::ControllerRevision>();
     todo.always::<batch::Job>();
     todo.always::<core::ResourceQuota>();
     todo.always::<core::LimitRange>();
@@ -182,6 +186,7 @@ kept! {
     apps::ReplicaSet, ReplicaSet, |set| Object::Workload(Workload::of_replica_set(&set));
     apps::StatefulSet, StatefulSet, |set| Object::Workload(Workload::of_stateful_set(&set));
     apps::DaemonSet, DaemonSet, |set| Object::Workload(Workload::of_daemon_set(&set));
+    apps::ControllerRevision, ControllerRevision, |revision| Object::Workload(Workload::of_revision(&revision));
     batch::Job, Job, |job| Object::Workload(Workload::of_job(&job));
     core::ResourceQuota, ResourceQuota, |quota| Object::Quota(Quota::read(&quota));
     core::LimitRange, LimitRange, |range| Object::Limits(Box::new(Limits::read(&range)));
@@ -206,6 +211,7 @@ impl Kind {
             Self::ReplicaSet => "ReplicaSet",
             Self::StatefulSet => "StatefulSet",
             Self::DaemonSet => "DaemonSet",
+            Self::ControllerRevision => REVISION,
             Self::Job => "Job",
             Self::VirtualMachine => "VirtualMachine",
             Self::VirtualMachineInstance => "VirtualMachineInstance",

@@ -171,7 +171,7 @@ fn machine(pod: &core::Pod) -> Option<String> {
     let mut owners = pod.metadata.owner_references.iter().flatten();
     let belongs = owners.any(|owner| {
         let kind = Owner::kind_of(&owner.api_version, &owner.kind);
-        owner.controller == Some(true) && kind == "VirtualMachineInstance" && owner.uid == *machine
+        owner.controller == Some(true) && kind == "VirtualMachineInstance"
     });
     let containers = pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default();
     (belongs && containers.iter().any(|it| it.name == COMPUTE)).then(|| machine.clone())

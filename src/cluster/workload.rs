@@ -7,6 +7,8 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
+use serde::Deserialize;
+
 use super::{
     limit_range::Limits,
     machine::MACHINE_SETS,
@@ -16,6 +18,8 @@ use super::{
 };
 use crate::share::PerResource;
 
+/// The kind of what keeps the earlier templates of StatefulSets and DaemonSets.
+pub(super) const REVISION: &str = "ControllerRevision";
 /// The annotation of a DaemonSet with the generation of its template.
 const DAEMON_SET_TEMPLATE: &str = "deprecated.daemonset.template.generation";
 
@@ -118,6 +122,14 @@ impl Workload {
         Self { pods, revision, ..Self::of_template(&set.metadata, template) }
     }
 
+    /// Reads an earlier template of a StatefulSet or DaemonSet. It has no pods of its own: those are the set's.
+    #[must_use]
+    pub fn of_revision(revision: &apps::ControllerRevision) -> Self {
+        let template = revision.data.as_ref().and_then(|data| data.0.pointer("/spec/template"));
+        let template = template.and_then(|it| core::PodTemplateSpec::deserialize(it).ok());
+        Self::of_template(&revision.metadata, template.as_ref())
+    }
+
     /// Reads a Job.
     #[must_use]
     pub fn of_job(job: &batch::Job) -> Self {
@@ -131,7 +143,7 @@ impl Workload {
         Self { owner: Owner::of(meta), written, ..Self::default() }
     }
 
-    /// What a pod of it started with. None: the pod was made from an earlier template.
+    /// What a pod of it started with. None: the pod was made from an earlier template ([`Namespace::template`](super::Namespace::template) knows that).
     #[must_use]
     pub fn template_of(&self, pod: &Pod) -> Option<&Template> {
         let is_earlier = self.revision.as_ref().is_some_and(|(label, current)| {

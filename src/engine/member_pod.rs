@@ -39,6 +39,6 @@ impl<'a> MemberPod<'a> {
     /// The template that its controller made it from.
     #[must_use]
     pub fn template(&self) -> Option<&'a Template> {
-        self.workload?.template_of(self.pod)
+        self.namespace.template(self.pod)
     }
 }

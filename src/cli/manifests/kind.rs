@@ -78,6 +78,15 @@ fn amounts(kind: &str) -> Amounts {
             "spec.template.spec.resources.requests",
             "spec.template.spec.resources.limits",
         ],
+        "ControllerRevision" => &[
+            "data.spec.template.spec.containers[].resources.requests",
+            "data.spec.template.spec.containers[].resources.limits",
+            "data.spec.template.spec.initContainers[].resources.requests",
+            "data.spec.template.spec.initContainers[].resources.limits",
+            "data.spec.template.spec.overhead",
+            "data.spec.template.spec.resources.requests",
+            "data.spec.template.spec.resources.limits",
+        ],
         "ResourceQuota" => &["spec.hard", "status.hard", "status.used"],
         "LimitRange" => &[
             "spec.limits[].default",

@@ -273,3 +273,50 @@ fn autoscalers_are_known_by_what_they_scale() {
         [acts("web", "InPlaceOrRecreate"), acts("old", "Recreate")].into()
     );
 }
+
+#[test]
+fn a_pod_of_an_earlier_revision_has_the_template_that_it_was_made_from() {
+    let meta = |kind: &str, name: &str| {
+        let owner = json!({"apiVersion": "apps/v1", "kind": kind, "name": "db", "uid": "db", "controller": true});
+        json!({"name": name, "namespace": "shop", "uid": name, "ownerReferences": [owner]})
+    };
+    let template = |cpu: &str| json!({"spec": {"containers": [{"name": "main", "resources": {"requests": {"cpu": cpu}}}]}});
+    // A pod of a StatefulSet names the revision, one of a DaemonSet the end of its name.
+    for (kind, label) in [("StatefulSet", "db-1"), ("DaemonSet", "1")] {
+        let annotations = json!({"deprecated.daemonset.template.generation": "2"});
+        let set = json!({
+            "metadata": {"name": "db", "namespace": "shop", "annotations": annotations},
+            "spec": {"selector": {}, "serviceName": "db", "template": template("900m")},
+            "status": {"replicas": 1, "updateRevision": "db-2", "currentNumberScheduled": 1, "desiredNumberScheduled": 1,
+                       "numberMisscheduled": 0, "numberReady": 1},
+        });
+        let mut cluster = Cluster::default();
+        match kind {
+            "StatefulSet" => put(&mut cluster, [object::<apps::StatefulSet>(set)]),
+            _ => put(&mut cluster, [object::<apps::DaemonSet>(set)]),
+        }
+        let labels = json!({"controller-revision-hash": label, "pod-template-generation": "1"});
+        let mut pod = running(json!({"metadata": {"labels": labels}}));
+        pod["metadata"]["ownerReferences"] = meta(kind, "")["ownerReferences"].clone();
+        put(&mut cluster, [object::<core::Pod>(pod)]);
+        let request = |cluster: &Cluster| {
+            let pod = cluster.pod("shop", "web-5c9f-x7k2p").unwrap();
+            cluster.template(pod).map(|it| it["main"].request.cpu)
+        };
+        assert_eq!(request(&cluster), None, "{kind}");
+
+        let revision = |kind: &str, cpu: &str| {
+            let data = json!({"spec": {"template": template(cpu)}});
+            object::<apps::ControllerRevision>(
+                json!({"metadata": meta(kind, "db-1"), "revision": 1, "data": data}),
+            )
+        };
+        put(&mut cluster, [revision("Other", "700m")]);
+        assert_eq!(request(&cluster), None, "{kind}: another's revision");
+        cluster.take_changes();
+        put(&mut cluster, [revision(kind, "700m")]);
+        assert_eq!(request(&cluster), Some(700), "{kind}");
+        let set = Owner { namespace: "shop".into(), kind: kind.into(), name: "db".into() };
+        assert!(cluster.take_changes().workloads.contains(&set), "{kind}: its pools look again");
+    }
+}

@@ -59,6 +59,7 @@ impl Cluster {
             | Kind::ReplicaSet
             | Kind::StatefulSet
             | Kind::DaemonSet
+            | Kind::ControllerRevision
             | Kind::Job => {
                 if let Some(owner) = key.owner() {
                     self.put_workload(&owner, None);

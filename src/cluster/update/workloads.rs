@@ -3,7 +3,7 @@
 use super::{
     super::{
         Cluster, Key, Kind, KubeVirt, Owner, VirtualMachine, VirtualMachineInstance, Workload,
-        allocation_ratio, machine::Machine,
+        allocation_ratio, machine::Machine, workload::REVISION,
     },
     set,
 };
@@ -19,6 +19,8 @@ impl Cluster {
         }
         let above = |workload: Option<&Workload>| workload.and_then(|it| it.owner.clone());
         let (old, new) = (above(before), above(workload.as_ref()));
+        let is_revision = owner.kind == REVISION;
+        let whose = new.clone().or_else(|| old.clone()).filter(|_| is_revision);
         if old != new {
             old.iter().for_each(|above| namespace.link_workload(owner, above, false));
             new.iter().for_each(|above| namespace.link_workload(owner, above, true));
@@ -31,7 +33,7 @@ impl Cluster {
         }
         self.changes.workloads.insert(owner.clone());
         let pods: Vec<String> = self.namespaces[&owner.namespace]
-            .pods_below(owner)
+            .pods_below(whose.as_ref().unwrap_or(owner))
             .into_iter()
             .map(str::to_owned)
             .collect();

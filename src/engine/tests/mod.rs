@@ -116,7 +116,14 @@ impl Scene {
         for pool in &self.pools {
             cluster.apply(Event::Applied(pool.key(), pool.clone().read()));
         }
-        cluster.set_for_test("shop", &self.machines, &self.autoscalers, self.updates_live);
+        let instance = |uid: &String| {
+            let launcher = self.pods.iter().find(|pod| pod.machine.as_ref() == Some(uid));
+            launcher.and_then(|pod| Some(pod.owner.as_ref()?.name.clone())).unwrap_or_default()
+        };
+        let machines = self.machines.iter().map(|(uid, machine)| {
+            (uid.clone(), Machine { instance: instance(uid), ..machine.clone() })
+        });
+        cluster.set_for_test("shop", &machines.collect(), &self.autoscalers, self.updates_live);
         cluster
     }
 
