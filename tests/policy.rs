@@ -1,26 +1,40 @@
-//! The admission policy of the chart, as far as it can be read without a cluster.
+//! The admission policies of the chart, as far as it can be read without a cluster.
 
 use std::{error::Error, fs};
 
 use cel::Program;
 use serde_yaml_ng::Value;
 
-/// The policy and its binding, with what Helm fills in.
-fn policy() -> Result<Vec<Value>, Box<dyn Error>> {
+/// The policies and their bindings, with what Helm fills in.
+fn policies() -> Result<Vec<Value>, Box<dyn Error>> {
     let path = "charts/weighted-share/templates/admissionpolicy.yaml";
     let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
     let template = fs::read_to_string(path)?;
-    let (_, keys) =
-        template.split_once("define \"weighted-share.podKeys\" -}}").ok_or("no keys")?;
-    let (keys, _) = keys.split_once("{{- end -}}").ok_or("no end")?;
     let start = template.find("\napiVersion:").ok_or("no policy")?;
-    let line = |line: &str| match line {
-        line if line.contains("weighted-share.podKeys") => keys.replace('\n', "\n      "),
-        line if line.contains("labels:") || line.contains("{{") => String::new(),
-        line => line.to_owned(),
-    };
-    let filled: Vec<String> = template[start..].lines().map(line).collect();
-    filled.join("\n").split("\n---\n").map(|text| Ok(serde_yaml_ng::from_str(text)?)).collect()
+    let mut filled = String::new();
+    for line in template[start..].lines() {
+        filled += &match line.trim().strip_prefix("{{- include \"weighted-share.") {
+            Some(include) => included(&template, include).ok_or(line)?,
+            None if line.contains("{{") || line.contains("labels:") => String::new(),
+            None => line.to_owned(),
+        };
+        filled.push('\n');
+    }
+    filled.split("\n---\n").map(|text| Ok(serde_yaml_ng::from_str(text)?)).collect()
+}
+
+/// What a line of the template includes, such as `started" "variables.asked" | nindent 6 }}`. Nothing for labels.
+fn included(template: &str, line: &str) -> Option<String> {
+    let (name, rest) = line.split_once('"')?;
+    if name == "metadata" {
+        return Some(String::new());
+    }
+    let (argument, indent) = rest.split_once("| nindent ")?;
+    let indent: usize = indent.split_once(' ')?.0.parse().ok()?;
+    let (_, body) = template.split_once(&format!("define \"weighted-share.{name}\" -}}}}"))?;
+    let (body, _) = body.split_once("\n{{- end -}}")?;
+    let body = body.replace("{{ . }}", argument.trim().trim_matches('"'));
+    Some(body.replace('\n', &format!("\n{}", " ".repeat(indent))))
 }
 
 fn expressions<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
@@ -35,11 +49,11 @@ fn expressions<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
 }
 
 #[test]
-fn its_expressions_can_be_read() -> Result<(), Box<dyn Error>> {
-    let policy = policy()?;
+fn their_expressions_can_be_read() -> Result<(), Box<dyn Error>> {
+    let policies = policies()?;
     let mut found = Vec::new();
-    policy.iter().for_each(|document| expressions(document, &mut found));
-    assert!(found.len() > 15, "{} expressions", found.len());
+    policies.iter().for_each(|document| expressions(document, &mut found));
+    assert!(found.len() > 25, "{} expressions", found.len());
     for expression in found {
         // Of optional fields this parser knows nothing.
         let plain = expression.replace(".?", ".").replace("[?", "[");
@@ -49,9 +63,11 @@ fn its_expressions_can_be_read() -> Result<(), Box<dyn Error>> {
 }
 
 #[test]
-fn it_stands_in_nobodys_way() -> Result<(), Box<dyn Error>> {
-    let policy = policy()?;
-    let [policy, binding] = &policy[..] else { return Err("a policy and a binding".into()) };
+fn they_stand_in_nobodys_way() -> Result<(), Box<dyn Error>> {
+    let policies = policies()?;
+    let [policy, binding, corrects, _, guards, _] = &policies[..] else {
+        return Err(format!("{} policies and bindings", policies.len()).into());
+    };
     assert_eq!(policy["spec"]["failurePolicy"], "Ignore");
     assert_eq!(policy["spec"]["reinvocationPolicy"], "Never");
     assert_eq!(policy["spec"]["paramKind"]["kind"], "NewPods");
@@ -60,5 +76,11 @@ fn it_stands_in_nobodys_way() -> Result<(), Box<dyn Error>> {
     assert_eq!(rules[0]["resources"], Value::from(vec!["pods"]));
     assert_eq!(rules.as_sequence().map(Vec::len), Some(1));
     assert_eq!(binding["spec"]["paramRef"]["parameterNotFoundAction"], "Allow");
+
+    // Pods without the annotation do not depend on any of its policies.
+    assert_eq!(guards["spec"]["failurePolicy"], "Ignore");
+    assert_eq!(&corrects["spec"]["matchConstraints"]["resourceRules"], rules);
+    let conditions = &corrects["spec"]["matchConditions"];
+    assert_eq!(conditions[0]["name"], "pod-says-what-it-starts-with");
     Ok(())
 }

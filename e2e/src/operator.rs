@@ -87,6 +87,8 @@ async fn install_anew(cluster: &Cluster, values: &[String]) -> Result<()> {
         arguments.extend(["--set-string", annotation]);
     }
     arguments.extend(["--set", "metrics.exposed=true", "--set", "liveUpdate.enabled=true"]);
+    // Tests beside each other are one tenant's.
+    arguments.extend(["--set", "bounds.nodeMemoryGrowPercent=100"]);
     arguments.extend(values.iter().flat_map(|value| ["--set", value.as_str()]));
     helm("weighted-share", &chart, &arguments).await
 }

@@ -100,11 +100,15 @@ async fn what_is_switched_on_is_there_and_nothing_else() -> Result<()> {
         "ClusterRole weighted-share-page",
         "ConfigMap weighted-share-dashboard",
         "MutatingAdmissionPolicy weighted-share-new-pods",
+        "MutatingAdmissionPolicy weighted-share-started",
         "MutatingAdmissionPolicyBinding weighted-share-new-pods",
+        "MutatingAdmissionPolicyBinding weighted-share-started",
         "NetworkPolicy weighted-share",
         "PrometheusRule weighted-share",
         "Service weighted-share-metrics",
         "ServiceMonitor weighted-share",
+        "ValidatingAdmissionPolicy weighted-share-started",
+        "ValidatingAdmissionPolicyBinding weighted-share-started",
     ];
     ensure!(more == wanted, "{more:?}");
     let least: Vec<&String> = least.keys().collect();
@@ -146,6 +150,36 @@ async fn what_is_switched_on_is_there_and_nothing_else() -> Result<()> {
     let dry_run = ["apply", "--dry-run=server", "--server-side", "--force-conflicts", "-f", "-"];
     let taken = kubectl::run("kubectl", &dry_run, &list).await?;
     ensure!(taken.lines().count() == items.len(), "{taken}");
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs helm"]
+async fn a_pilot_touches_workloads_in_its_namespaces_alone() -> Result<()> {
+    let rights = |object: &Value| object["rules"].to_string();
+    let all = made(&["liveUpdate.enabled=true"]).await?;
+    let touches = |object: &Value| {
+        ["pods/resize", "newpods", "virtualmachines"].map(|what| {
+            let rules = object["rules"].as_array().into_iter().flatten();
+            let writes = |rule: &&Value| {
+                rule["resources"].to_string().contains(&format!("\"{what}\""))
+                    && rule["verbs"].to_string().contains("patch")
+            };
+            rules.filter(writes).count() > 0
+        })
+    };
+    ensure!(touches(&all["ClusterRole weighted-share"]) == [true; 3], "{:?}", all.keys());
+    ensure!(!all.contains_key("Role weighted-share-actuate"), "{:?}", all.keys());
+
+    let pilot = made(&["liveUpdate.enabled=true", "namespaces.include={shop}"]).await?;
+    let everywhere = &pilot["ClusterRole weighted-share"];
+    ensure!(touches(everywhere) == [false; 3], "{}", rights(everywhere));
+    for kind in ["Role", "RoleBinding"] {
+        let object = &pilot[&format!("{kind} weighted-share-actuate")];
+        ensure!(object["metadata"]["namespace"] == "shop", "{object}");
+    }
+    let there = &pilot["Role weighted-share-actuate"];
+    ensure!(touches(there) == [true; 3], "{}", rights(there));
     Ok(())
 }
 

@@ -19,15 +19,17 @@ use e2e::{
 };
 use jiff::Timestamp;
 use kube::{
-    ResourceExt,
+    Api, ResourceExt,
     api::{DeleteParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 use support::{
-    Bench, MINUTE, container, deployment, eventually, identity, member, pod_spec,
+    Bench, MINUTE, bare_pod, container, cpu_charge, deployment, eventually, identity, member,
+    pod_spec,
     replicas::{PROCESS, Replicas, written},
 };
 use tokio::time::sleep;
+use weightedshare::api::NewPods;
 
 /// After this time without a sign of life the lease is free; and how soon that is seen.
 const LEASE: Duration = Duration::from_secs(15 + 2);
@@ -158,4 +160,50 @@ async fn one_leads_and_another_follows() -> Result<()> {
     let quiet = written(&bench, quiet_from)?;
     ensure!(quiet.is_empty(), "nothing changes, and yet {quiet:?}");
     Arc::into_inner(bench).context("the bench is in use")?.end().await
+}
+
+/// An owner who edits a template under its running pods, and waits for a restart of ours, gains nothing: what the pods started with
+/// is written on them.
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn what_a_pod_started_with_outlives_the_controller() -> Result<()> {
+    let (bench, other) = (Bench::new("leader-stakes").await?, Bench::new("leader-other").await?);
+    let operator = Replicas::of(&bench);
+    let room = bench.room().await?;
+    let template = room * 6 / 10;
+    let asks = |milli: u64| {
+        let requests = json!({"cpu": format!("{milli}m"), "memory": "16Mi"});
+        pod_spec(json!([container("main", json!({"requests": requests}))]))
+    };
+    bench.pool("pool", &format!("{room}m"), json!([member("web", 100)])).await?;
+    let new_pods: Api<NewPods> = Api::namespaced(bench.client.clone(), &bench.namespace);
+    eventually(MINUTE, || async {
+        ensure!(new_pods.get("pool").await?.spec.starts.contains_key("app=web"), "nothing is told");
+        Ok(())
+    })
+    .await?;
+    // The API server's own watch sees it a moment later.
+    sleep(Duration::from_millis(500)).await;
+    let mut set = deployment("web", 1, asks(template));
+    set["kind"] = json!("ReplicaSet");
+    bench.apply(set.clone()).await?;
+    let held = bench.holding("web", &[room]).await?;
+    let written = held[0].annotations().get("weightedshare.dev/started");
+    let wanted = format!("cpu={template}m,memory=16777216");
+    ensure!(written == Some(&wanted), "{written:?}, not {wanted}");
+
+    set["spec"]["template"]["spec"] = asks(room);
+    bench.apply(set).await?;
+    let deployment = ["-n", operator::NAMESPACE, "deployment/weighted-share"];
+    kubectl::run("kubectl", &[&["rollout", "restart"], &deployment[..]].concat(), "").await?;
+    let waits = ["rollout", "status", "--timeout=2m"];
+    kubectl::run("kubectl", &[&waits, &deployment[..]].concat(), "").await?;
+    operator.leader().await?;
+
+    other.apply(bare_pod("small", "small", asks(room - template - 50))).await?;
+    other.running("small", 1).await?;
+    let held = cpu_charge(&bench.running("web", 1).await?[0]);
+    ensure!((template..=template + 50).contains(&held), "it holds {held}m of {template}m");
+    other.end().await?;
+    bench.end().await
 }

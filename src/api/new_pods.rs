@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{Resources, schema};
 
 /// With what new pods of a pool start. The controller writes it beside the pool, under the same name, and
-/// the policy `weighted-share-new-pods` reads it: the requests of new pods are lowered to it, never raised.
+/// the policy `weighted-share-new-pods` reads it: the requests of new pods are lowered to it, never raised, and what they
+/// start with is written on them.
 ///
 /// The API server reads all of it for each pod that is created, so it holds no more than it takes.
 #[derive(Clone, CustomResource, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -55,7 +56,8 @@ pub struct Start {
     #[schemars(schema_with = "schema::selector_told")]
     pub selector: Option<LabelSelector>,
 
-    /// What it asks for at most, all its containers together, with its sidecars and overhead.
+    /// What it asks for at most, all its containers together, with its sidecars and overhead. A resource that is not named is
+    /// not lowered.
     #[schemars(schema_with = "schema::amounts")]
     pub request: Resources,
 

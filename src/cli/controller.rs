@@ -39,6 +39,13 @@ pub struct ControllerArguments {
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
           default_value = "true", default_missing_value = "true")]
     pub member_metrics: bool,
+    /// Where the commands plan and explain ask what this process remembers, by a port that they have forwarded.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8083")]
+    pub recall_address: Address,
+    /// The admission policies of the chart are installed: what they write on new pods is believed, as nobody else can.
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+          default_value = "false", default_missing_value = "true")]
+    pub admission_policy: bool,
 }
 
 /// How the log is written.
@@ -62,6 +69,10 @@ pub struct BoundsArguments {
     /// How many characters all expressions of one namespace may have together.
     #[arg(long, value_name = "NUMBER", default_value_t = Bounds::default().expressions)]
     pub max_expressions: usize,
+    /// On nodes with pods of several namespaces' pools: how much of the memory that is free above what these started with
+    /// pools can own, in percent. What is in use there cannot be taken back for others.
+    #[arg(long, value_name = "PERCENT", default_value_t = Bounds::default().node_memory_grow_percent, value_parser = value_parser!(u8).range(..=100))]
+    pub node_memory_grow_percent: u8,
 }
 
 /// Which namespaces may have pools. A pool elsewhere is not divided, and its status says so.
@@ -90,6 +101,8 @@ impl ControllerArguments {
             pools: bounds.max_pools,
             members: bounds.max_members,
             expressions: bounds.max_expressions,
+            started_is_guarded: self.admission_policy,
+            node_memory_grow_percent: bounds.node_memory_grow_percent,
         }
     }
 }

@@ -148,9 +148,9 @@ impl Story<'_, '_> {
         };
         lines.push(format!("  {}", self.capacity(resource, divided)));
         lines.push(format!("  {}", self.fair_of_member(resource, divided, member)));
-        if let Some(node) = member.full_node {
+        if let Some(remedy) = member.makes_room() {
             lines.push(format!(
-                "  Its nodes have no room for {} of that: to give it all, free node {node}, or move pods elsewhere.",
+                "  Its nodes cannot give it {} of that: {remedy}, or move pods elsewhere.",
                 amount(member.unplaceable)
             ));
         }

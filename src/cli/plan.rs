@@ -90,7 +90,7 @@ pub struct MemberPlan {
     /// Why, in a sentence.
     #[serde(skip)]
     pub message: String,
-    /// What its nodes have no room for, if anything, and the node that would have to be freed.
+    /// What its nodes have no room for, if anything, and what would make room for it.
     #[serde(skip)]
     pub unplaceable: Each<(u64, String)>,
     /// What it lends, if anything.
@@ -211,7 +211,7 @@ impl PoolPlan {
                 message: report.message,
                 unplaceable: Each::of(|resource| {
                     let member = &shares[resource].as_ref()?.members[i];
-                    Some((member.unplaceable, member.full_node?.to_owned()))
+                    Some((member.unplaceable, member.makes_room()?))
                 }),
                 lends: loan(i, |market, pods| market.lends(pods)),
                 borrows: loan(i, |market, pods| market.borrows(pods)),

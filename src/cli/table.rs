@@ -93,9 +93,9 @@ fn remark(pool: &PoolPlan, member: &MemberPlan, resources: &[Resource]) -> Strin
         }
     }
     for &resource in resources {
-        if let Some((amount, node)) = member.unplaceable.get(resource) {
+        if let Some((amount, remedy)) = member.unplaceable.get(resource) {
             let amount = resource.readable(*amount);
-            remarks.push(format!("no room for {amount} of {resource} more: free node {node}"));
+            remarks.push(format!("no room for {amount} of {resource} more: {remedy}"));
         }
     }
     let told = member.state == MemberState::Resizing || member.reason == "NodeFull";

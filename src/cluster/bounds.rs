@@ -1,11 +1,12 @@
-//! How much one namespace may have: who writes without end in one namespace is to cost the others nothing.
+//! What the administrator says so that tenants are protected from one another: how much one namespace may have, and what is believed.
 
 use std::collections::BTreeSet;
 
 use super::{Cluster, Pool, PoolId};
 use crate::api::WeightedShare;
 
-/// How much one namespace may have, its oldest pools first. What is over takes no part, and its status says so.
+/// How much one namespace may have, its oldest pools first. What is over takes no part, and its status says so. Then what is believed
+/// of pods, and what they can get on nodes that they share.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Bounds {
     /// Which namespaces may have pools at all.
@@ -16,6 +17,11 @@ pub struct Bounds {
     pub members: usize,
     /// How many characters of the expressions of all its members together.
     pub expressions: usize,
+    /// Whether pods are believed what they started with. That holds where the chart's admission policies guard it.
+    pub started_is_guarded: bool,
+    /// On a node with pods of several namespaces' pools: how much of the memory that is free above what these started with they can own,
+    /// in percent (100 at most).
+    pub node_memory_grow_percent: u8,
 }
 
 /// The namespaces in which pools are divided.
@@ -43,7 +49,14 @@ pub enum Excess {
 impl Default for Bounds {
     fn default() -> Self {
         let namespaces = AllowedNamespaces::default();
-        Self { namespaces, pools: 100, members: 1000, expressions: 65_536 }
+        Self {
+            namespaces,
+            pools: 100,
+            members: 1000,
+            expressions: 65_536,
+            started_is_guarded: true,
+            node_memory_grow_percent: 0,
+        }
     }
 }
 
@@ -119,6 +132,12 @@ impl Cluster {
     #[must_use]
     pub fn bounded(bounds: Bounds) -> Self {
         Self { bounds, ..Self::default() }
+    }
+
+    /// What the administrator says.
+    #[must_use]
+    pub fn bounds(&self) -> &Bounds {
+        &self.bounds
     }
 
     /// Works out anew which pools of a namespace are over a bound.

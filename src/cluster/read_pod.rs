@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::{
     Binding, COMPUTE, Container, FIELD_MANAGER, Obstacle, Owner, Pending, Pod, Qos, Resize,
     amount::{amount, limit, pod_level},
+    binding::written,
     charges::pod_level_request,
     pod::LOWERED,
 };
@@ -98,7 +99,7 @@ impl Pod {
             obstacle: Obstacle::of(pod),
             in_flight: false,
         };
-        read.with_binding(Binding::time(pod))
+        read.with_binding(Binding::time(pod), written(meta))
     }
 }
 

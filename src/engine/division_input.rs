@@ -236,6 +236,7 @@ impl<'a> DivisionInput<'a> {
                 claim: *claim,
                 unplaceable: member.by_weight.saturating_sub(member.fair),
                 full_node: member.full_node.and_then(|node| self.nodes.get(node as usize).copied()),
+                full_by: member.full_by,
                 pods,
             });
         }

@@ -163,13 +163,8 @@ fn settled(member: &MemberPods, index: usize, divided: &Shares) -> MemberReport 
     let report = |reason, message| MemberReport::new(MemberState::Settled, reason, message);
     if let Some(trouble) = &member.trouble {
         report(trouble.reason, format!("{}.", trouble.message))
-    } else if let Some((what, node)) = unplaceable(index, divided) {
-        report(
-            "NodeFull",
-            format!(
-                "It owns {what} more than its nodes have room for: to give it that, free node {node}, or move pods elsewhere."
-            ),
-        )
+    } else if let Some(message) = unplaceable(index, divided) {
+        report("NodeFull", message)
     } else if let Some(why) =
         Resource::ALL.into_iter().find_map(|it| quota_full(it, divided[it].as_ref()?))
     {
@@ -196,12 +191,14 @@ fn settled(member: &MemberPods, index: usize, divided: &Shares) -> MemberReport 
     }
 }
 
-/// What a member's nodes keep it from owning, with the node that would have to be freed.
-fn unplaceable<'a>(member: usize, divided: &Shares<'a>) -> Option<(String, &'a str)> {
+/// What a member's nodes keep it from owning, and which node would have to be freed.
+fn unplaceable(member: usize, divided: &Shares) -> Option<String> {
     Resource::ALL.into_iter().find_map(|resource| {
         let share = &divided[resource].as_ref()?.members[member];
-        let amount = resource.quantity(share.unplaceable);
-        Some((format!("{amount} of {resource}"), share.full_node?))
+        let (amount, remedy) = (resource.quantity(share.unplaceable), share.makes_room()?);
+        Some(format!(
+            "It owns {amount} of {resource} more than its nodes can give it: {remedy}, or move pods elsewhere."
+        ))
     })
 }
 

@@ -21,8 +21,8 @@ use crate::{
 /// What every pod is found by.
 const ANY: &str = "*";
 
-/// With what new pods of a pool start. Nothing where that changes nothing: the mode is Observe, or the pool is too
-/// small for any more pods.
+/// With what new pods of a pool start: for each member, as what they started with is written on its pods. The amounts are empty
+/// where nothing is lowered: where the pool is too small for any more pods, or an autoscaler follows them. Nothing in the mode Observe.
 ///
 /// What a weight that is worked out moves is told no sooner than what the pods are granted: while nothing is
 /// `decided`, the amounts of `before` stand.
@@ -42,7 +42,6 @@ pub fn new_pods(
     let entries: Vec<(&Member, Resources, Vec<Way>)> = members
         .iter()
         .zip(requests)
-        .filter(|(_, request)| !request.is_empty())
         .map(|(member, request)| (member, request, ways(member)))
         .collect();
     let mut common: BTreeMap<&str, usize> = BTreeMap::new();

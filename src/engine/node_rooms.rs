@@ -181,11 +181,20 @@ impl Shared {
         self.rooms.remove(pool);
     }
 
+    /// Whether there are pods of pools of several namespaces, as pools in mode Auto see it, or with those in mode Observe.
+    fn is_of_several_tenants(&self, observes: bool) -> bool {
+        let seen = self.parts.iter().filter(|(_, part)| observes || !part.observes);
+        let mut namespaces = seen.map(|(pool, _)| &pool.namespace);
+        namespaces.next().is_some_and(|first| namespaces.any(|it| it != first))
+    }
+
     fn charges(&mut self, part: &Part) -> &mut Charges {
         if part.observes { &mut self.observing } else { &mut self.acting }
     }
 
     /// The node as pools in mode Auto see it, who ignore the others, and as pools in mode Observe see it, who count all.
+    ///
+    /// Memory in use above the stakes could not be taken back for others, so where there are pods of others its growth is bounded.
     fn nodes(&self, view: &View, name: &str, resource: Resource) -> [Node; 2] {
         let Self { acting, observing, .. } = *self;
         let all = Charges {
@@ -193,7 +202,12 @@ impl Shared {
             leaving: acting.leaving + observing.leaving,
             least: acting.least + observing.least,
         };
-        [acting, all].map(|own| node(view, name, resource, own))
+        let grows = view.cluster.bounds().node_memory_grow_percent;
+        [(acting, false), (all, true)].map(|(own, observes)| Node {
+            above_stakes: Some(grows)
+                .filter(|_| resource == Resource::Memory && self.is_of_several_tenants(observes)),
+            ..node(view, name, resource, own)
+        })
     }
 
     /// Recomputes the rooms of its pools if the node or a part has changed.
@@ -285,5 +299,6 @@ fn node(view: &View, name: &str, resource: Resource, own: Charges) -> Node {
         allocatable: view.cluster.node(name).map(|node| node.allocatable[resource]),
         others: u64::try_from(others).unwrap_or(u64::MAX),
         reserved,
+        above_stakes: None,
     }
 }

@@ -170,8 +170,8 @@ pub fn over_bounds(
         is_reported: pool.status.as_ref() == Some(&*status),
         status,
         notices,
-        // Pods that come now belong to no pool.
-        new_pods: Some(Arc::default()),
+        // Pods that come now belong to no pool. Where it never was one of ours, nothing was told of new pods, and perhaps may not be.
+        new_pods: (excess != Excess::Namespace || has_finalizer(pool)).then(Arc::default),
         reclaimed: Vec::new(),
     }
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     cluster::{Machine, Pod, Resize},
     metrics::PodMeasures,
-    share::{self, Demand, Holding, MemberClaim, PerResource, PodClaim},
+    share::{self, Demand, Full, Holding, MemberClaim, PerResource, PodClaim},
 };
 
 /// The division of one resource of a pool.
@@ -44,8 +44,25 @@ pub struct MemberShare<'a> {
     pub unplaceable: u64,
     /// The full node that would have to be freed for that.
     pub full_node: Option<&'a str>,
+    /// Why that node is full.
+    pub full_by: Full,
     /// Its pods, by name.
     pub pods: Vec<PodShare<'a>>,
+}
+
+impl MemberShare<'_> {
+    /// What would make room for what its nodes keep it from owning.
+    #[must_use]
+    pub fn makes_room(&self) -> Option<String> {
+        let node = self.full_node?;
+        Some(match self.full_by {
+            Full::Charges => format!("free node {node}"),
+            Full::Reserve => format!("lower sharing.nodeReservePercent, or free node {node}"),
+            Full::Stakes => format!(
+                "raise the controller's --node-memory-grow-percent, or free node {node} of pods of other namespaces"
+            ),
+        })
+    }
 }
 
 /// One resource of one pod.

@@ -19,8 +19,8 @@ mod testing;
 pub use cpu_weight::{BasisPoints, CpuShares, CpuWeight, MicroCpu, Sibling, Split, splits};
 pub use demand::{Demand, Sample};
 pub use division::{
-    Divider, Division, Idle, MemberClaim, MemberDivision, Newcomer, Node, PodClaim, PodDivision,
-    Pool, Presence, Room, Verdict, divide,
+    Divider, Division, Full, Idle, MemberClaim, MemberDivision, Newcomer, Node, PodClaim,
+    PodDivision, Pool, Presence, Room, Verdict, divide,
 };
 pub use fill::{Claim, Filling, fill};
 pub use pacing::{Common, Position, steps};

@@ -48,3 +48,10 @@ annotations:
 {{- define "weighted-share.image" -}}
 {{ printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) }}
 {{- end -}}
+
+{{- /* Whether new pods start inside their pool, by policies of the API server: "true" or nothing. */ -}}
+{{- define "weighted-share.hasAdmissionPolicy" -}}
+{{- $enabled := toString .Values.admissionPolicy.enabled -}}
+{{- $served := .Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" -}}
+{{- if or (eq $enabled "true") (and (eq $enabled "auto") $served) -}}true{{- end -}}
+{{- end -}}

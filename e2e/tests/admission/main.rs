@@ -1,6 +1,7 @@
 //! New pods start inside the pool: what the API server makes of them by the policy that the chart installs.
 
 mod cost;
+mod started;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -213,6 +214,8 @@ async fn each_kind_of_pod_is_lowered_as_far_as_it_can_be_given_back() -> Result<
     }
     let lowered = admitted(&bench.pods(), &plain()).await?;
     ensure!(lowered.annotations()["weightedshare.dev/lowered"] == "cpu,memory", "{lowered:?}");
+    let started = |pod: &Pod| pod.annotations().get("weightedshare.dev/started").cloned();
+    ensure!(started(&lowered).as_deref() == Some("cpu=100m,memory=67108864"), "{lowered:?}");
     let elsewhere: Api<Pod> = Api::namespaced(bench.client.clone(), "default");
     let is = resources(&admitted(&elsewhere, &plain()).await?);
     ensure!(is == "300m/128Mi, Burstable", "in a namespace without pools: {is}");
@@ -382,7 +385,7 @@ async fn ten_pods_at_once_start_inside_the_pool_and_go_back_when_it_goes() -> Re
 
 #[tokio::test]
 #[ignore = "needs a cluster"]
-async fn the_chart_installs_the_policy_where_the_server_has_it() -> Result<()> {
+async fn the_chart_installs_the_policies_where_the_server_has_it() -> Result<()> {
     if Tier::Test.is_left_out() {
         return Ok(());
     }
@@ -390,15 +393,18 @@ async fn the_chart_installs_the_policy_where_the_server_has_it() -> Result<()> {
     let policies = async |more: &[&str]| -> Result<usize> {
         let arguments = [&["template", "weighted-share", chart], more].concat();
         let manifests = kubectl::run("helm", &arguments, "").await?;
-        Ok(manifests.matches("\nkind: MutatingAdmissionPolicy\n").count())
+        let count = |what: &str| manifests.matches(what).count();
+        // The controller believes what the policies write, and nothing else.
+        ensure!(count("--admission-policy") == count("\nkind: ValidatingAdmissionPolicy\n"));
+        Ok(count("\nkind: MutatingAdmissionPolicy\n"))
     };
     let served = "--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy";
     ensure!(policies(&[]).await? == 0, "of a server nothing is known");
-    ensure!(policies(&[served]).await? == 1, "the server has it");
+    ensure!(policies(&[served]).await? == 2, "the server has it");
     ensure!(
         policies(&[served, "--set", "admissionPolicy.enabled=false"]).await? == 0,
         "switched off"
     );
-    ensure!(policies(&["--set", "admissionPolicy.enabled=true"]).await? == 1, "switched on");
+    ensure!(policies(&["--set", "admissionPolicy.enabled=true"]).await? == 2, "switched on");
     Ok(())
 }

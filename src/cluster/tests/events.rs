@@ -221,3 +221,28 @@ fn what_a_pod_was_charged_when_it_was_first_seen_on_its_node_stays() {
     // Another pod of that name, which was resized before it was seen.
     assert_eq!(seen(pod("b", 2, "900m", "n1")), Some((900, Some(7), false)));
 }
+
+#[test]
+fn what_a_pod_says_that_it_started_with_is_believed_where_it_is_guarded() {
+    let started = |started_is_guarded: bool, annotation: &str| {
+        let annotations = json!({"weightedshare.dev/started": annotation});
+        let pod = running(json!({"metadata": {"generation": 5, "annotations": annotations}}));
+        let mut cluster = Cluster::bounded(Bounds { started_is_guarded, ..Bounds::default() });
+        put(&mut cluster, [object::<core::Pod>(pod)]);
+        let pod = cluster.pod("shop", "web-5c9f-x7k2p").unwrap();
+        [Resource::Cpu, Resource::Memory].map(|resource| pod.started_with(None, resource))
+    };
+    assert_eq!(started(true, "cpu=250m,memory=67108864"), [250, 64 * MI]);
+    assert_eq!(started(false, "cpu=250m,memory=67108864"), [0, 0]);
+    // What the policy would not write says nothing.
+    for odd in [
+        "",
+        "cpu=250m",
+        "memory=1,cpu=1",
+        "cpu=250m,memory=1,cpu=9",
+        "cpu=,memory=",
+        "cpu=-1,memory=1",
+    ] {
+        assert_eq!(started(true, odd), [0, 0], "{odd:?}");
+    }
+}

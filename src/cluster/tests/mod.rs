@@ -136,6 +136,7 @@ fn a_running_pod_is_read_whole() {
                 at: None,
                 charge: PerResource { cpu: 300, memory: 64 * MI },
                 is_original: true,
+                written: None,
             }),
             containers: vec![Container {
                 name: "main".into(),

@@ -25,6 +25,11 @@ impl Cluster {
         if pod.finished {
             return self.remove_pod(&pod.namespace, &pod.name);
         }
+        if !self.bounds.started_is_guarded
+            && let Some(binding) = &mut pod.binding
+        {
+            binding.written = None;
+        }
         let known = self.namespaces.get(&pod.namespace).and_then(|it| it.pods.get(&pod.name));
         let mut in_flight = None;
         if let Some(known) = known.filter(|it| it.shown.uid == pod.uid) {

@@ -44,8 +44,8 @@ use super::{
 use crate::{
     api::{MemberState, NewPodsSpec, WeightedShare, WeightedShareStatus},
     cluster::{
-        Autoscalers, Binding, Cluster, Container, Event, Kept, Key, Kind, Limits, Machine, Node,
-        Object, Obstacle, Owner, Pod, Qos, Quota, Resize, TemplateContainer, Workload,
+        Autoscalers, Binding, Bounds, Cluster, Container, Event, Kept, Key, Kind, Limits, Machine,
+        Node, Object, Obstacle, Owner, Pod, Qos, Quota, Resize, TemplateContainer, Workload,
     },
     metrics::{Metrics, PodReading, Readings},
     share::{Divider, Held, InitContainer, PerResource, Resource},
@@ -71,6 +71,7 @@ struct Scene {
     conflicts: FieldConflicts,
     /// What pods were granted last, in millicores, by UID.
     granted: BTreeMap<String, u64>,
+    bounds: Bounds,
     now: Timestamp,
 }
 
@@ -84,7 +85,7 @@ struct Seen {
 
 impl Scene {
     fn cluster(&self) -> Cluster {
-        let mut cluster = Cluster::default();
+        let mut cluster = Cluster::bounded(self.bounds.clone());
         let mut put = |kind, namespace: &str, name: &str, object| {
             let key = Key { kind, namespace: namespace.to_owned(), name: name.to_owned() };
             cluster.apply(Event::Applied(key, object));

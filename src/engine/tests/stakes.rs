@@ -1,7 +1,10 @@
 //! What pods keep on a full node, whatever other pools ask for.
 
 use super::*;
-use crate::share::Resource::Cpu;
+use crate::{
+    api::{Mode, Resources},
+    share::{Bytes, Full, Resource::Cpu},
+};
 
 fn at(second: i64) -> Option<Timestamp> {
     Some(Timestamp::from_second(second).unwrap())
@@ -64,6 +67,47 @@ fn a_pod_bound_into_room_that_others_gave_up_has_what_they_leave() {
 }
 
 #[test]
+fn memory_grows_above_what_pods_started_with_only_beside_their_own() {
+    let mine = pool("mine", 0, 400, json!([member("mine", 100)]));
+    let theirs = pool("theirs", 1, 400, json!([member("theirs", 100)]));
+    let owned = |namespace: &str, percent: u8, mode: Mode| {
+        let in_memory = |mut pool: WeightedShare, mode: Mode, namespace: &str| {
+            pool.spec.capacity =
+                Resources { memory: Some(Bytes(400 << 20)), ..Resources::default() };
+            (pool.spec.mode, pool.metadata.namespace) = (mode, Some(namespace.to_owned()));
+            pool
+        };
+        let holding = |app: &str, namespace: &str| {
+            let mut pod = bound(app, 0, 0, 0);
+            pod.namespace = namespace.into();
+            pod.containers[0].held.memory = Held { requested: 100 << 20, admitted: 100 << 20 };
+            let charge = PerResource { cpu: 0, memory: 100 << 20 };
+            pod.binding = Some(Binding { charge, is_original: true, ..Binding::default() });
+            pod
+        };
+        let pools = [
+            in_memory(mine.clone(), Mode::Auto, "shop"),
+            in_memory(theirs.clone(), mode, namespace),
+        ];
+        let mut scene = scene(&pools, &[holding("mine", "shop"), holding("theirs", namespace)], 0);
+        scene.nodes.get_mut("n1").unwrap().allocatable.memory = 1000 << 20;
+        scene.bounds.node_memory_grow_percent = percent;
+        let seen = scene.seen();
+        let divided = seen.divide();
+        let (_, shares) = divided.iter().find(|(pool, _)| pool.id.name == "mine").unwrap();
+        let shares = shares.memory.as_ref().unwrap();
+        let member = &shares.members[0];
+        (member.pods[0].share.unwrap().fair >> 20, member.full_by == Full::Stakes)
+    };
+    assert_eq!(owned("shop", 0, Mode::Auto), (400, false));
+    assert_eq!(owned("other", 0, Mode::Auto), (100, true));
+    assert_eq!(owned("other", 50, Mode::Auto), (300, true));
+    assert_eq!(owned("other", 100, Mode::Auto), (400, false));
+    assert_eq!(owned("other", 10, Mode::Auto), (140, true));
+    assert_eq!(owned("other", 0, Mode::Observe), (400, false));
+}
+
+#[test]
 fn an_edited_template_raises_no_stake() {
     let request = PerResource { cpu: 3000, memory: 0 };
     let container = TemplateContainer { request, ..TemplateContainer::default() };
@@ -76,4 +120,8 @@ fn an_edited_template_raises_no_stake() {
     assert_eq!(started(&resized(4000)), 3000);
     assert_eq!(resized(500).started_with(None, Cpu), 0);
     assert_eq!(started(&Pod { binding: None, ..pod("a", "a", 500) }), 0);
+    // What was written when it was created counts before both.
+    let written = Some(PerResource { cpu: 700, memory: 0 });
+    let binding = Some(Binding { written, ..bound_with(4000) });
+    assert_eq!(started(&Pod { binding, ..pod("a", "a", 500) }), 700);
 }

@@ -1,6 +1,6 @@
 //! Who owns what: the first stage of the division.
 
-use super::{Claim, Division, Filling, MemberDivision, Newcomer, PodDivision, Pool, Verdict};
+use super::{Claim, Division, Filling, Full, MemberDivision, Newcomer, PodDivision, Pool, Verdict};
 
 /// The buffers of the first stage.
 #[derive(Debug, Default)]
@@ -36,6 +36,7 @@ impl Fair {
             fair,
             by_weight: fair,
             full_node: None,
+            full_by: Full::default(),
         }));
         for ((_, run), &fair) in pool.runs().zip(&self.shares) {
             if let [pod] = pool.pods[run.clone()] {

@@ -15,7 +15,7 @@ use super::{
 };
 use fair::Fair;
 use rooms::Rooms;
-pub use rooms::{Node, Presence, Room};
+pub use rooms::{Full, Node, Presence, Room};
 use sharing::Sharing;
 
 /// A pool as the division sees it. All amounts are in units of the resource (millicores or bytes).
@@ -126,6 +126,8 @@ pub struct MemberDivision {
     pub by_weight: u64,
     /// Where that is more: the full node that would have to be freed.
     pub full_node: Option<u32>,
+    /// Why that node is full.
+    pub full_by: Full,
 }
 
 /// What one pod owns and holds.

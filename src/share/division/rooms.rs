@@ -13,6 +13,8 @@ pub struct Node {
     pub others: u64,
     /// Room that is to be free there for pods that are to come.
     pub reserved: u64,
+    /// How much of what is free there above all stakes the pools can own, in percent (100 at most). None: all of it.
+    pub above_stakes: Option<u8>,
 }
 
 /// What the pods of one pool have on one node, together.
@@ -30,6 +32,18 @@ pub struct Presence {
     pub reserve: u8,
 }
 
+/// What keeps pods from owning more on a node.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Full {
+    /// What pods are charged there.
+    #[default]
+    Charges,
+    /// What the pool leaves free there ([`Presence::reserve`]).
+    Reserve,
+    /// That little of it can be owned above the stakes ([`Node::above_stakes`]).
+    Stakes,
+}
+
 /// What a node holds for one pool.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Room {
@@ -39,6 +53,8 @@ pub struct Room {
     pub short: bool,
     /// How much more all pools would own there than the node has room for.
     pub lacks: u64,
+    /// Why it is short, if it is.
+    pub full_by: Full,
     /// The node is over, and the pool has no more there than its part of it. Its pods lend nothing: they could not take it
     /// back, and what they own there would go down with what they lend.
     pub kept: bool,
@@ -46,7 +62,7 @@ pub struct Room {
 
 impl Default for Room {
     fn default() -> Self {
-        Self { amount: u64::MAX, short: false, lacks: 0, kept: false }
+        Self { amount: u64::MAX, short: false, lacks: 0, full_by: Full::default(), kept: false }
     }
 }
 
@@ -76,6 +92,12 @@ impl Node {
         self.allocatable.unwrap_or(u64::MAX).saturating_sub(self.others)
     }
 
+    /// How much of a room pools can own whose stakes sum to `stakes`.
+    fn bounded(&self, room: u64, stakes: u64) -> u64 {
+        let free = room.saturating_sub(stakes);
+        self.above_stakes.map_or(room, |part| (room - free) + percent(part, free))
+    }
+
     /// What it can hold for the pods of all pools, whatever a pool leaves free.
     fn all(&self) -> Option<u64> {
         self.allocatable.map(|_| self.whole().saturating_sub(self.reserved))
@@ -99,6 +121,7 @@ impl Rooms {
     /// Each pool first keeps its stake; pods that wait for room never reduce that. See [`parts`](Self::parts) for the rest. What a
     /// pool can have depends on nothing else of the others, and no room is promised twice. A node on which pods ask for more than
     /// any of the pools may fill is left as it is: they neither grow there nor have to shrink, but for pods that wait for room.
+    /// Where the node bounds what is owned above the stakes, it is full from there on.
     pub fn split(
         &mut self,
         filling: &mut Filling,
@@ -115,8 +138,10 @@ impl Rooms {
         let least_reserve = there.iter().map(|it| it.reserve).min().unwrap_or(0);
         let mut split = None;
         for (place, mine) in there.iter().enumerate() {
-            let Some(whole) = node.room(mine.reserve).map(|it| it.max(stakes)) else { continue };
-            let over = owned > whole && node.room(least_reserve).is_some_and(|it| requested > it);
+            let Some(room) = node.room(mine.reserve).map(|it| it.max(stakes)) else { continue };
+            let whole = node.bounded(room, stakes);
+            let least = node.room(least_reserve).map(|it| node.bounded(it, stakes));
+            let over = owned > whole && least.is_some_and(|it| requested > it);
             let all = node.all().unwrap_or(whole).max(stakes);
             let left = over && (node.reserved == 0 || requested <= all);
             let held = if over && !left { all } else { whole };
@@ -130,6 +155,11 @@ impl Rooms {
                 amount,
                 short: amount < mine.owned,
                 lacks: owned.saturating_sub(whole),
+                full_by: match node.all() {
+                    _ if whole < room => Full::Stakes,
+                    Some(all) if owned <= all => Full::Reserve,
+                    _ => Full::Charges,
+                },
                 kept: left && mine.requested <= part,
             };
         }
@@ -209,6 +239,8 @@ impl Rooms {
             let full = pool.pods[run].iter().filter_map(|pod| pod.node);
             let full = full.filter(|&node| self.fitting.is_full(node as usize));
             member.full_node = full.max_by_key(|&node| (rooms[node as usize].lacks, Reverse(node)));
+            member.full_by =
+                member.full_node.map(|node| rooms[node as usize].full_by).unwrap_or_default();
         }
     }
 }

@@ -45,6 +45,33 @@ fn a_member_makes_up_for_a_full_node_where_it_has_room() {
 }
 
 #[test]
+fn above_the_stakes_pools_own_no_more_than_the_node_lets_them() {
+    let mut pools = [pool(600, [member(1, 1)]), pool(600, [member(1, 1)])];
+    pools.iter_mut().for_each(|pool| place(pool, &[0]));
+    (pools[0].pods[0].started, pools[1].pods[0].started) = (300, 100);
+    let with = |above_stakes| [Node { above_stakes, ..node(1000, 0) }];
+    assert_eq!(fair_on(&pools, &with(None)), [[600], [400]]);
+    assert_eq!(fair_on(&pools, &with(Some(100))), [[600], [400]]);
+    assert_eq!(fair_on(&pools, &with(Some(50))), [[525], [175]]);
+    assert_eq!(fair_on(&pools, &with(Some(0))), [[300], [100]]);
+    let full_by = |pools: &[Pool], nodes: &[Node]| {
+        let member = super::super::divide(pools, nodes).remove(0).members[0];
+        (member.full_node, member.full_by)
+    };
+    assert_eq!(full_by(&pools, &with(Some(0))), (Some(0), Full::Stakes));
+    assert_eq!(full_by(&pools, &with(None)), (None, Full::Charges));
+    assert_eq!(full_by(&pools, &[node(700, 0)]), (Some(0), Full::Charges));
+    let mut careful = pools.clone();
+    for pool in &mut careful {
+        (pool.node_reserve, pool.pods[0].started) = (10, 300);
+    }
+    assert_eq!(full_by(&careful, &[node(1300, 0)]), (Some(0), Full::Reserve));
+    // What is held beyond that already stays.
+    (pools[0].pods[0].requested, pools[1].pods[0].requested) = (450, 50);
+    assert_eq!(fair_on(&pools, &with(Some(0))), [[450], [50]]);
+}
+
+#[test]
 fn a_full_node_is_split_by_what_the_pools_own_there() {
     let mut a = pool(600, [member(1, 1)]);
     let mut b = pool(300, [member(1, 1)]);
@@ -262,7 +289,7 @@ fn a_node_that_is_over_gives_way_to_pods_that_wait_and_to_nothing_else() {
         ..Pool::default()
     };
     let shares = |charges, wanted| -> Vec<u64> {
-        let node = Node { allocatable: Some(1000), others: 100, reserved: wanted };
+        let node = Node { reserved: wanted, ..node(1000, 100) };
         super::super::divide(&[pool(charges)], &[node])[0].pods.iter().map(|pod| pod.fair).collect()
     };
     // It holds 800 for the pool, but 900 are charged.
