@@ -24,6 +24,7 @@ use weightedshare::{
         table::table,
         top,
     },
+    engine::Remembered,
     metrics,
     runtime::{self, Candidacy, Clock, Election, Leadership, NAME, Run, Serving, Terms, Traces},
 };
@@ -39,7 +40,7 @@ async fn main() -> ExitCode {
         Command::Crd => {
             api::crd_yaml().map(|crd| print!("{crd}")).map_err(|error| error.to_string())
         }
-        Command::Controller(arguments) => run_controller(arguments).await,
+        Command::Controller(arguments) => run_controller(*arguments).await,
         Command::Plan(arguments) => match plan(arguments).await {
             Ok(code) => return code,
             Err(error) => Err(error),
@@ -144,11 +145,22 @@ async fn look(source: &Source) -> Result<(Looked, String), String> {
                 looked.await
             }
         };
-        let (cluster, metrics, trouble) = looked.map_err(|error| error.to_string())?;
-        if let Some(trouble) = trouble {
+        let (cluster, mut metrics, trouble) = looked.map_err(|error| error.to_string())?;
+        let remembered = match runtime::ask_leader(&client, &cluster).await {
+            Ok(remembered) => remembered,
+            Err(why) => {
+                eprintln!(
+                    "this rests on what pods use now, as the controller could not be asked for their peaks of the last ten minutes: {why}"
+                );
+                Remembered::default()
+            }
+        };
+        if let Some(trouble) = trouble.filter(|_| remembered.pods.is_empty()) {
             eprintln!("every member is taken to need what it owns: {trouble}");
         }
-        return Ok((Looked { cluster, metrics }, client.default_namespace().to_owned()));
+        remembered.measure(&cluster, &mut metrics);
+        let looked = Looked { cluster, metrics, remembered };
+        return Ok((looked, client.default_namespace().to_owned()));
     }
     let manifests = manifests::read(&source.files, std::io::stdin());
     let manifests =
@@ -180,10 +192,17 @@ async fn run_controller(arguments: ControllerArguments) -> Result<(), String> {
     let Serving { leadership, health, telemetry, dashboard, .. } = serving.clone();
     let health = health.routes(leadership);
     let looked_at = telemetry.routes().merge(dashboard.routes(clock.clone()));
+    let recall = serving.recall.clone().routes();
     runtime::listen(&arguments.health_address, "probes", health)
         .await
         .map_err(|error| error.to_string())?;
     runtime::listen_guarded(&arguments.metrics_address, "metrics and the page", looked_at, &client)
+        .await
+        .map_err(|error| error.to_string())?;
+    if arguments.recall_address.is_exposed() {
+        return Err("what this process remembers is for its own host: set --recall-address to one of 127.0.0.1, or to 0".to_owned());
+    }
+    runtime::listen(&arguments.recall_address, "what is remembered", recall)
         .await
         .map_err(|error| error.to_string())?;
     let version = client.apiserver_version().await.map_err(|error| {

@@ -141,6 +141,7 @@ impl Beside {
             .arg("controller")
             // It is alone, and leaves nothing behind.
             .args(["--leader-elect=false", "--health-address=0", "--metrics-address=0"])
+            .arg("--recall-address=0")
             .env("LOG", "warn")
             // It outlives a Ctrl-C, to put the pods back.
             .process_group(0)

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{ResourceExt, api::ListParams};
 use serde_json::{Value, json};
 use support::{Bench, container, deployment, eventually, member, pod_spec};
+use tokio::process::Command;
 use weightedshare::api::WeightedShareStatus;
 
 /// What decisions rest on, as a user would dump it.
@@ -77,6 +78,10 @@ async fn a_plan_is_what_the_controller_does() -> Result<()> {
     }
     let changes = run(&["plan", "--exit-code", "-n", "plan"]).await?;
     ensure!(changes.contains("Pool plan/pool"), "{changes}");
+    // The controller was asked what it remembers.
+    let plan = Command::new(operator::binary()).args(["plan", "-n", "plan"]).output().await?;
+    let told = String::from_utf8_lossy(&plan.stderr);
+    ensure!(plan.status.success() && !told.contains("could not be asked"), "{told}");
     let story =
         run(&["explain", "-n", "plan", &bench.running("back", 1).await?[0].name_any()]).await?;
     ensure!(story.contains("belongs to member back of pool pool"), "{story}");

@@ -59,7 +59,10 @@ async fn granted() -> Result<BTreeSet<Right>> {
 async fn each_right_is_used_and_nothing_else_is_asked_for() -> Result<()> {
     let cluster = Cluster::from_env();
     let requests = audit::requests(&cluster.own()?.audit_log(), Timestamp::UNIX_EPOCH)?;
-    let ours: Vec<_> = requests.iter().filter(|it| it.user == operator::USER).collect();
+    // `helm test` runs `plan` in its name, which asks the controller as a user would.
+    let is_ours =
+        |it: &&audit::Request| it.user == operator::USER && it.from_pod != "weighted-share-plan";
+    let ours: Vec<_> = requests.iter().filter(is_ours).collect();
     ensure!(
         !ours.is_empty(),
         "the operator has asked for nothing: run other tests before this one"

@@ -7,8 +7,7 @@ use crate::{
     api::{Mode, WeightPer},
     cluster::Cluster,
     engine::{
-        Divided, MemberPod, MemberShare, PodShare, PoolMembers, Preview, Shares, View,
-        coarse_weights,
+        Divided, MemberPod, MemberShare, PodShare, PoolMembers, Shares, View, coarse_weights,
     },
     share::{self, MemberClaim, PodClaim, Resource},
 };
@@ -42,16 +41,13 @@ pub enum ExplainError {
 ///
 /// # Errors
 /// When there is no such pod, or no pool has it.
-pub fn explain(
-    Looked { cluster, metrics }: &Looked,
-    namespace: &str,
-    name: &str,
-) -> Result<String, ExplainError> {
+pub fn explain(looked: &Looked, namespace: &str, name: &str) -> Result<String, ExplainError> {
+    let Looked { cluster, metrics, .. } = looked;
     if cluster.pod(namespace, name).is_none() {
         return Err(no_pod(cluster, namespace, name));
     }
     let is_it = |it: &MemberPod| it.pod.namespace == namespace && it.pod.name == name;
-    let preview = Preview::of(cluster);
+    let preview = looked.preview();
     let view = preview.view(cluster, metrics, Timestamp::UNIX_EPOCH);
     for (pool, shares) in preview.divide(&view) {
         for (i, member) in pool.members.iter().enumerate() {

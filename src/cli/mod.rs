@@ -18,7 +18,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use controller::ControllerArguments;
 
-use crate::{cluster::Cluster, metrics::Metrics};
+use crate::{
+    cluster::Cluster,
+    engine::{Preview, Remembered},
+    metrics::Metrics,
+};
 
 /// What a command looks at: a cluster, or what is written in files.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +31,15 @@ pub struct Looked {
     pub cluster: Cluster,
     /// What pods and nodes use.
     pub metrics: Metrics,
+    /// What the controller remembers of pods, if it was asked.
+    pub remembered: Remembered,
+}
+
+impl Looked {
+    /// What a division takes beside these objects.
+    fn preview(&self) -> Preview {
+        Preview { remembered: self.remembered.clone(), ..Preview::of(&self.cluster) }
+    }
 }
 
 /// What follows the list of commands.
@@ -50,7 +63,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the controller, in a cluster or on the cluster of the current kubeconfig.
-    Controller(ControllerArguments),
+    Controller(Box<ControllerArguments>),
     /// Show what the pods of each pool would hold. Nothing is changed.
     Plan(PlanArguments),
     /// Explain in words why a pod gets its share.

@@ -13,7 +13,7 @@ use crate::{
     api::{MemberState, Mode},
     engine::{
         CoarseWeight, Divided, MemberPod, MemberPods, MemberReport, MemberShare, Outcome,
-        PodResize, PodShare, PoolMembers, Preview, Shares, View, coarse_weights, of_member, of_pod,
+        PodResize, PodShare, PoolMembers, Shares, View, coarse_weights, of_member, of_pod,
     },
     share::{PerResource, Resource},
 };
@@ -152,9 +152,9 @@ pub struct Step {
 impl Plan {
     /// What the controller would make of a cluster: the shares, without regard to the order in which it gets there.
     #[must_use]
-    pub fn of(Looked { cluster, metrics }: &Looked) -> Self {
-        let preview = Preview::of(cluster);
-        let view = preview.view(cluster, metrics, Timestamp::UNIX_EPOCH);
+    pub fn of(looked: &Looked) -> Self {
+        let preview = looked.preview();
+        let view = preview.view(&looked.cluster, &looked.metrics, Timestamp::UNIX_EPOCH);
         let pools = preview.divide(&view);
         let plan =
             |(members, shares): &(Rc<PoolMembers>, Shares)| PoolPlan::of(&view, members, shares);

@@ -6,16 +6,16 @@ use super::{Looked, plan::carried_out};
 use crate::{
     api::WeightedShareStatus,
     cluster::{Event, Kept, Pool},
-    engine::{Preview, status},
+    engine::status,
     runtime::PlannedPool,
 };
 
 /// The pools of a cluster, each with the status that the controller would write once it has sent all resizes of the
 /// plan.
 #[must_use]
-pub fn planned(Looked { cluster, metrics }: &Looked, now: Timestamp) -> Vec<PlannedPool> {
-    let preview = Preview::of(cluster);
-    let view = preview.view(cluster, metrics, now);
+pub fn planned(looked: &Looked, now: Timestamp) -> Vec<PlannedPool> {
+    let preview = looked.preview();
+    let view = preview.view(&looked.cluster, &looked.metrics, now);
     let planned = preview.divide(&view).into_iter().map(|(members, shares)| {
         let outcome = carried_out(&members, &shares);
         let status: WeightedShareStatus = status(&view, &members, &shares, &outcome, None);

@@ -33,7 +33,11 @@ const LEGEND: &str = "█ used  ░ granted and idle  ▓ used beyond what is gr
 
 /// Draws all pools, or those of one namespace, as their status says, with what their pods use now.
 #[must_use]
-pub fn top(Looked { cluster, metrics }: &Looked, namespace: Option<&str>, style: Style) -> String {
+pub fn top(
+    Looked { cluster, metrics, .. }: &Looked,
+    namespace: Option<&str>,
+    style: Style,
+) -> String {
     let preview = Preview::of(cluster);
     let view = preview.view(cluster, metrics, Timestamp::UNIX_EPOCH);
     let live = cluster.pools().filter(|(_, pool)| pool.is_live());

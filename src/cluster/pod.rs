@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{Binding, Obstacle, Owner, Pending, Qos};
 use crate::share::{self, AdjustableRange, Held, Holding, InitContainer, PerResource, Resource};
@@ -104,7 +105,7 @@ pub struct Container {
 }
 
 /// What limits the CPU of a pod, in millicores. None: nothing.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct CpuLimits {
     /// The limits of its regular containers together.
     pub regular: Option<u64>,

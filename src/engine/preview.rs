@@ -16,6 +16,7 @@ use super::{
     node_rooms::NodeRooms,
     pending_pods::Reserved,
     pool_members::PoolMembers,
+    remembered::Remembered,
     shares::Shares,
     stabilize,
 };
@@ -25,7 +26,7 @@ use crate::{
     share::Divider,
 };
 
-/// What a division of all pools takes beside the cluster and what is measured: nothing is remembered.
+/// What a division of all pools takes beside the cluster and what is measured: nothing is remembered, but for what a leader told.
 #[derive(Debug, Default)]
 pub struct Preview {
     /// Whose pods are.
@@ -38,6 +39,8 @@ pub struct Preview {
     pub conflicts: FieldConflicts,
     /// What pods were granted last.
     pub grants: stabilize::Memory,
+    /// What the leader remembers. Its shares are taken as they are.
+    pub remembered: Remembered,
 }
 
 /// A pool with its members, and its division.
@@ -91,7 +94,8 @@ impl Preview {
         let (mut pools, mut rooms) = self.own(view, &mut divider);
         rooms.settle(view, &mut divider);
         let divided = pools.iter_mut().map(|(id, pool)| {
-            let shares = division::share(view, id, pool, &rooms, &mut divider);
+            let mut shares = division::share(view, id, pool, &rooms, &mut divider);
+            self.remembered.grant(&mut shares);
             (pool.members.clone(), shares)
         });
         divided.collect()

@@ -9,6 +9,7 @@ use super::{
     View,
     clock_watch::shifted,
     pool_members::PoolMembers,
+    remembered::Granted,
     shares::{Divided, PodShare, Shares},
 };
 use crate::{
@@ -41,6 +42,13 @@ impl Memory {
     #[must_use]
     pub fn granted(&self, uid: &str, resource: Resource) -> Option<u64> {
         self.grants[resource].get(uid).map(|grant| grant.counts)
+    }
+
+    /// What a pod owns, and what it is to be charged, in millicores or bytes.
+    #[must_use]
+    pub fn grant(&self, uid: &str, resource: Resource) -> Option<Granted> {
+        let grant = self.grants[resource].get(uid)?;
+        Some(Granted { fair: grant.fair, share: grant.granted })
     }
 
     /// Pods that were granted so much CPU, by UID, and own it.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use k8s_openapi::jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::PodReading;
 use crate::{
@@ -16,7 +17,7 @@ const STEADY: i64 = 300_000;
 pub const FORGOTTEN: i64 = 600_000;
 
 /// What is measured of one pod.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct PodMeasures {
     /// Its samples are as recent as those of the other pods, and the source is fresh.
     pub is_fresh: bool,
@@ -34,7 +35,8 @@ pub struct PodMeasures {
     pub limits: Option<CpuLimits>,
     /// The share of time, in thousandths, that the pod waited for CPU. None: no source has reported it recently.
     pub waiting: Option<u16>,
-    /// When `waiting` becomes too old to be used.
+    /// When `waiting` becomes too old to be used. Another process is not told.
+    #[serde(skip)]
     pub waiting_until: Option<Timestamp>,
     /// The least part of the time, in thousandths, in which it waited for CPU in the last five minutes. None: nobody has
     /// said for so long.
@@ -56,6 +58,8 @@ pub(super) struct Has {
 #[derive(Clone, Copy, Debug)]
 pub struct MeasuredPods<'m> {
     pub(super) pods: Option<&'m BTreeMap<String, Measures>>,
+    /// As another process told them.
+    pub(super) told: Option<&'m BTreeMap<String, PodMeasures>>,
     /// The interval between measurements, in milliseconds.
     pub(super) window: i64,
     /// Whether what pods use is known now.
@@ -70,6 +74,9 @@ impl MeasuredPods<'_> {
     /// The measurements of a pod. None: no source has reported its usage.
     #[must_use]
     pub fn pod(&self, name: &str) -> Option<PodMeasures> {
+        if let Some(told) = self.told.and_then(|told| told.get(name)) {
+            return Some(*told);
+        }
         let measures = self.pods?.get(name).filter(|measures| measures.is_used())?;
         Some(measures.at(self))
     }

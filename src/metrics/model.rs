@@ -36,6 +36,8 @@ pub struct Metrics {
     objectives: BTreeMap<MemberKey, (Timestamp, Result<f64, String>)>,
     sources: BTreeMap<&'static str, Record>,
     news: News,
+    /// The measurements of pods as another process told them, by namespace and name.
+    told: BTreeMap<String, BTreeMap<String, PodMeasures>>,
 }
 
 impl Metrics {
@@ -150,6 +152,7 @@ impl Metrics {
     pub fn pods_in(&self, namespace: &str, now: Timestamp) -> MeasuredPods<'_> {
         MeasuredPods {
             pods: self.pods.get(namespace),
+            told: self.told.get(namespace),
             window: self.shortest_interval() * 1000,
             is_fresh: self.usage(now) == Freshness::Fresh,
             trust: self.longest_trust(),
@@ -244,6 +247,12 @@ impl Metrics {
         metrics.take(source, said);
         metrics.sources.values_mut().for_each(|record| record.timeless = true);
         metrics
+    }
+
+    /// Takes the measurements of pods from another process, which has looked at them for longer.
+    pub fn take_told(&mut self, namespace: &str, pod: &str, measures: PodMeasures) {
+        let told = self.told.entry(namespace.to_owned()).or_default();
+        told.insert(pod.to_owned(), measures);
     }
 }
 

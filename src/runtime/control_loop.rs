@@ -20,7 +20,7 @@ use crate::{
     actuate::{Answer, Writer, set_in_flight},
     api::{Member, WeightedShare},
     cluster::{Bounds, Changes, Cluster, Event, Kind, Object, Pod, PoolId},
-    engine::{Engine, History, Plan, PodResize, PoolPlan},
+    engine::{Engine, History, Plan, PodResize, PoolPlan, Remembered},
     metrics::{Asked, Freshness, MemberKey, Metrics, Objective, Questions, Said, poll},
 };
 
@@ -89,6 +89,8 @@ pub async fn run(run: Run, shutdown: impl Future<Output = ()> + Send + 'static) 
         serving,
         check,
     };
+    let recall = control.serving.recall.clone();
+    let mut asked = recall.asked.lock().await;
     let mut due: Option<Instant> = None;
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -121,6 +123,11 @@ pub async fn run(run: Run, shutdown: impl Future<Output = ()> + Send + 'static) 
                 if control.measure(said) {
                     due = soon(due);
                 }
+            }
+            Some(question) = asked.recv() => {
+                let Control { metrics, history, clock, .. } = &control;
+                // Who asked may have gone.
+                let _ = question.send(Remembered::of(metrics, history, clock.now()));
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What makes a process of it: the loop, the watches, leadership, HTTP, telemetry.
 
+mod ask_leader;
 mod auth;
 mod candidacy;
 mod client;
@@ -15,6 +16,7 @@ mod listen;
 mod optional;
 mod pools;
 mod published;
+mod recall;
 mod telemetry;
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,7 @@ use futures::{
 };
 use tracing::info;
 
+pub use ask_leader::{NotAsked, ask_leader};
 pub use auth::Gate;
 pub use candidacy::Candidacy;
 pub use client::{ClientError, client};
@@ -41,6 +44,7 @@ pub use lease::{Election, Lost, NAME, Terms, identity};
 pub use list_once::{ListError, list_once};
 pub use listen::{Address, BadAddress, ListenError, listen, listen_guarded};
 pub use published::PublishedPools;
+pub use recall::{PORT as RECALL_PORT, Recall};
 pub use telemetry::Telemetry;
 pub use traces::{TraceError, Traces};
 
@@ -64,6 +68,8 @@ pub struct Serving {
     pub telemetry: Telemetry,
     /// The page to look at.
     pub dashboard: Dashboard,
+    /// What commands ask it for.
+    pub recall: Recall,
 }
 
 impl Default for Serving {
@@ -82,6 +88,7 @@ impl Serving {
             health: Health::default(),
             telemetry: Telemetry::of(pools.clone(), with_members),
             dashboard: Dashboard::of(pools.clone()),
+            recall: Recall::default(),
             pools,
         }
     }

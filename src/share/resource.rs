@@ -5,6 +5,8 @@ use std::{
     ops::{Index, IndexMut},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{Bytes, MilliCpu};
 
 /// A resource that a pool divides.
@@ -70,7 +72,7 @@ impl fmt::Display for Resource {
 }
 
 /// One value for each resource.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct PerResource<T> {
     /// The value for CPU.
     pub cpu: T,

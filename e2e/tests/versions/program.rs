@@ -50,7 +50,7 @@ async fn the_controller_divides_and_lets_go() -> Result<()> {
         here.pod(name, &asks, true).await?;
     }
     let mut controller = Command::new(operator::binary())
-        .args(["controller", "--health-address=0", "--metrics-address=0"])
+        .args(["controller", "--health-address=0", "--metrics-address=0", "--recall-address=0"])
         .args(["--lease-namespace", &here.place.namespace])
         .env("LOG", "warn")
         .stdin(Stdio::null())

@@ -95,7 +95,7 @@ impl Manifests {
     #[must_use]
     pub fn looked(self) -> Looked {
         let metrics = Metrics::written_down(&self.pod_metrics, &self.node_metrics);
-        Looked { cluster: self.cluster, metrics }
+        Looked { cluster: self.cluster, metrics, ..Looked::default() }
     }
 
     fn add(&mut self, object: Object) {

@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     cli::Looked,
-    cluster::{Event, Kind, Qos},
+    cluster::{EachKind, Event, Kept, Kind, Qos, each_kind},
+    engine::{Granted, RememberedPod},
+    metrics::PodMeasures,
+    share::PerResource,
 };
 
 /// What the manifests of a text show.
@@ -107,6 +110,37 @@ fn a_plan_that_was_carried_out_plans_nothing() {
     let plan = Plan::of(&one_member(&spec, &[pod("a", &half)]));
     assert_eq!((plan.changes(), plan.pools[0].members[0].reason), (0, "ModeObserve"));
     assert_eq!(plan.pools[0].pods[0].amounts.cpu.unwrap().to, 1000);
+}
+
+#[test]
+fn a_plan_shows_what_the_controller_granted_and_measured() {
+    let member = json!({"name": "web", "selector": {"matchLabels": {"app": "web"}}});
+    let spec = json!({"capacity": {"cpu": "1"}, "members": [member]});
+    let pods = ["a", "b", "new"].map(|name| {
+        let mut pod = pod(name, &json!({"requests": {"cpu": "200m"}}));
+        pod["metadata"]["uid"] = json!(name);
+        pod
+    });
+    let mut looked = one_member(&spec, &pods);
+    let mut remember = |uid: &str, fair, share, peak| {
+        let measured = PodMeasures {
+            peak: PerResource { cpu: peak, memory: 0 },
+            is_fresh: true,
+            ..PodMeasures::default()
+        };
+        let granted = PerResource { cpu: Some(Granted { fair, share }), memory: None };
+        let pod = RememberedPod { measured: Some(measured), granted };
+        looked.remembered.pods.insert(uid.to_owned(), pod);
+    };
+    remember("a", 500, 480, 400_000_000);
+    remember("b", 500, 120, 100_000_000);
+    looked.remembered.measure(&looked.cluster, &mut looked.metrics);
+    let plan = Plan::of(&looked);
+    let to: Vec<u64> = plan.pools[0].pods.iter().map(|pod| pod.amounts.cpu.unwrap().to).collect();
+    // The controller has not decided of the third.
+    assert_eq!(to, [480, 120, 333]);
+    let text = explain(&looked, "shop", "a").unwrap_or_else(|error| panic!("{error}"));
+    assert!(text.contains("is to hold 480m"), "{text}");
 }
 
 #[test]
@@ -325,6 +359,31 @@ fn plan_and_explain_say_where_the_kernel_would_be_far_from_the_shares() {
     let large = on_node_of(12);
     assert!(!table(&Plan::of(&large)).contains("cpu.weight"));
     assert!(!explain(&large, "shop", "big").unwrap().contains("cpu.weight"));
+}
+
+#[test]
+fn the_command_of_the_docs_reads_all_that_decides() {
+    struct Missing<'d>(&'d str, Vec<String>);
+    impl EachKind for Missing<'_> {
+        fn always<K: Kept>(&mut self) {
+            let plural = K::plural(&()).into_owned();
+            // The pools are those of the files.
+            if K::KIND != Kind::WeightedShare && !self.0.split(',').any(|it| it == plural) {
+                self.1.push(plural);
+            }
+        }
+        fn where_served<K: Kept>(&mut self) {
+            self.always::<K>();
+        }
+    }
+    let docs = include_str!("../../../docs/plan.md");
+    let (_, command) = docs.split_once("kinds=").unwrap();
+    let (command, rest) = command.split_once("\nkubectl").unwrap();
+    let (_, optional) = rest.split_once("Where the cluster has them, add\n").unwrap();
+    let all = command.replace("\nkinds=$kinds", "") + &optional.replace(['`', ' '], ",");
+    let mut missing = Missing(&all, Vec::new());
+    each_kind(&mut missing);
+    assert!(missing.1.is_empty(), "{:?} of {all}", missing.1);
 }
 
 #[test]

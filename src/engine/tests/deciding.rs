@@ -105,6 +105,23 @@ fn only_what_changed_is_decided_again() {
 }
 
 #[test]
+fn what_is_remembered_of_pods_can_be_told() {
+    let mut controller = two_pools();
+    controller.measure(&[("one", 200)]);
+    controller.settle();
+    let told = Remembered::of(&controller.metrics, &controller.history, controller.now.wall);
+    let text = serde_json::to_string(&told).unwrap();
+    let heard: Remembered = serde_json::from_str(&text).unwrap();
+    assert_eq!(heard, told);
+    let granted = |uid: &str| heard.pods[uid].granted.cpu.unwrap();
+    // Of the 500m that it owns, it keeps a quarter of what it has no use for.
+    assert_eq!(granted("one"), Granted { fair: 500, share: 305 });
+    assert_eq!(granted("two"), Granted { fair: 500, share: 500 });
+    assert_eq!(heard.pods["one"].measured.unwrap().peak.cpu, 200_000_000);
+    assert_eq!(heard.pods["two"].measured, None);
+}
+
+#[test]
 fn a_pod_that_leaves_its_pool_is_charged_to_it_as_long_as_it_holds_what_that_gave_it() {
     let mut controller = Controller::default();
     let allocatable = PerResource { cpu: 9000, memory: 1 << 30 };

@@ -9,7 +9,8 @@ use tower::ServiceExt;
 use crate::{
     api::WeightedShare,
     cluster::PoolId,
-    runtime::{Address, Health, Leadership, PublishedPools, Telemetry, Terms},
+    engine::Remembered,
+    runtime::{Address, Health, Leadership, PublishedPools, Recall, Telemetry, Terms},
     share::Resource,
 };
 
@@ -135,4 +136,17 @@ fn an_address_is_one_or_all_or_none() {
     for text in ["", "8080", "localhost:8080", ":", ":70000"] {
         assert!(text.parse::<Address>().is_err(), "{text}");
     }
+}
+
+#[tokio::test]
+async fn who_does_not_lead_remembers_nothing_for_others() {
+    let recall = Recall::default();
+    let routes = recall.clone().routes();
+    assert_eq!(ask(&routes, "/remembered").await, StatusCode::SERVICE_UNAVAILABLE);
+    // The loop that leads answers.
+    let mut asked = recall.asked.lock().await;
+    let (answer, ()) = tokio::join!(ask(&routes, "/remembered"), async {
+        asked.recv().await.unwrap().send(Remembered::default()).unwrap();
+    });
+    assert_eq!(answer, StatusCode::OK);
 }

@@ -1,0 +1,76 @@
+//! What the leader remembers and no object says, for commands that look at its cluster.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{History, shares::Shares};
+use crate::{
+    cluster::Cluster,
+    metrics::{Metrics, PodMeasures},
+    share::{PerResource, Resource},
+};
+
+/// What a process remembers of the pods in its pools.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Remembered {
+    /// The pods, by UID.
+    pub pods: BTreeMap<String, RememberedPod>,
+}
+
+/// What is remembered of one pod.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct RememberedPod {
+    /// What was measured of it over the last minutes. None: nothing.
+    pub measured: Option<PodMeasures>,
+    /// What it was granted last. None: the resource is not divided.
+    pub granted: PerResource<Option<Granted>>,
+}
+
+/// What a pod was granted, in units of the resource.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Granted {
+    /// What it owns.
+    pub fair: u64,
+    /// What it is to be charged.
+    pub share: u64,
+}
+
+impl Remembered {
+    /// What is remembered at this time.
+    #[must_use]
+    pub fn of(metrics: &Metrics, history: &History, now: Timestamp) -> Self {
+        let mut pods = BTreeMap::new();
+        for (id, pool) in &history.pools {
+            let measured = metrics.pods_in(&id.namespace, now);
+            pods.extend(pool.pods.iter().map(|(uid, name)| {
+                let granted = PerResource::from_fn(|resource| pool.grants.grant(uid, resource));
+                (uid.clone(), RememberedPod { measured: measured.pod(name), granted })
+            }));
+        }
+        Self { pods }
+    }
+
+    /// Adds to what was measured of the pods of a cluster just now what is remembered of them.
+    pub fn measure(&self, cluster: &Cluster, metrics: &mut Metrics) {
+        for pod in cluster.namespaces().flat_map(|(_, namespace)| namespace.pods()) {
+            if let Some(measured) = self.pods.get(&pod.uid).and_then(|it| it.measured) {
+                metrics.take_told(&pod.namespace, &pod.name, measured);
+            }
+        }
+    }
+
+    /// Replaces the shares of pods by what they were granted.
+    pub fn grant(&self, shares: &mut Shares) {
+        for resource in Resource::ALL {
+            let members = shares[resource].iter_mut().flat_map(|divided| &mut divided.members);
+            for pod in members.flat_map(|member| &mut member.pods) {
+                let known = self.pods.get(&pod.pod.uid).and_then(|it| it.granted[resource]);
+                if let (Some(share), Some(granted)) = (&mut pod.share, known) {
+                    (share.fair, share.share) = (granted.fair, granted.share);
+                }
+            }
+        }
+    }
+}
