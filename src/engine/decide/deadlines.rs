@@ -9,6 +9,9 @@ use crate::{
     engine::{View, history::PoolHistory, pool_members::PoolMembers},
 };
 
+/// Right after a time.
+const MOMENT: SignedDuration = SignedDuration::from_nanos(1);
+
 /// At most one deadline for each pool.
 #[derive(Debug, Default)]
 pub struct Deadlines {
@@ -57,7 +60,7 @@ pub fn deadline(view: &View, pool: &PoolMembers, known: &PoolHistory) -> Option<
         known.grants.next(now),
         waiting.filter(|until| *until > now).min(),
         pool.pods().filter_map(|pod| view.unconfirmed_until(pod)).filter(|at| *at > now).min(),
-        overdue.filter(|at| *at >= now).min().map(|at| at + SignedDuration::from_secs(1)),
+        overdue.filter(|at| *at >= now).min().map(|at| at + MOMENT),
         known.tells_at(),
     ]
     .into_iter()
