@@ -24,6 +24,7 @@ use weightedshare::{
         table::table,
         top,
     },
+    cluster::Cluster,
     engine::Remembered,
     metrics,
     runtime::{self, Candidacy, Clock, Election, Leadership, NAME, Run, Serving, Terms, Traces},
@@ -64,7 +65,7 @@ async fn main() -> ExitCode {
 }
 
 async fn plan(arguments: PlanArguments) -> Result<ExitCode, String> {
-    let (looked, _) = look(&arguments.source).await?;
+    let (looked, _) = look(&arguments.source, Leader::Asked).await?;
     let mut plan = Plan::of(&looked);
     if let Some(namespace) = &arguments.namespace {
         let elsewhere = plan.keep(namespace);
@@ -91,7 +92,7 @@ async fn plan(arguments: PlanArguments) -> Result<ExitCode, String> {
 }
 
 async fn explain(arguments: ExplainArguments) -> Result<(), String> {
-    let (looked, namespace) = look(&arguments.source).await?;
+    let (looked, namespace) = look(&arguments.source, Leader::Asked).await?;
     let namespace = arguments.namespace.unwrap_or(namespace);
     let text = explain::explain(&looked, &namespace, &arguments.pod);
     say(&text.map_err(|error| error.to_string())?)
@@ -103,7 +104,7 @@ async fn top(arguments: TopArguments) -> Result<(), String> {
         let width = terminal_size().map_or(80, |(width, _)| usize::from(width.0));
         let colours = in_terminal && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
         let style = top::Style { width, colours };
-        let (mut looked, _) = look(&arguments.source).await?;
+        let (mut looked, _) = look(&arguments.source, Leader::LeftAlone).await?;
         let from_files = !arguments.source.files.is_empty();
         let now = Clock::system().now();
         if from_files && planned::fill_in_statuses(&mut looked, now) {
@@ -131,8 +132,16 @@ async fn history(arguments: HistoryArguments) -> Result<(), String> {
     say(&history::history(&events.items, arguments.pool.as_deref()))
 }
 
+/// Whether the controller that leads is asked what it remembers.
+#[derive(Clone, Copy, PartialEq)]
+enum Leader {
+    Asked,
+    /// What is shown is in the status of the pools.
+    LeftAlone,
+}
+
 /// Reads the files, or looks at the cluster where there are none; with the namespace that is meant where none is named.
-async fn look(source: &Source) -> Result<(Looked, String), String> {
+async fn look(source: &Source, leader: Leader) -> Result<(Looked, String), String> {
     if source.files.is_empty() {
         let client = client()
             .await
@@ -146,14 +155,9 @@ async fn look(source: &Source) -> Result<(Looked, String), String> {
             }
         };
         let (cluster, mut metrics, trouble) = looked.map_err(|error| error.to_string())?;
-        let remembered = match runtime::ask_leader(&client, &cluster).await {
-            Ok(remembered) => remembered,
-            Err(why) => {
-                eprintln!(
-                    "this rests on what pods use now, as the controller could not be asked for their peaks of the last ten minutes: {why}"
-                );
-                Remembered::default()
-            }
+        let remembered = match leader {
+            Leader::Asked => remembered(&client, &cluster).await,
+            Leader::LeftAlone => Remembered::default(),
         };
         if let Some(trouble) = trouble.filter(|_| remembered.pods.is_empty()) {
             eprintln!("every member is taken to need what it owns: {trouble}");
@@ -170,6 +174,16 @@ async fn look(source: &Source) -> Result<(Looked, String), String> {
         eprintln!("left out: {}", others.collect::<Vec<_>>().join(", "));
     }
     Ok((manifests.looked(), "default".to_owned()))
+}
+
+/// What the controller that leads remembers. Nothing if it cannot be asked, which is said.
+async fn remembered(client: &Client, cluster: &Cluster) -> Remembered {
+    runtime::ask_leader(client, cluster).await.unwrap_or_else(|why| {
+        eprintln!(
+            "this rests on what pods use now, as the controller could not be asked for their peaks of the last ten minutes: {why}"
+        );
+        Remembered::default()
+    })
 }
 
 async fn client() -> Result<Client, String> {

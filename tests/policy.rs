@@ -1,4 +1,4 @@
-//! The admission policies of the chart, as far as it can be read without a cluster.
+//! The admission policies of the chart, as far as they can be read without a cluster.
 
 use std::{error::Error, fs};
 

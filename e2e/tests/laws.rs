@@ -95,10 +95,7 @@ async fn a_pod_that_waits_elsewhere_takes_nothing_of_what_a_pod_started_with() -
     kubectl::run("kubectl", &["-n", "laws-other", "delete", "pod", "large"], "").await?;
 
     // What fits beside the template gets its room.
-    other.apply(bare_pod("small", "small", asks(room - template - 50))).await?;
-    other.running("small", 1).await?;
-    let held = cpu_charge(&bench.running("web", 1).await?[0]);
-    ensure!((template..=template + 50).contains(&held), "it holds {held}m of {template}m");
+    bench.gives_room(&other, asks(room - template - 50), template).await?;
     other.end().await?;
     bench.end().await
 }

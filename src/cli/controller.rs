@@ -39,10 +39,11 @@ pub struct ControllerArguments {
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
           default_value = "true", default_missing_value = "true")]
     pub member_metrics: bool,
-    /// Where the commands plan and explain ask what this process remembers, by a port that they have forwarded.
+    /// A loopback address on which plan and explain ask for recent peaks and granted shares, through port forwarding. 0: none.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8083")]
     pub recall_address: Address,
-    /// The admission policies of the chart are installed: what they write on new pods is believed, as nobody else can.
+    /// Trust the annotation weightedshare.dev/started on pods. Only where the chart's admission policies are installed: they
+    /// keep others from changing it.
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
           default_value = "false", default_missing_value = "true")]
     pub admission_policy: bool,
@@ -69,8 +70,8 @@ pub struct BoundsArguments {
     /// How many characters all expressions of one namespace may have together.
     #[arg(long, value_name = "NUMBER", default_value_t = Bounds::default().expressions)]
     pub max_expressions: usize,
-    /// On nodes with pods of several namespaces' pools: how much of the memory that is free above what these started with
-    /// pools can own, in percent. What is in use there cannot be taken back for others.
+    /// On nodes that pools of several namespaces share: the percentage of the free memory above the stakes that they can own.
+    /// Memory that is in use cannot be taken back for others.
     #[arg(long, value_name = "PERCENT", default_value_t = Bounds::default().node_memory_grow_percent, value_parser = value_parser!(u8).range(..=100))]
     pub node_memory_grow_percent: u8,
 }

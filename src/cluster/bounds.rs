@@ -1,12 +1,12 @@
-//! What the administrator says so that tenants are protected from one another: how much one namespace may have, and what is believed.
+//! The settings that protect tenants from one another.
 
 use std::collections::BTreeSet;
 
 use super::{Cluster, Pool, PoolId};
 use crate::api::WeightedShare;
 
-/// How much one namespace may have, its oldest pools first. What is over takes no part, and its status says so. Then what is believed
-/// of pods, and what they can get on nodes that they share.
+/// The administrator's settings that protect tenants from one another: how much one namespace may have, its oldest pools first (what
+/// is over takes no part, and its status says so), and two rules for nodes that tenants share.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Bounds {
     /// Which namespaces may have pools at all.
@@ -17,10 +17,9 @@ pub struct Bounds {
     pub members: usize,
     /// How many characters of the expressions of all its members together.
     pub expressions: usize,
-    /// Whether pods are believed what they started with. That holds where the chart's admission policies guard it.
+    /// Whether the annotation `weightedshare.dev/started` is trusted: the chart's admission policies guard it.
     pub started_is_guarded: bool,
-    /// On a node with pods of several namespaces' pools: how much of the memory that is free above what these started with they can own,
-    /// in percent (100 at most).
+    /// The percentage (100 at most) of a node's free memory above the stakes that pools can own, if several namespaces have pods there.
     pub node_memory_grow_percent: u8,
 }
 
@@ -134,7 +133,7 @@ impl Cluster {
         Self { bounds, ..Self::default() }
     }
 
-    /// What the administrator says.
+    /// The administrator's settings.
     #[must_use]
     pub fn bounds(&self) -> &Bounds {
         &self.bounds

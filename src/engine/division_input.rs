@@ -63,7 +63,7 @@ impl<'a> DivisionInput<'a> {
             PodShare {
                 pod: pod.pod,
                 machine: pod.machine,
-                started: pod.pod.started_with(pod.template(), resource),
+                started: pod.pod.started_with(pod.template, resource),
                 measured: pod.measured,
                 left_alone: left_alone(pod, member.spec, resource),
                 migrates: pod.migrates_to.is_some(),

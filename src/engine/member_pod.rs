@@ -1,7 +1,7 @@
 //! A pod of a member with the related objects and its measurements, looked up once for all stages of a decision.
 
 use crate::{
-    cluster::{Machine, Namespace, Pod, Template, Workload},
+    cluster::{Machine, Namespace, Pod, Template},
     metrics::{MeasuredPods, PodMeasures},
 };
 
@@ -12,8 +12,8 @@ pub struct MemberPod<'a> {
     pub pod: &'a Pod,
     /// The namespace that it is in.
     pub namespace: &'a Namespace,
-    /// Its controller, if the watch has shown it.
-    pub workload: Option<&'a Workload>,
+    /// The template that it was made from, if the watch has shown it.
+    pub template: Option<&'a Template>,
     /// The virtual machine that it runs, if the watch has shown it.
     pub machine: Option<&'a Machine>,
     /// The pod that its virtual machine migrates to. That pod gets the share.
@@ -29,16 +29,10 @@ impl<'a> MemberPod<'a> {
         Self {
             pod,
             namespace,
-            workload: pod.owner.as_ref().and_then(|owner| namespace.workload(owner)),
+            template: namespace.template(pod),
             machine: namespace.machine(pod),
             migrates_to: namespace.migration_target(pod),
             measured: measured.pod(&pod.name),
         }
-    }
-
-    /// The template that its controller made it from.
-    #[must_use]
-    pub fn template(&self) -> Option<&'a Template> {
-        self.namespace.template(self.pod)
     }
 }

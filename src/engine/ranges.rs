@@ -65,7 +65,7 @@ pub fn left_alone(pod: &MemberPod, member: &Member, resource: Resource) -> Optio
         return Some(LeftAlone::Guest);
     }
     let container = pod.pod.parts(resource).first()?;
-    container_left_alone(container, member, pod.template(), resource)
+    container_left_alone(container, member, pod.template, resource)
 }
 
 fn container_left_alone(
@@ -96,8 +96,7 @@ pub fn holding(
     resource: Resource,
     divided: PerResource<bool>,
 ) -> Holding {
-    let template = pod.template();
-    let MemberPod { pod, namespace, machine, measured, .. } = *pod;
+    let MemberPod { pod, namespace, template, machine, measured, .. } = *pod;
     let failed = matches!(pod.resize, Resize::Infeasible(_))
         || view.backoff.failure(&pod.uid, resource, view.now).is_some()
         // It keeps what it has, so the others divide the rest.

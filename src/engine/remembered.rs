@@ -24,16 +24,16 @@ pub struct Remembered {
 pub struct RememberedPod {
     /// What was measured of it over the last minutes. None: nothing.
     pub measured: Option<PodMeasures>,
-    /// What it was granted last. None: the resource is not divided.
+    /// Its last grants. None for a resource that the pool does not divide.
     pub granted: PerResource<Option<Granted>>,
 }
 
-/// What a pod was granted, in units of the resource.
+/// The last decision for a pod, in units of the resource.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Granted {
-    /// What it owns.
+    /// Its fair share.
     pub fair: u64,
-    /// What it is to be charged.
+    /// Its share: the charge that the controller moves it to.
     pub share: u64,
 }
 
@@ -52,7 +52,7 @@ impl Remembered {
         Self { pods }
     }
 
-    /// Adds to what was measured of the pods of a cluster just now what is remembered of them.
+    /// Adds the remembered measurements to those of the pods of a cluster.
     pub fn measure(&self, cluster: &Cluster, metrics: &mut Metrics) {
         for pod in cluster.namespaces().flat_map(|(_, namespace)| namespace.pods()) {
             if let Some(measured) = self.pods.get(&pod.uid).and_then(|it| it.measured) {

@@ -19,10 +19,10 @@ const LONGEST: usize = 256 << 20;
 /// Why the controller was not asked.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAsked {
-    /// No pod in the cluster is its own.
+    /// The cluster has no pod of the controller.
     #[error("no controller runs in this cluster")]
     NoController,
-    /// Its lease cannot be read, or nobody holds it.
+    /// Its Lease cannot be read, or has no holder.
     #[error("the Lease {NAME} in namespace {0} does not say who leads: check that you may get it")]
     NoLeader(String),
     /// Its port cannot be reached.

@@ -126,7 +126,7 @@ pub async fn run(run: Run, shutdown: impl Future<Output = ()> + Send + 'static) 
             }
             Some(question) = asked.recv() => {
                 let Control { metrics, history, clock, .. } = &control;
-                // Who asked may have gone.
+                // The client may have disconnected.
                 let _ = question.send(Remembered::of(metrics, history, clock.now()));
             }
         }

@@ -21,7 +21,7 @@ async fn nobody_else_says_what_a_pod_started_with() -> Result<()> {
     };
     let started = |pod: &Pod| pod.annotations().get(STARTED).cloned().unwrap_or_default();
 
-    // Where it is created, a pod of a member and any other say what they ask for, with sidecars and what starting takes.
+    // A forged value is corrected to the pod's charge, which includes sidecars and init containers.
     let mut sidecar = asks(json!({"cpu": "30m"}));
     (sidecar["name"], sidecar["restartPolicy"]) = (json!("proxy"), json!("Always"));
     let mut setup = asks(json!({"cpu": "500m", "memory": "1Mi"}));
@@ -39,7 +39,7 @@ async fn nobody_else_says_what_a_pod_started_with() -> Result<()> {
         ensure!(is == wanted, "{what}: {is}, not {wanted}");
     }
 
-    // Later nobody changes it, removes it or adds it, by whatever way.
+    // After creation, no request can add, change or remove it.
     bench.apply(pod("web", json!([asking()]))).await?;
     let mut plain = pod("other", json!([asking()]));
     plain["metadata"]["name"] = json!("plain");
@@ -56,14 +56,14 @@ async fn nobody_else_says_what_a_pod_started_with() -> Result<()> {
                 "" => bench.pods().patch(pod, &parameters, &patch).await,
                 part => bench.pods().patch_subresource(part, pod, &parameters, &patch).await,
             };
-            // Some ways leave annotations as they are by themselves.
+            // The API server itself ignores annotations in some subresources.
             let refusal = answer.err().map(|error| error.to_string());
             let is = started(&bench.pods().get(pod).await?);
             let stays = if pod == "pod" { "cpu=100m,memory=16777216" } else { "" };
             println!("{pod:6} {part:20} {value} {refusal:?}");
             ensure!(is == stays, "{pod} by {part}: {is}");
             let told = refusal.is_some_and(|why| why.contains("cannot be changed"));
-            ensure!(told || !part.is_empty(), "{pod}: nobody said why");
+            ensure!(told || !part.is_empty(), "{pod}: refused without the reason");
         }
     }
     let patch = Patch::Merge(json!({"metadata": {"annotations": {"example.com/note": "x"}}}));

@@ -144,6 +144,16 @@ impl Bench {
         .await
     }
 
+    /// A pod of another namespace comes that fits beside the `template` millicores which the pod web of this one started with, and 50m
+    /// more. It runs, and web still holds what it started with.
+    pub async fn gives_room(&self, other: &Self, spec: Value, template: u64) -> Result<()> {
+        other.apply(bare_pod("small", "small", spec)).await?;
+        other.running("small", 1).await?;
+        let held = cpu_charge(&self.running("web", 1).await?[0]);
+        ensure!((template..=template + 50).contains(&held), "it holds {held}m of {template}m");
+        Ok(())
+    }
+
     /// The CPU that the first node has beside the pods of other namespaces, in millicores, once none of them is ending. Those of
     /// a namespace that is ending are, too: they may just not have been told yet.
     pub async fn room(&self) -> Result<u64> {

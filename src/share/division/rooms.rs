@@ -35,12 +35,12 @@ pub struct Presence {
 /// What keeps pods from owning more on a node.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Full {
-    /// What pods are charged there.
+    /// The charges of the pods there.
     #[default]
     Charges,
-    /// What the pool leaves free there ([`Presence::reserve`]).
+    /// The part that the pool leaves free ([`Presence::reserve`]).
     Reserve,
-    /// That little of it can be owned above the stakes ([`Node::above_stakes`]).
+    /// The bound on what pools can own above the stakes ([`Node::above_stakes`]).
     Stakes,
 }
 
