@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    amounts::{RESOURCES, amount, charge, class, list, text},
+    amounts::{RESOURCES, amount, charge, class, list, request, text, together},
     app::HOST,
     cluster::{Cluster, Shared, with},
     fault::{Fault, within},
@@ -211,21 +211,12 @@ fn set_condition(pod: &mut Value, condition: Value) {
 
 /// What the node has set aside for a pod: less than it is charged while a resize waits.
 fn allocated(pod: &Value, resource: &str) -> u64 {
-    let mut pod = pod.clone();
-    for containers in ["containers", "initContainers"] {
-        let statuses = list(&pod, "/status/containerStatuses").to_vec();
-        for container in pod["spec"][containers].as_array_mut().into_iter().flatten() {
-            let status = statuses.iter().find(|it| it["name"] == container["name"]);
-            let held = status
-                .map(|it| it["allocatedResources"][resource].clone())
-                .filter(|it| !it.is_null());
-            if let Some(held) = held {
-                container["resources"]["requests"][resource] = held;
-            }
-        }
-    }
-    pod["status"] = Value::Null;
-    charge(&pod, resource)
+    let statuses = list(pod, "/status/containerStatuses");
+    together(pod, resource, |container, _| {
+        let status = statuses.iter().find(|it| it["name"] == container["name"]);
+        let held = status.and_then(|it| amount(resource, &it["allocatedResources"][resource]));
+        held.or_else(|| request(container, resource)).unwrap_or_default()
+    })
 }
 
 /// Starts a pod, or admits its resize if there is room. Whether there is something to carry out.
@@ -241,9 +232,7 @@ fn admit(cluster: &mut Cluster, key: &Key, pod: &Value) -> bool {
             text(it, "/spec/nodeName") == node && it["metadata"]["uid"] != pod["metadata"]["uid"]
         });
         let taken: u64 = others.map(|it| allocated(it, resource)).sum();
-        let mut asks = pod.clone();
-        asks["status"] = Value::Null;
-        let asked = charge(&asks, resource);
+        let asked = together(pod, resource, |it, _| request(it, resource).unwrap_or_default());
         taken + asked <= most.unwrap_or_default() || asked <= allocated(pod, resource)
     };
     let refused = match (starts, never) {
