@@ -137,7 +137,8 @@ impl Cluster {
     /// What resizes of a pod ask for that are on their way, or had no answer.
     #[must_use]
     pub fn in_flight(&self, pod: &Pod) -> Option<&Requests> {
-        self.namespaces.get(&pod.namespace)?.pods.get(&pod.name)?.in_flight.as_ref()
+        let namespace = self.namespaces.get(&pod.namespace).filter(|_| pod.in_flight)?;
+        namespace.pods.get(&pod.name)?.in_flight.as_ref()
     }
 
     /// A node that was seen.

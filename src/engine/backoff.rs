@@ -1,7 +1,7 @@
 //! Resizes that were refused, or that a node could not carry out: they are not tried again before their time. What is
 //! remembered is lost with the process: then each is tried once more.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
@@ -21,7 +21,7 @@ const FAILED: (i64, i64) = (600, 7200);
 
 /// What went wrong of late, by the UID of the pod.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Backoff(BTreeMap<String, PerResource<Option<Setback>>>);
+pub struct Backoff(HashMap<String, PerResource<Option<Setback>>>);
 
 /// A node's answer to a resize that it did not carry out.
 #[derive(Clone, Debug, Eq, PartialEq)]

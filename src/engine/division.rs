@@ -66,31 +66,34 @@ impl<'a> Dividing<'a> {
     }
 
     /// What the pool has of a resource on nodes.
-    fn parts(&self, resource: Resource) -> BTreeMap<String, Part> {
-        let mut parts: BTreeMap<String, Part> = BTreeMap::new();
-        let Some(prepared) = &self.resources[resource] else { return parts };
+    fn parts(&self, resource: Resource) -> Vec<(&'a str, Part)> {
+        let Some(prepared) = &self.resources[resource] else { return Vec::new() };
         let observes = self.observes();
         let mut presences = Vec::new();
         let nodes = &prepared.input.nodes;
         prepared.claims.presences(nodes.len(), &prepared.division, &mut presences);
-        for (node, presence) in nodes.iter().zip(presences) {
-            parts.entry((*node).to_owned()).or_default().presence = presence;
-        }
+        let part = |presence| Part { observes, presence, ..Part::default() };
+        let mut parts: Vec<(&str, Part)> =
+            nodes.iter().copied().zip(presences.into_iter().map(part)).collect();
         let mut shares = prepared.division.pods.iter();
         for (pod, claim) in prepared.input.movable().zip(&prepared.claims.pods) {
             // There are none where the pool is too small.
             let fair = shares.next().map(|share| share.fair);
-            if let Some(part) = pod.node.as_ref().and_then(|node| parts.get_mut(node)) {
+            if let Some((_, part)) = claim.node.and_then(|node| parts.get_mut(node as usize)) {
                 part.add(pod, claim, fair, resource);
             }
         }
-        for pod in &self.members.leaving {
-            if let Some(node) = &pod.node {
-                let part = parts.entry(node.clone()).or_default();
-                part.leaving = part.leaving.saturating_add(pod.charge(resource));
-            }
+        for (node, pod) in
+            self.members.leaving.iter().filter_map(|it| Some((&**it.node.as_ref()?, it)))
+        {
+            let place =
+                parts.binary_search_by_key(&node, |(node, _)| node).unwrap_or_else(|place| {
+                    parts.insert(place, (node, part(None)));
+                    place
+                });
+            let (_, part) = &mut parts[place];
+            part.leaving = part.leaving.saturating_add(pod.charge(resource));
         }
-        parts.values_mut().for_each(|part| part.observes = observes);
         parts
     }
 }

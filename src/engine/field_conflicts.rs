@@ -1,6 +1,6 @@
 //! Other field managers that keep setting what we set.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
@@ -20,7 +20,7 @@ const TRUCE: SignedDuration = SignedDuration::from_secs(3600);
 
 /// What we set last in the pods, by UID, and how often another manager set something else after that.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct FieldConflicts(BTreeMap<String, PerResource<Option<Conflict>>>);
+pub struct FieldConflicts(HashMap<String, PerResource<Option<Conflict>>>);
 
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Conflict {

@@ -37,6 +37,8 @@ pub struct Touched {
 pub struct PoolPods {
     /// Of each member, in the order of the spec: its pods, those that are being deleted too.
     pub own: Vec<BTreeSet<String>>,
+    /// Of each member: those of its pods that a younger pool matches as well.
+    pub contested: Vec<BTreeSet<String>>,
     /// Of each member: pods that it matches and that belong to an older pool.
     pub lost: Vec<BTreeSet<String>>,
     /// Of each member: pods that may turn out to be its own, as their controllers were not seen yet.
@@ -216,13 +218,17 @@ impl Membership {
     }
 
     fn note(&mut self, pod: &str, matches: &Matches, change: fn(&mut BTreeSet<String>, &str)) {
-        let owner = matches.certain.first().map(|place| (place, Standing::Own));
+        let owner = matches.certain.first();
+        let contested = owner.filter(|_| matches.certain.len() > 1);
+        let contested = contested.map(|place| (place, Standing::Contested));
+        let owner = owner.map(|place| (place, Standing::Own));
         let losers = matches.certain.iter().skip(1).map(|place| (place, Standing::Lost));
         let possible = matches.possible.iter().map(|place| (place, Standing::Unseen));
-        for (place, standing) in owner.into_iter().chain(losers).chain(possible) {
+        for (place, standing) in owner.into_iter().chain(contested).chain(losers).chain(possible) {
             let pods = self.pools.entry(place.pool.clone()).or_default();
             let sets = match standing {
                 Standing::Own => &mut pods.own,
+                Standing::Contested => &mut pods.contested,
                 Standing::Lost => &mut pods.lost,
                 Standing::Unseen => &mut pods.unseen,
             };
@@ -240,14 +246,15 @@ fn of_pod<'m>(all: &'m PodMatches, namespace: &str, name: &str) -> Option<&'m Ma
 
 enum Standing {
     Own,
+    Contested,
     Lost,
     Unseen,
 }
 
 impl PoolPods {
-    /// The pods of a member: its own, those that it lost, and those that may be its own.
-    pub fn of_member(&self, member: usize) -> [impl Iterator<Item = &str>; 3] {
-        [&self.own, &self.lost, &self.unseen]
+    /// The pods of a member: its own, those of them that are contested, those that it lost, and those that may be its own.
+    pub fn of_member(&self, member: usize) -> [impl Iterator<Item = &str>; 4] {
+        [&self.own, &self.contested, &self.lost, &self.unseen]
             .map(|sets| sets.get(member).into_iter().flatten().map(String::as_str))
     }
 }

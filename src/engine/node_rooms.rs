@@ -1,7 +1,10 @@
 //! What pools have on nodes, and what each node holds for each of them. A change on a node reaches the pools that have pods
 //! there, and no further.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -15,10 +18,13 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct NodeRooms {
     nodes: BTreeMap<String, PerResource<Shared>>,
-    /// The nodes of each pool.
-    pools: BTreeMap<PoolId, PerResource<Vec<String>>>,
+    /// What each pool has, by node.
+    pools: BTreeMap<PoolId, PerResource<Parts>>,
     touched: BTreeSet<(String, Resource)>,
 }
+
+/// What one pool has of a resource, by node.
+type Parts = Vec<(String, Arc<Part>)>;
 
 /// What one pool has of a resource on one node.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -50,7 +56,7 @@ pub struct Stake {
 /// One resource of a node that pools share.
 #[derive(Clone, Debug, Default)]
 struct Shared {
-    parts: BTreeMap<PoolId, Part>,
+    parts: BTreeMap<PoolId, Arc<Part>>,
     rooms: BTreeMap<PoolId, Room>,
     /// The charges of all pools in mode Auto, and of all in mode Observe.
     acting: Charges,
@@ -72,13 +78,19 @@ struct Charges {
 }
 
 impl NodeRooms {
-    /// Sets what a pool has of a resource on nodes, by name.
-    pub fn set(&mut self, pool: &PoolId, resource: Resource, parts: BTreeMap<String, Part>) {
-        let known = self.pools.entry(pool.clone()).or_default();
-        let before = std::mem::take(&mut known[resource]);
-        known[resource] = parts.keys().cloned().collect();
-        for node in before.into_iter().filter(|node| !parts.contains_key(node)) {
-            self.remove_part(pool, &node, resource);
+    /// Sets what a pool has of a resource on nodes, in the order of their names.
+    pub fn set(&mut self, pool: &PoolId, resource: Resource, parts: Vec<(&str, Part)>) {
+        let known = &mut self.pools.entry(pool.clone()).or_default()[resource];
+        let before = known.iter().map(|(node, part)| (&**node, &**part));
+        if before.eq(parts.iter().map(|(node, part)| (*node, part))) {
+            return;
+        }
+        let parts = parts.into_iter().map(|(node, part)| (node.to_owned(), Arc::new(part)));
+        let parts: Parts = parts.collect();
+        let before = std::mem::replace(known, parts.clone());
+        let stays = |node: &String| parts.binary_search_by_key(&node, |(node, _)| node).is_ok();
+        for (node, _) in before.iter().filter(|(node, _)| !stays(node)) {
+            self.remove_part(pool, node, resource);
         }
         for (node, part) in parts {
             let shared = &mut self.nodes.entry(node.clone()).or_default()[resource];
@@ -92,7 +104,7 @@ impl NodeRooms {
     pub fn remove(&mut self, pool: &PoolId) {
         let Some(known) = self.pools.remove(pool) else { return };
         for resource in Resource::ALL {
-            known[resource].iter().for_each(|node| self.remove_part(pool, node, resource));
+            known[resource].iter().for_each(|(node, _)| self.remove_part(pool, node, resource));
         }
     }
 
@@ -158,12 +170,12 @@ impl NodeRooms {
 
 impl Shared {
     /// Sets the part of a pool. Returns whether it differs from before.
-    fn put(&mut self, pool: &PoolId, part: Part) -> bool {
+    fn put(&mut self, pool: &PoolId, part: Arc<Part>) -> bool {
         let before = self.parts.get(pool);
         if before == Some(&part) {
             return false;
         }
-        let owns = |it: &Part| it.observes == part.observes && it.presence == part.presence;
+        let owns = |it: &Arc<Part>| it.observes == part.observes && it.presence == part.presence;
         if !before.is_some_and(|it| owns(it) && it.stakes == part.stakes) {
             self.seen = None;
         }
@@ -226,8 +238,12 @@ impl Shared {
         let mut rooms = BTreeMap::new();
         for (observes, node) in [false, true].into_iter().zip(nodes) {
             // Pools that observe are worked out as if they were carried out; the others take no notice of them.
-            let there: Vec<(&PoolId, &Part)> =
-                self.parts.iter().filter(|(_, part)| observes || !part.observes).collect();
+            let there: Vec<(&PoolId, &Part)> = self
+                .parts
+                .iter()
+                .map(|(pool, part)| (pool, &**part))
+                .filter(|(_, part)| observes || !part.observes)
+                .collect();
             if observes && there.iter().all(|(_, part)| !part.observes) {
                 continue;
             }

@@ -131,14 +131,14 @@ impl<'a> MemberPods<'a> {
     ) -> Vec<&'a Pod> {
         let Some(namespace) = view.cluster.namespace(&id.namespace) else { return Vec::new() };
         let measured = view.metrics.pods_in(&id.namespace, view.now);
-        let [own, lost, unseen] = pods.of_member(place);
+        let [own, contested, lost, unseen] = pods.of_member(place);
         let pod = |name: &str| namespace.pod(name);
         let (leaving, own): (Vec<&Pod>, Vec<&Pod>) =
             own.filter_map(pod).partition(|pod| pod.terminating);
         let leaving = leaving.into_iter().filter(|pod| !view.is_lost(pod)).collect();
-        for pod in &own {
+        for pod in contested.filter_map(pod).filter(|pod| !pod.terminating) {
             let rivals = membership.rivals(&pod.namespace, &pod.name);
-            self.contested.extend(rivals.map(|rival| (*pod, &*rival.name)));
+            self.contested.extend(rivals.map(|rival| (pod, &*rival.name)));
         }
         self.pods = own.into_iter().map(|pod| MemberPod::of(namespace, &measured, pod)).collect();
         // The files of a plan may have the pods without the workload.
