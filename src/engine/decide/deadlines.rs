@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    cluster::PoolId,
+    cluster::{Namespace, PoolId},
     engine::{View, history::PoolHistory, pool_members::PoolMembers},
 };
 
@@ -51,7 +51,12 @@ impl Deadlines {
 pub fn deadline(view: &View, pool: &PoolMembers, known: &PoolHistory) -> Option<Timestamp> {
     let now = view.now;
     let pods = pool.members.iter().flat_map(|member| &member.pods);
-    let overdue = pool.leaving.iter().chain(&pool.departed).filter_map(|pod| pod.overdue_from);
+    let namespace = view.cluster.namespace(&pool.id.namespace);
+    // Quotas no longer count pods that are overdue, whosever these are.
+    let counted = namespace.filter(|it| it.quotas().next().is_some());
+    let counted = counted.into_iter().flat_map(Namespace::pods);
+    let leaving = pool.leaving.iter().chain(&pool.departed).copied();
+    let overdue = leaving.chain(counted).filter_map(|pod| pod.overdue_from);
     let waiting = pods.filter_map(|pod| pod.measured?.waiting_until);
     [
         view.backoff.next(pool.pods(), now),
