@@ -163,7 +163,8 @@ async fn look(source: &Source, leader: Leader) -> Result<(Looked, String), Strin
             eprintln!("every member is taken to need what it owns: {trouble}");
         }
         remembered.measure(&cluster, &mut metrics);
-        let looked = Looked { cluster, metrics, remembered };
+        let mut looked = Looked { cluster, metrics, remembered };
+        looked.set_bounds(source.node_memory_grow_percent);
         return Ok((looked, client.default_namespace().to_owned()));
     }
     let manifests = manifests::read(&source.files, std::io::stdin());
@@ -173,7 +174,9 @@ async fn look(source: &Source, leader: Leader) -> Result<(Looked, String), Strin
         let others = manifests.others.iter().map(|(kind, count)| format!("{count} {kind}"));
         eprintln!("left out: {}", others.collect::<Vec<_>>().join(", "));
     }
-    Ok((manifests.looked(), "default".to_owned()))
+    let mut looked = manifests.looked();
+    looked.set_bounds(source.node_memory_grow_percent);
+    Ok((looked, "default".to_owned()))
 }
 
 /// What the controller that leads remembers. Nothing if it cannot be asked, which is said.

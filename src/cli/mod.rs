@@ -19,7 +19,7 @@ use clap_complete::Shell;
 use controller::ControllerArguments;
 
 use crate::{
-    cluster::Cluster,
+    cluster::{Bounds, Cluster},
     engine::{Preview, Remembered},
     metrics::Metrics,
 };
@@ -36,6 +36,13 @@ pub struct Looked {
 }
 
 impl Looked {
+    /// Sets the administrator's settings as they are known: `percent` for the growth of memory, the others as the controller says.
+    pub fn set_bounds(&mut self, percent: Option<u8>) {
+        let bounds = self.remembered.bounds.clone().unwrap_or_default();
+        let percent = percent.unwrap_or(bounds.node_memory_grow_percent);
+        self.cluster.set_bounds(Bounds { node_memory_grow_percent: percent, ..bounds });
+    }
+
     /// What a division takes beside these objects.
     fn preview(&self) -> Preview {
         Preview { remembered: self.remembered.clone(), ..Preview::of(&self.cluster) }
@@ -148,6 +155,9 @@ pub struct Source {
     /// VirtualMachineInstances, PodMetrics and NodeMetrics are read, as YAML or JSON. Other kinds are left out.
     #[arg(short, long = "file", value_name = "FILE", num_args = 1..)]
     pub files: Vec<PathBuf>,
+    /// The controller's setting of that name. Without it: what the controller says, or 0 where it is not asked.
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(..=100))]
+    pub node_memory_grow_percent: Option<u8>,
 }
 
 /// How a plan is shown.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Cluster, Pool, PoolId};
 use crate::api::WeightedShare;
 
 /// The administrator's settings that protect tenants from one another: how much one namespace may have, its oldest pools first (what
 /// is over takes no part, and its status says so), and two rules for nodes that tenants share.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Bounds {
     /// Which namespaces may have pools at all.
     pub namespaces: AllowedNamespaces,
@@ -24,7 +26,7 @@ pub struct Bounds {
 }
 
 /// The namespaces in which pools are divided.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct AllowedNamespaces {
     /// Only these. Empty: all.
     pub include: BTreeSet<String>,
@@ -137,6 +139,13 @@ impl Cluster {
     #[must_use]
     pub fn bounds(&self) -> &Bounds {
         &self.bounds
+    }
+
+    /// Changes the administrator's settings.
+    pub fn set_bounds(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+        let namespaces: Vec<String> = self.namespaces.keys().cloned().collect();
+        namespaces.iter().for_each(|namespace| self.bound(namespace));
     }
 
     /// Works out anew which pools of a namespace are over a bound.

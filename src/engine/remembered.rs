@@ -1,4 +1,4 @@
-//! What the leader remembers and no object says, for commands that look at its cluster.
+//! What the leader knows and no object says, for commands that look at its cluster.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{History, shares::Shares};
 use crate::{
-    cluster::Cluster,
+    cluster::{Bounds, Cluster},
     metrics::{Metrics, PodMeasures},
     share::{PerResource, Resource},
 };
 
-/// What a process remembers of the pods in its pools.
+/// What a process remembers of the pods in its pools, and how it was set up.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Remembered {
+    /// The administrator's settings. None: not known.
+    #[serde(default)]
+    pub bounds: Option<Bounds>,
     /// The pods, by UID.
     pub pods: BTreeMap<String, RememberedPod>,
 }
@@ -38,9 +41,9 @@ pub struct Granted {
 }
 
 impl Remembered {
-    /// What is remembered at this time.
+    /// What is known at this time.
     #[must_use]
-    pub fn of(metrics: &Metrics, history: &History, now: Timestamp) -> Self {
+    pub fn of(cluster: &Cluster, metrics: &Metrics, history: &History, now: Timestamp) -> Self {
         let mut pods = BTreeMap::new();
         for (id, pool) in &history.pools {
             let measured = metrics.pods_in(&id.namespace, now);
@@ -49,7 +52,7 @@ impl Remembered {
                 (uid.clone(), RememberedPod { measured: measured.pod(name), granted })
             }));
         }
-        Self { pods }
+        Self { bounds: Some(cluster.bounds().clone()), pods }
     }
 
     /// Adds the remembered measurements to those of the pods of a cluster.

@@ -125,9 +125,9 @@ pub async fn run(run: Run, shutdown: impl Future<Output = ()> + Send + 'static) 
                 }
             }
             Some(question) = asked.recv() => {
-                let Control { metrics, history, clock, .. } = &control;
+                let Control { cluster, metrics, history, clock, .. } = &control;
                 // The client may have disconnected.
-                let _ = question.send(Remembered::of(metrics, history, clock.now()));
+                let _ = question.send(Remembered::of(cluster, metrics, history, clock.now()));
             }
         }
     }

@@ -98,13 +98,13 @@ pub fn all_of(scenario: &Scenario, tally: &mut Tally) {
 /// The scenario without what is done in one namespace, where the other one must not lose by that.
 fn apart(scenario: &Scenario) -> Option<Scenario> {
     let without = scenario.without_steps_of(NAMESPACE)?;
-    (!scenario.crowded || scenario.keeps_pods_of(OTHER)).then_some(without)
+    (!scenario.is_contended() || scenario.keeps_pods_of(OTHER)).then_some(without)
 }
 
 /// The run in which nothing was done in one namespace, held against the other run. In the other namespace, the end must be the same
-/// where nodes have room; where they are full, its pods must keep what they started with there, if they have that without the other.
+/// where nodes have room for both; elsewhere, its pods must keep what they started with there, if they have that without the other.
 fn isolated(scenario: &Scenario, learned: &Outcome, mut alone: Outcome) -> Outcome {
-    if scenario.crowded {
+    if scenario.is_contended() {
         keep_stakes(scenario, learned, &mut alone);
         return alone;
     }

@@ -13,6 +13,8 @@ use tokio::{
     time::Instant,
 };
 
+use weightedshare::cluster::Bounds;
+
 use super::{
     amounts::{limit, list, text},
     fault::{Fault, within},
@@ -80,6 +82,8 @@ pub struct Cluster {
     pub began: Instant,
     pub store: Store,
     pub faults: Vec<Fault>,
+    /// What the controller is set up with.
+    pub bounds: Bounds,
     pub page_size: usize,
     pub pages: BTreeMap<String, (u64, Vec<Arc<Value>>)>,
     /// What pods use. None: nobody measures.
@@ -130,6 +134,7 @@ impl Cluster {
             began: Instant::now(),
             store: Store::default(),
             faults,
+            bounds: Bounds::default(),
             page_size: usize::MAX,
             pages: BTreeMap::new(),
             usage: None,

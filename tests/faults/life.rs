@@ -8,7 +8,6 @@ use tokio::{
     time::{Instant, sleep},
 };
 use weightedshare::{
-    cluster::Bounds,
     metrics::{Asked, MetricsApi},
     runtime::{self, Clock, Leadership, Run, Serving, Terms},
 };
@@ -64,7 +63,7 @@ impl Life {
             sources: vec![metrics],
             clock: Clock::new(move || with(&clock, Cluster::shown)),
             serving: Serving { leadership: leadership.clone(), ..Serving::default() },
-            bounds: Bounds::default(),
+            bounds: with(shared, |cluster| cluster.bounds.clone()),
             check: Some(from_nothing::check(shared, bug)),
         };
         let (stop, stopped) = oneshot::channel();

@@ -37,7 +37,9 @@ pub fn plan(cluster: &Cluster) -> Result<Planned, String> {
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
     let objects = manifests::parse("cluster", &list.to_string()).map_err(|it| it.to_string())?;
     let manifests = manifests::Manifests::sort(objects).map_err(|it| it.to_string())?;
-    let pools = Plan::of(&manifests.looked()).pools;
+    let mut looked = manifests.looked();
+    looked.cluster.set_bounds(cluster.bounds.clone());
+    let pools = Plan::of(&looked).pools;
     let pods = pools.into_iter().filter(|pool| pool.mode == Mode::Auto).flat_map(|pool| pool.pods);
     let amounts = pods.map(|pod| {
         let to = Resource::ALL.map(|resource| pod.amounts.get(resource).map(|step| step.to));

@@ -212,6 +212,7 @@ fn events(faults: &[Fault]) -> Vec<(Duration, Event)> {
 
 pub fn populate(cluster: &mut Cluster, scenario: &Scenario) {
     cluster.page_size = scenario.page_size;
+    cluster.bounds.node_memory_grow_percent = scenario.memory_grows;
     cluster.usage = scenario.usage.clone();
     for (name, cpu, memory) in &scenario.nodes {
         cluster.store.put("nodes", json!({

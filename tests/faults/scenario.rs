@@ -30,6 +30,8 @@ pub struct Scenario {
     /// What a quota lets all pods request: CPU, memory.
     pub quota: Option<(u64, u64)>,
     pub page_size: usize,
+    /// The controller's `--node-memory-grow-percent`.
+    pub memory_grows: u8,
     pub steps: Vec<(Duration, Step)>,
     /// How long nothing happens after the last step.
     pub rest: Duration,
@@ -147,6 +149,11 @@ impl Scenario {
             usage,
             quota,
             page_size: *rng.of_list(&[1, 2, 500, 500]),
+            memory_grows: if grown {
+                *Rng::of(seed, 6).of_list(&[0, 0, 40, 100, 100])
+            } else {
+                100
+            },
             steps: Vec::new(),
             rest: Duration::from_secs(if measured { 1500 } else { 700 }),
             quiet: Duration::from_secs(200),
@@ -211,6 +218,12 @@ impl Scenario {
     fn is_in(&self, pod: &str, namespace: &str) -> bool {
         let app = pod.split('-').next().unwrap_or_default();
         self.apps.iter().any(|it| it.name == app && it.namespace == namespace)
+    }
+
+    /// Whether what one namespace has on a node can leave less for the other.
+    pub fn is_contended(&self) -> bool {
+        let divides_memory = |pool: &Value| !pool["spec"]["capacity"]["memory"].is_null();
+        self.crowded || self.memory_grows < 100 && self.pools.iter().any(divides_memory)
     }
 
     /// Until when something happens.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     cli::Looked,
-    cluster::{EachKind, Event, Kept, Kind, Qos, each_kind},
+    cluster::{Bounds, EachKind, Event, Kept, Kind, Qos, each_kind},
     engine::{Granted, RememberedPod},
     metrics::PodMeasures,
     share::PerResource,
@@ -110,6 +110,50 @@ fn a_plan_that_was_carried_out_plans_nothing() {
     let plan = Plan::of(&one_member(&spec, &[pod("a", &half)]));
     assert_eq!((plan.changes(), plan.pools[0].members[0].reason), (0, "ModeObserve"));
     assert_eq!(plan.pools[0].pods[0].amounts.cpu.unwrap().to, 1000);
+}
+
+#[test]
+fn a_plan_is_made_with_the_settings_of_the_controller() {
+    let pool = |name: &str, namespace: &str| {
+        let member = json!({"name": "web", "selector": {"matchLabels": {"app": "web"}}});
+        json!({
+            "apiVersion": "weightedshare.dev/v1alpha1", "kind": "WeightedShare",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"capacity": {"memory": "2Gi"}, "members": [member]},
+        })
+    };
+    let of = |namespace: &str| {
+        let mut pod = pod(namespace, &json!({"requests": {"memory": "512Mi"}}));
+        pod["metadata"]["namespace"] = json!(namespace);
+        pod
+    };
+    let node = json!({
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"},
+        "status": {"allocatable": {"cpu": "4", "memory": "8Gi"}},
+    });
+    let items = [pool("a", "shop"), pool("b", "blog"), of("shop"), of("blog"), node];
+    let text = json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
+    let to = |percent, bounds| {
+        let mut looked = looked(&text);
+        looked.remembered.bounds = bounds;
+        looked.set_bounds(percent);
+        let plan = Plan::of(&looked);
+        plan.pools
+            .iter()
+            .map(|pool| pool.pods[0].amounts.memory.unwrap().to >> 20)
+            .collect::<Vec<_>>()
+    };
+    // Two namespaces meet on the node: its memory is kept free.
+    assert_eq!(to(None, None), [512, 512]);
+    assert_eq!(to(Some(100), None), [2048, 2048]);
+    let told = Bounds { node_memory_grow_percent: 100, ..Bounds::default() };
+    assert_eq!(to(None, Some(told.clone())), [2048, 2048]);
+    assert_eq!(to(Some(0), Some(told)), [512, 512]);
+    let few = Bounds { pools: 0, ..Bounds::default() };
+    let mut looked = looked(&text);
+    looked.remembered.bounds = Some(few);
+    looked.set_bounds(None);
+    assert_eq!(Plan::of(&looked).changes(), 0);
 }
 
 #[test]

@@ -109,7 +109,12 @@ fn what_is_remembered_of_pods_can_be_told() {
     let mut controller = two_pools();
     controller.measure(&[("one", 200)]);
     controller.settle();
-    let told = Remembered::of(&controller.metrics, &controller.history, controller.now.wall);
+    let told = Remembered::of(
+        &controller.cluster,
+        &controller.metrics,
+        &controller.history,
+        controller.now.wall,
+    );
     let text = serde_json::to_string(&told).unwrap();
     let heard: Remembered = serde_json::from_str(&text).unwrap();
     assert_eq!(heard, told);
