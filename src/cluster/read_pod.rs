@@ -90,9 +90,8 @@ impl Pod {
                 let others = resizers(meta, resource).filter_map(|entry| {
                     Some((entry.time.as_ref().map(|time| time.0), entry.manager.as_deref()?))
                 });
-                // These two carry out what others ask for.
-                let not = [FIELD_MANAGER, "kubelet", "kube-apiserver"];
-                let last = others.filter(|(_, manager)| !not.contains(manager)).max();
+                // No name is trusted: a kubelet resizes nothing, so whoever says to be one is somebody else.
+                let last = others.filter(|(_, manager)| *manager != FIELD_MANAGER).max();
                 last.map(|(_, manager)| manager.to_owned())
             }),
             critical: spec.is_some_and(is_critical),

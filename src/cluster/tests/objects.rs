@@ -196,8 +196,10 @@ fn who_else_resized_a_pod_is_known_by_its_managed_fields() {
     let later = at("another", "f:cpu", "2026-01-01T13:00:00Z");
     assert_eq!(set_by(json!([later, at("rival", "f:cpu", noon)])).as_deref(), Some("another"));
     assert_eq!(set_by(json!([at("rival", "f:memory", noon)])), None);
-    for manager in ["kubelet", "kube-apiserver", FIELD_MANAGER] {
-        assert_eq!(set_by(json!([at(manager, "f:cpu", noon)])), None);
+    assert_eq!(set_by(json!([at(FIELD_MANAGER, "f:cpu", noon)])), None);
+    // They resize nothing themselves: somebody goes by their names.
+    for manager in ["kubelet", "kube-apiserver"] {
+        assert_eq!(set_by(json!([at(manager, "f:cpu", noon)])).as_deref(), Some(manager));
     }
     // It made the pod, which is no resize.
     assert_eq!(
