@@ -28,8 +28,14 @@ async fn nobody_else_says_what_a_pod_started_with() -> Result<()> {
     setup["name"] = json!("setup");
     let mut starting = forged("other");
     starting["spec"]["initContainers"] = json!([sidecar, setup]);
+    let mut whole = forged("web");
+    whole["spec"]["resources"] = json!({"requests": {"cpu": "400m"}});
+    let mut of_no_pool = whole.clone();
+    of_no_pool["metadata"]["labels"]["app"] = json!("other");
     let cases = [
         ("a member's", forged("web"), "cpu=100m,memory=16777216"),
+        ("a member's, with CPU at the pod level", whole, "cpu=400m,memory=16777216"),
+        ("of no pool, with CPU at the pod level", of_no_pool, "cpu=400m,memory=16777216"),
         ("of no pool", forged("other"), "cpu=300m,memory=16777216"),
         ("with init containers", starting, "cpu=530m,memory=16777216"),
         ("without the annotation", pod("other", json!([asking()])), ""),
