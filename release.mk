@@ -70,10 +70,10 @@ release: arm64 sbom harness setup ## all that is published, with its sums: image
 	  $(TOOLS)/helm-*/helm package --destination $(RELEASE) charts/$$chart || exit 1; done
 	cd $(RELEASE) && sha256sum * > SHA256SUMS && cat SHA256SUMS
 
-reproducible: harness ## the last commit, built twice in two folders: the same bytes
-	rm -rf target/twice
-	for place in one and/another/two; do \
-	  git clone --quiet . target/twice/$$place && $(MAKE) -C target/twice/$$place binary && \
-	  $(E2E) image --binary target/twice/$$place/target/$(TARGET)/release/weightedshare --output target/twice/$$(basename $$place).tar || exit 1; done
-	sha256sum target/twice/*.tar target/twice/one/target/$(TARGET)/release/weightedshare target/twice/and/another/two/target/$(TARGET)/release/weightedshare
-	cmp target/twice/one.tar target/twice/two.tar
+reproducible: binary harness ## the last commit, built once more in another folder: the same bytes
+	@git diff --quiet HEAD || { echo 'What is here is not what was committed last: commit it, or put it away.' >&2; exit 1; }
+	rm -rf target/again && git clone --quiet . target/again && $(MAKE) -C target/again binary
+	for place in . target/again; do \
+	  $(E2E) image --binary $$place/target/$(TARGET)/release/weightedshare --output $$place/target/reproducible.tar || exit 1; done
+	sha256sum target/reproducible.tar target/again/target/reproducible.tar
+	cmp target/reproducible.tar target/again/target/reproducible.tar
