@@ -5,7 +5,7 @@ mod made_up;
 #[path = "../measure/mod.rs"]
 mod measure;
 
-use std::time::Duration;
+use std::{hint::black_box, time::Duration};
 
 use made_up::{MadeUp, Size};
 use measure::{Random, against, head, is_wanted, row, timed};
@@ -28,17 +28,29 @@ fn main() {
         "100 k pods in 1 k pools",
         &Size { pods: 100_000, pools: 1_000, members: 10 },
     );
-    for (what, time) in [("10 k", medium), ("100 k", large)] {
-        if let (Some(time), Some(small)) = (time, small) {
+    for (what, times) in [("10 k", medium), ("100 k", large)] {
+        let (Some(times), Some(small)) = (times, small) else { continue };
+        for (caches, time, small, bar) in
+            [("warm", times.warm, small.warm, 3.0), ("cold", times.cold, small.cold, 1.5)]
+        {
             let ratio = time.as_secs_f64() / small.as_secs_f64();
-            let what = format!("a changed pod of {what}, against one of 1 k");
-            println!("{what:<62} {:>30.2} {}", ratio, against(ratio, Some(3.0)));
+            let what = format!("a changed pod of {what}, against one of 1 k, caches {caches}");
+            println!("{what:<62} {ratio:>30.2} {}", against(ratio, Some(bar)));
         }
     }
 }
 
+/// How long a decision takes for one changed pod.
+#[derive(Clone, Copy)]
+struct Changed {
+    /// Right after others.
+    warm: Duration,
+    /// After everything was pushed out of the processor's caches.
+    cold: Duration,
+}
+
 /// Measures one cluster. Returns how long a decision takes for one changed pod.
-fn measure(random: &mut Random, what: &str, size: &Size) -> Option<Duration> {
+fn measure(random: &mut Random, what: &str, size: &Size) -> Option<Changed> {
     if !is_wanted(what) {
         return None;
     }
@@ -52,7 +64,12 @@ fn measure(random: &mut Random, what: &str, size: &Size) -> Option<Duration> {
     let bar = (pods == 10_000 && size.pools == 1_000).then_some(150.0);
     row(random, &format!("{what}: all of them"), pods, bar, || timed(|| settled.decide(&all)));
     let mut choice = Random::default();
-    let one = row(random, &format!("{what}: a changed pod"), pods, None, || {
+    let warm = row(random, &format!("{what}: a changed pod"), pods, None, || {
+        settled.change_pods(&mut choice, 1)
+    });
+    let mut other = Other::default();
+    let cold = row(random, &format!("{what}: a changed pod, caches cold"), pods, None, || {
+        other.fill_the_caches();
         settled.change_pods(&mut choice, 1)
     });
     row(random, &format!("{what}: 1 % of the pods"), pods, None, || {
@@ -76,7 +93,23 @@ fn measure(random: &mut Random, what: &str, size: &Size) -> Option<Duration> {
         format!("{what}: allocations, of a changed pod"),
         allocations.count_total
     );
-    Some(one)
+    Some(Changed { warm, cold })
+}
+
+/// Data of something else, more than any cache has room for.
+struct Other(Vec<u64>);
+
+impl Default for Other {
+    fn default() -> Self {
+        Self(vec![1; 128 << 17])
+    }
+}
+
+impl Other {
+    fn fill_the_caches(&mut self) {
+        self.0.iter_mut().for_each(|it| *it = it.wrapping_mul(3));
+        black_box(&self.0);
+    }
 }
 
 /// A controller that has nothing left to do in its cluster.

@@ -1,7 +1,9 @@
 //! Plans of manifests, as a user gets them.
 
 mod cases;
+mod explaining;
 mod planned;
+mod told;
 mod watching;
 
 use std::collections::BTreeSet;
@@ -113,81 +115,6 @@ fn a_plan_that_was_carried_out_plans_nothing() {
 }
 
 #[test]
-fn a_plan_is_made_with_the_settings_of_the_controller() {
-    let pool = |name: &str, namespace: &str| {
-        let member = json!({"name": "web", "selector": {"matchLabels": {"app": "web"}}});
-        json!({
-            "apiVersion": "weightedshare.dev/v1alpha1", "kind": "WeightedShare",
-            "metadata": {"name": name, "namespace": namespace},
-            "spec": {"capacity": {"memory": "2Gi"}, "members": [member]},
-        })
-    };
-    let of = |namespace: &str| {
-        let mut pod = pod(namespace, &json!({"requests": {"memory": "512Mi"}}));
-        pod["metadata"]["namespace"] = json!(namespace);
-        pod
-    };
-    let node = json!({
-        "apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"},
-        "status": {"allocatable": {"cpu": "4", "memory": "8Gi"}},
-    });
-    let items = [pool("a", "shop"), pool("b", "blog"), of("shop"), of("blog"), node];
-    let text = json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
-    let to = |percent, bounds| {
-        let mut looked = looked(&text);
-        looked.remembered.bounds = bounds;
-        looked.set_bounds(percent);
-        let plan = Plan::of(&looked);
-        plan.pools
-            .iter()
-            .map(|pool| pool.pods[0].amounts.memory.unwrap().to >> 20)
-            .collect::<Vec<_>>()
-    };
-    // Two namespaces meet on the node: its memory is kept free.
-    assert_eq!(to(None, None), [512, 512]);
-    assert_eq!(to(Some(100), None), [2048, 2048]);
-    let told = Bounds { node_memory_grow_percent: 100, ..Bounds::default() };
-    assert_eq!(to(None, Some(told.clone())), [2048, 2048]);
-    assert_eq!(to(Some(0), Some(told)), [512, 512]);
-    let few = Bounds { pools: 0, ..Bounds::default() };
-    let mut looked = looked(&text);
-    looked.remembered.bounds = Some(few);
-    looked.set_bounds(None);
-    assert_eq!(Plan::of(&looked).changes(), 0);
-}
-
-#[test]
-fn a_plan_shows_what_the_controller_granted_and_measured() {
-    let member = json!({"name": "web", "selector": {"matchLabels": {"app": "web"}}});
-    let spec = json!({"capacity": {"cpu": "1"}, "members": [member]});
-    let pods = ["a", "b", "new"].map(|name| {
-        let mut pod = pod(name, &json!({"requests": {"cpu": "200m"}}));
-        pod["metadata"]["uid"] = json!(name);
-        pod
-    });
-    let mut looked = one_member(&spec, &pods);
-    let mut remember = |uid: &str, fair, share, peak| {
-        let measured = PodMeasures {
-            peak: PerResource { cpu: peak, memory: 0 },
-            is_fresh: true,
-            ..PodMeasures::default()
-        };
-        let granted = PerResource { cpu: Some(Granted { fair, share }), memory: None };
-        let pod = RememberedPod { measured: Some(measured), granted };
-        looked.remembered.pods.insert(uid.to_owned(), pod);
-    };
-    remember("a", 500, 480, 400_000_000);
-    remember("b", 500, 120, 100_000_000);
-    looked.remembered.measure(&looked.cluster, &mut looked.metrics);
-    let plan = Plan::of(&looked);
-    let to: Vec<u64> = plan.pools[0].pods.iter().map(|pod| pod.amounts.cpu.unwrap().to).collect();
-    // The controller has not decided of the third.
-    assert_eq!(to, [480, 120, 333]);
-    let text = explain(&looked, "shop", "a").unwrap_or_else(|error| panic!("{error}"));
-    assert!(text.contains("is to hold 480m"), "{text}");
-}
-
-#[test]
 fn a_pool_that_is_too_small_keeps_what_there_is() {
     let member = json!({"name": "web", "minPerPod": {"cpu": "600m"}, "selector": {}});
     let spec = json!({"capacity": {"cpu": "1"}, "members": [member]});
@@ -275,46 +202,6 @@ fn machines_weigh_by_their_virtual_cpus_and_take_no_more() {
 }
 
 #[test]
-fn a_share_is_explained_in_words() {
-    let told = ["checkout-1", "checkout-2", "search-1", "batch-1"]
-        .map(|pod| explain(&shop(), "shop", pod).unwrap());
-    assert_eq!(told.join("\n"), include_str!("shop-explained.txt"));
-    let unknown = explain(&shop(), "shop", "nobody").unwrap_err();
-    assert!(matches!(unknown, ExplainError::NoPod { .. }), "{unknown}");
-    let elsewhere = explain(&shop(), "default", "search-1").unwrap_err().to_string();
-    assert!(elsewhere.ends_with("there is one in namespace shop, so add -n shop"), "{elsewhere}");
-    let mut alone = shop();
-    alone.cluster.apply(Event::Listed(Kind::WeightedShare, BTreeSet::new()));
-    let alone = explain(&alone, "shop", "batch-1").unwrap_err();
-    assert!(matches!(alone, ExplainError::NoPool { .. }), "{alone}");
-}
-
-#[test]
-fn a_pod_that_a_busy_node_holds_back_wants_more() {
-    let demand = |node_uses: &str| {
-        let spec = json!({"capacity": {"cpu": "1"}, "members": [{"name": "web", "selector": {}}]});
-        let metrics = json!({
-            "apiVersion": "metrics.k8s.io/v1beta1", "kind": "PodMetrics",
-            "metadata": {"name": "a", "namespace": "shop"},
-            "containers": [{"name": "main", "usage": {"cpu": "450m"}}],
-        });
-        let of_node = json!({
-            "apiVersion": "metrics.k8s.io/v1beta1", "kind": "NodeMetrics",
-            "metadata": {"name": "n1"}, "usage": {"cpu": node_uses},
-        });
-        let node = json!({
-            "apiVersion": "v1", "kind": "Node",
-            "metadata": {"name": "n1"}, "status": {"allocatable": {"cpu": "2", "memory": "1Gi"}},
-        });
-        let objects = [pod("a", &json!({"requests": {"cpu": "500m"}})), metrics, of_node, node];
-        json_of(&one_member(&spec, &objects))["pools"][0]["members"][0]["cpu"]["demand"].clone()
-    };
-    assert_eq!(demand("1899m"), 540);
-    // At 95 % of what the node can allocate: no less than it owns.
-    assert_eq!(demand("1900m"), 1000);
-}
-
-#[test]
 fn the_class_of_a_pod_that_no_api_server_has_seen_is_worked_out() {
     let spec = json!({"capacity": {"cpu": "1"}, "members": [{"name": "web", "selector": {}}]});
     let qos = |resources: Value| {
@@ -368,41 +255,6 @@ fn quotas_and_autoscalers_count_in_files_too() {
         text.contains("It is left alone, and the pool has that much less to divide: Vertical"),
         "{text}"
     );
-}
-
-#[test]
-fn plan_and_explain_say_where_the_kernel_would_be_far_from_the_shares() {
-    let spec = json!({
-        "capacity": {"cpu": "1580m"},
-        "sharing": {"nodeReservePercent": 0},
-        "members": [
-            {"name": "big", "weight": 1000, "targetRef": {"apiVersion": "v1", "kind": "Pod", "name": "big"}},
-            {"name": "small", "weight": 580, "selector": {"matchLabels": {"app": "web"}}},
-        ],
-    });
-    let on_node_of = |cores: u64| {
-        let request = |milli: u64| json!({"requests": {"cpu": format!("{milli}m")}});
-        let mut objects: Vec<Value> =
-            (0..20).map(|i| pod(&format!("small-{i}"), &request(29))).collect();
-        objects.push(pod("big", &request(1000)));
-        let allocatable = json!({"cpu": cores.to_string(), "memory": "8Gi", "pods": "110"});
-        objects.push(json!({
-            "apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"},
-            "status": {"allocatable": allocatable},
-        }));
-        one_member(&spec, &objects)
-    };
-    // Weights 39 and 20 x 2: the big pod gets 39/79 of 1580m. Those 220m less are 11 % of two cores, 1.83 % of twelve.
-    let small = on_node_of(2);
-    let said = "pod big 11 % of the node less CPU than its share while the node is busy (780m instead of 1)";
-    let (plan, big) = (table(&Plan::of(&small)), explain(&small, "shop", "big").unwrap());
-    assert!(plan.lines().last().unwrap().contains(said), "{plan}");
-    assert!(big.contains(said), "{big}");
-    assert!(!explain(&small, "shop", "small-0").unwrap().contains("cpu.weight"));
-
-    let large = on_node_of(12);
-    assert!(!table(&Plan::of(&large)).contains("cpu.weight"));
-    assert!(!explain(&large, "shop", "big").unwrap().contains("cpu.weight"));
 }
 
 #[test]
