@@ -6,6 +6,9 @@ use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::api::resource::Quant
 
 use crate::share::{Bytes, MilliCpu, QuantityError, Resource};
 
+/// More than any node has, in millicores or bytes: who asks for more is taken to ask for this, so that sums stay sums.
+const MOST: u64 = 1 << 50;
+
 /// The amount of `resource` in `quantities`, rounded up as Kubernetes does. None where it is not named.
 pub(super) fn amount(
     quantities: Option<&BTreeMap<String, Quantity>>,
@@ -20,7 +23,8 @@ pub(super) fn amount_of(
     name: &str,
     resource: Resource,
 ) -> Option<u64> {
-    read(quantities, name, resource, MilliCpu::rounded_up, Bytes::rounded_up)
+    let amount = read(quantities, name, resource, MilliCpu::rounded_up, Bytes::rounded_up);
+    amount.map(|amount| amount.min(MOST))
 }
 
 /// An upper bound on `resource` in `quantities`: rounded down. None where it is not named.
@@ -48,9 +52,15 @@ fn read(
     memory: fn(&str) -> Result<Bytes, QuantityError>,
 ) -> Option<u64> {
     let quantity = &quantities?.get(name)?.0;
-    Some(match resource {
-        Resource::Cpu => cpu(quantity).unwrap_or_default().0,
-        Resource::Memory => memory(quantity).unwrap_or_default().0,
+    let amount = match resource {
+        Resource::Cpu => cpu(quantity).map(|amount| amount.0),
+        Resource::Memory => memory(quantity).map(|amount| amount.0),
+    };
+    Some(match amount {
+        Ok(amount) => amount,
+        Err(QuantityError::TooLarge(_)) => u64::MAX,
+        // The API server keeps none that cannot be read.
+        Err(_) => 0,
     })
 }
 

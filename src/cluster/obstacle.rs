@@ -23,6 +23,12 @@ pub enum Obstacle {
     GuaranteedMachine,
 }
 
+/// Whether a pod runs on Windows: it says so, or asks for such a node, as a RuntimeClass may have it do.
+fn is_for_windows(spec: &core::PodSpec) -> bool {
+    let os = spec.node_selector.as_ref().and_then(|labels| labels.get("kubernetes.io/os"));
+    spec.os.as_ref().is_some_and(|os| os.name == "windows") || os.is_some_and(|os| os == "windows")
+}
+
 impl Obstacle {
     /// What stands in the way of resizing this pod, if anything.
     pub(super) fn of(pod: &core::Pod) -> Option<Self> {
@@ -34,7 +40,7 @@ impl Obstacle {
             Some(Self::StaticPod)
         } else if has(&pod.metadata.labels, "kubevirt.io") {
             Some(Self::UnknownMachine)
-        } else if spec.os.as_ref().is_some_and(|os| os.name == "windows") {
+        } else if is_for_windows(spec) {
             Some(Self::Windows)
         } else if Qos::of(pod) == Qos::BestEffort {
             Some(Self::BestEffort)

@@ -205,6 +205,18 @@ fn amounts_are_rounded_up_as_kubernetes_does() {
 }
 
 #[test]
+fn nobody_asks_for_more_than_can_be_summed() {
+    let container =
+        json!({"name": "main", "resources": {"limits": {"cpu": "9E", "memory": "8Ei"}}});
+    let pod = read(running(
+        json!({"spec": {"containers": [container]}, "status": {"containerStatuses": null}}),
+    ));
+    let held = pod.containers[0].held;
+    assert_eq!([held.cpu.requested, held.memory.requested], [1 << 50; 2]);
+    assert_eq!(pod.cpu_limits().all, Some(1 << 50));
+}
+
+#[test]
 fn a_pod_is_limited_by_all_that_runs_in_it() {
     let limits = |cpu: &str| json!({"limits": {"cpu": cpu}});
     let limited = |sidecar: Value| {
@@ -363,6 +375,7 @@ fn obstacles_are_seen() {
             Obstacle::UnknownMachine,
         ),
         (json!({"spec": {"os": {"name": "windows"}}}), Obstacle::Windows),
+        (json!({"spec": {"nodeSelector": {"kubernetes.io/os": "windows"}}}), Obstacle::Windows),
         (json!({"status": {"qosClass": "BestEffort"}}), Obstacle::BestEffort),
     ];
     for (changes, expected) in cases {

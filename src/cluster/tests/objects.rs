@@ -122,6 +122,19 @@ fn a_pod_waits_where_the_scheduler_says_that_no_node_has_enough() {
         lacks("0/1 nodes are available: 1 Too many pods. preemption: Insufficient cpu"),
         None
     );
+    // Room for CPU does not help on a node that has no free device either.
+    let of = |reasons: &str| lacks(&format!("0/3 nodes are available: {reasons}."));
+    assert_eq!(of("3 Insufficient cpu, 3 Insufficient example.com/gpu"), None);
+    assert_eq!(of("1 Insufficient cpu, 2 Insufficient example.com/gpu"), Some((true, false)));
+    assert_eq!(of("2 Insufficient cpu, 2 Insufficient example.com/gpu"), Some((true, false)));
+    assert_eq!(
+        of(
+            "1 Insufficient cpu, 1 Insufficient example.com/gpu, 2 node(s) had untolerated taint(s)"
+        ),
+        None
+    );
+    assert_eq!(of("3 Insufficient cpu, 3 Insufficient memory"), Some((true, true)));
+    assert_eq!(lacks("volcano: Insufficient memory on all nodes"), Some((false, true)));
     let short = "0/1 nodes are available: 1 Insufficient cpu.";
     let gated = json!({"status": {"conditions": [{
         "type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": short,
@@ -163,6 +176,23 @@ fn a_pod_waits_where_the_scheduler_says_that_no_node_has_enough() {
         json!({"spec": {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}}})
     };
     let term = |kind: &str, key: &str, operator: &str, value: &str| json!({kind: [{"key": key, "operator": operator, "values": [value]}]});
+    let numbered = |operator: &str, bound: &str| {
+        let terms = json!([term("matchExpressions", "gpus", operator, bound)]);
+        runs(affine(terms), json!({"disk": "ssd", "gpus": "8"}), json!([]))
+    };
+    assert!(numbered("Gt", "7") && !numbered("Gt", "8"));
+    assert!(numbered("Lt", "9") && !numbered("Lt", "8") && !numbered("Lt", "many"));
+    // A device that the node does not have.
+    let device = json!({"spec": {"containers": [{"name": "main", "resources": {"limits": {"example.com/gpu": "1"}}}]}});
+    let has = |devices: &str| {
+        let node = json!({
+            "metadata": {"name": "n1", "labels": {"disk": "ssd"}},
+            "status": {"allocatable": {"cpu": "4", "example.com/gpu": devices}},
+        });
+        let terms = Node::read(&object(node)).terms;
+        pending(short, device.clone()).unwrap().may_run_on("n1", &terms)
+    };
+    assert!(has("2") && !has("0"));
     for (terms, runs_there) in [
         (json!([term("matchExpressions", "zone", "In", "a")]), true),
         (json!([term("matchExpressions", "zone", "In", "b")]), false),
@@ -321,4 +351,30 @@ fn a_pod_of_an_earlier_revision_has_the_template_that_it_was_made_from() {
         let set = Owner { namespace: "shop".into(), kind: kind.into(), name: "db".into() };
         assert!(cluster.take_changes().workloads.contains(&set), "{kind}: its pools look again");
     }
+}
+
+#[test]
+fn a_node_that_says_nothing_of_what_can_be_allocated_has_its_capacity() {
+    let allocatable = |status: Value| {
+        Node::read(&object(json!({"metadata": {"name": "n1"}, "status": status}))).allocatable
+    };
+    let both = json!({"capacity": {"cpu": "4", "memory": "8Gi"}, "allocatable": {"cpu": "3500m", "memory": "7Gi"}});
+    assert_eq!(allocatable(both), PerResource { cpu: 3500, memory: 7 << 30 });
+    let one = json!({"capacity": {"cpu": "4", "memory": "8Gi"}, "allocatable": {"cpu": "3500m"}});
+    assert_eq!(allocatable(one), PerResource { cpu: 3500, memory: 8 << 30 });
+    let none = json!({"capacity": {"cpu": "4", "memory": "8Gi"}});
+    assert_eq!(allocatable(none), PerResource { cpu: 4000, memory: 8 << 30 });
+    // What there is not whole of is not there.
+    let parts = json!({"allocatable": {"cpu": "1999999u", "memory": "1500m"}});
+    assert_eq!(allocatable(parts), PerResource { cpu: 1999, memory: 1 });
+}
+
+#[test]
+fn a_quota_beyond_all_amounts_is_no_quota_of_nothing() {
+    let spec = json!({"hard": {"requests.cpu": "9E", "requests.memory": "8Ei"}});
+    let quota =
+        json!({"metadata": {"name": "q", "namespace": "shop"}, "spec": spec, "status": spec});
+    let quota = Quota::read(&object(quota)).unwrap();
+    assert_eq!(quota.requests.cpu.unwrap().hard, u64::MAX);
+    assert_eq!(quota.requests.memory.unwrap().hard, u64::MAX);
 }
