@@ -8,7 +8,7 @@ use std::{
 use k8s_openapi::jiff::Timestamp;
 
 use super::{
-    MemberKey, NodeMetrics, PodMetrics, Readings, SourceError,
+    MemberKey, NodeMetrics, ObjectiveReading, PodMetrics, Readings, SourceError,
     measures::{
         FORGOTTEN, Has, MeasuredPods, Measures, PodMeasures, forget_before, note_stale, take_pod,
     },
@@ -99,19 +99,39 @@ impl Metrics {
             let trust = self.longest_trust();
             self.news.pods.extend(note_stale(&mut self.pods, newest.saturating_sub(trust)));
         }
+        let newest = readings.nodes.iter().map(|node| node.at).max();
         for node in readings.nodes {
             self.news.nodes.insert(node.name.clone());
             self.nodes.insert(node.name, (node.at, node.used));
         }
+        if let Some(newest) = newest {
+            self.forget_nodes_before(newest.as_millisecond().saturating_sub(self.longest_trust()));
+        }
         if performance {
             // Members that are not asked about any more are forgotten.
+            // A question that fails once does not make a value worth less that is recent.
             let before = std::mem::take(&mut self.objectives);
-            self.news.objectives.extend(before.into_keys());
-            self.objectives =
-                readings.objectives.into_iter().map(|it| (it.member, (it.at, it.value))).collect();
+            self.news.objectives.extend(before.keys().cloned());
+            let trust = self.longest_trust();
+            let kept = |new: &ObjectiveReading| {
+                let (at, value) = before.get(&new.member)?;
+                let age = new.at.as_millisecond() - at.as_millisecond();
+                (new.value.is_err() && value.is_ok() && age <= trust).then(|| (*at, value.clone()))
+            };
+            let known = readings.objectives.into_iter().map(|new| {
+                let known = kept(&new).unwrap_or((new.at, new.value));
+                (new.member, known)
+            });
+            self.objectives = known.collect();
             self.news.objectives.extend(self.objectives.keys().cloned());
         }
         news || recovered
+    }
+
+    /// Forgets the nodes that are gone, or that nobody has measured since a time in milliseconds.
+    fn forget_nodes_before(&mut self, horizon: i64) {
+        let gone = self.nodes.extract_if(.., |_, (at, _)| at.as_millisecond() < horizon);
+        self.news.nodes.extend(gone.map(|(name, _)| name));
     }
 
     /// Whether no source that comes before this one is fresh at the time.
@@ -166,7 +186,7 @@ impl Metrics {
         self.objectives.get(member).map(|(_, value)| value)
     }
 
-    /// What a node uses: nanocores, bytes.
+    /// What a node used when it was last measured: nanocores, bytes.
     #[must_use]
     pub fn node(&self, name: &str) -> Option<PerResource<u64>> {
         self.nodes.get(name).map(|(_, used)| *used)

@@ -289,3 +289,45 @@ fn a_pod_that_is_not_measured_any_more_as_the_others_are_is_not_fresh() {
     measured.take("metrics", Err(failed()));
     assert!(!measured.pod("shop", "b", at(200)).unwrap().is_fresh);
 }
+
+#[test]
+fn a_node_that_is_not_measured_any_more_is_forgotten() {
+    let mut measured = metrics();
+    let mut take = |second, nodes: &[&str]| {
+        let node = |name: &&str| NodeReading {
+            name: (*name).into(),
+            at: at(second),
+            used: PerResource { cpu: 1, memory: 1 },
+        };
+        let nodes = nodes.iter().map(node).collect();
+        measured.take("metrics", Ok(Readings { nodes, ..said(second, 100) }));
+        (measured.node("gone").is_some(), measured.take_news().nodes.contains("gone"))
+    };
+    assert_eq!(take(0, &["there", "gone"]), (true, true));
+    // It may be late by as much as is trusted.
+    for second in [15, 30, 45] {
+        assert_eq!(take(second, &["there"]), (true, false));
+    }
+    assert_eq!(take(60, &["there"]), (false, true));
+    assert_eq!(take(75, &["there"]), (false, false));
+}
+
+#[test]
+fn a_question_that_fails_leaves_the_last_value_as_long_as_it_is_fresh() {
+    let mut measured = Metrics::default();
+    measured.expect("metrics", false, true);
+    let member = MemberKey { namespace: "shop".into(), ..MemberKey::default() };
+    let mut take = |second, value: Result<f64, &str>| {
+        let value = value.map_err(str::to_owned);
+        let objective = ObjectiveReading { member: member.clone(), at: at(second), value };
+        let readings = Readings { objectives: vec![objective], ..Readings::default() };
+        measured.take("metrics", Ok(readings));
+        measured.objective(&member).cloned().unwrap()
+    };
+    let slow = || Err("it took too long".to_owned());
+    assert_eq!(take(0, Err("it took too long")), slow());
+    assert_eq!(take(15, Ok(0.5)), Ok(0.5));
+    assert_eq!(take(30, Err("it took too long")), Ok(0.5));
+    assert_eq!(take(60, Err("it took too long")), Ok(0.5));
+    assert_eq!(take(75, Err("it took too long")), slow());
+}
