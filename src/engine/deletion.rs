@@ -89,7 +89,15 @@ impl Orphans {
             if !there.pools().values().any(is_here) {
                 continue;
             }
-            let pods: Vec<&Pod> = names.iter().filter_map(|name| there.pod(name)).collect();
+            // Whose a pod is may be written in a pool that cannot be read: only those of deleted pools are sure to be nobody's.
+            let is_sure = !there.pools().values().any(|pool| pool.unreadable.is_some());
+            let of_deleted = |pod: &&Pod| {
+                let mut pools = there.pools().iter().filter(|(_, pool)| is_deleted(pool));
+                let had = |id| histories.get(id).is_some_and(|it| it.pods.contains_key(&pod.uid));
+                is_sure || pools.any(|(id, _)| had(id))
+            };
+            let pods = names.iter().filter_map(|name| there.pod(name)).filter(of_deleted);
+            let pods: Vec<&Pod> = pods.collect();
             let mut restore = restore(view, namespace, &pods, ledger);
             let mut resizes = std::mem::take(&mut restore.resizes);
             resizes.retain(|resize| view.may_grow || !resize.grows());

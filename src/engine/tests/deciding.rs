@@ -268,3 +268,41 @@ fn a_pool_over_the_bounds_of_its_namespace_says_so_and_takes_no_part() {
     let plan = controller.decide();
     assert_eq!(planned(&plan, "new").status.members[0].pods, 1);
 }
+
+#[test]
+fn the_pods_of_a_pool_that_cannot_be_read_are_not_restored_because_of_another_pool() {
+    let mut controller = two_pools();
+    let resized = |name: &str| Pod {
+        resized_by_us: PerResource { cpu: true, memory: false },
+        ..pod(name, name, 300)
+    };
+    let main = TemplateContainer {
+        request: PerResource { cpu: 50, memory: 0 },
+        ..TemplateContainer::default()
+    };
+    for name in ["one", "two"] {
+        let template = [("main".to_owned(), main)].into();
+        let workload = Workload { template, ..Workload::default() };
+        controller.see(Kind::ReplicaSet, name, Object::Workload(workload));
+        controller.see_pod(resized(name));
+    }
+    controller.settle();
+    let restored = |controller: &mut Controller| -> Vec<String> {
+        let plan = controller.decide();
+        plan.restores.into_values().flatten().map(|resize| resize.pod).collect()
+    };
+    let mut unreadable = pool("one", 0, 500, json!([member("one", 100)])).metadata;
+    unreadable.uid = Some("one".into());
+    let cannot_be_read =
+        Object::UnreadablePool(Box::new(unreadable), "it is from the future".into());
+    controller.see(Kind::WeightedShare, "one", cannot_be_read);
+    assert_eq!(restored(&mut controller), [""; 0]);
+    // What belonged to a pool that is deleted is restored all the same.
+    let mut deleted = pool("two", 1, 500, json!([member("two", 100)]));
+    deleted.metadata.uid = Some("two".into());
+    deleted.metadata.finalizers = Some(vec![FINALIZER.into()]);
+    deleted.metadata.deletion_timestamp =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::UNIX_EPOCH));
+    controller.see_pool(deleted);
+    assert_eq!(restored(&mut controller), ["two"]);
+}
