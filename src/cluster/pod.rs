@@ -81,6 +81,8 @@ pub struct Pod {
     pub set_by: PerResource<Option<String>>,
     /// The system depends on it.
     pub critical: bool,
+    /// Its scheduling gates keep it from being scheduled.
+    pub gated: bool,
     /// Why no resize can ever be sent to it.
     pub obstacle: Option<Obstacle>,
     /// A resize of ours is on its way to the API server, or had no answer: what it asks for counts already.
@@ -166,10 +168,11 @@ impl Pod {
         if let Some(limit) = self.pod_level.as_deref().and_then(of) {
             return CpuLimits { regular: Some(limit), all: Some(limit) };
         }
-        let regular = self.containers.iter().map(of).sum::<Option<u64>>();
+        let add = |sum: u64, limit: Option<u64>| Some(sum.saturating_add(limit?));
+        let regular = self.containers.iter().map(of).try_fold(0, add);
         let sidecars = self.init.cpu.iter().zip(&self.init_limits.cpu);
         let sidecars = sidecars.filter(|(init, _)| init.sidecar).map(|(_, limit)| *limit);
-        let all = regular.and_then(|regular| Some(regular + sidecars.sum::<Option<u64>>()?));
+        let all = regular.and_then(|regular| sidecars.into_iter().try_fold(regular, add));
         let limited = |limit: Option<u64>| limit.filter(|&limit| limit > 0);
         CpuLimits { regular: limited(regular), all: limited(all) }
     }
@@ -178,7 +181,8 @@ impl Pod {
     #[must_use]
     pub fn aside(&self, resource: Resource) -> u64 {
         let sidecars = self.init_of(resource).iter().filter(|init| init.sidecar);
-        self.overhead[resource] + sidecars.map(|init| init.held.charged()).sum::<u64>()
+        let charges = sidecars.map(|init| init.held.charged());
+        charges.fold(self.overhead[resource], u64::saturating_add)
     }
 
     /// The init containers, where they count beside its parts.

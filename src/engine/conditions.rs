@@ -260,11 +260,12 @@ fn mixed_classes(divided: &Shares) -> Verdict {
     for pod in divided.cpu.iter().flat_map(Divided::pods) {
         let Some(node) = &pod.pod.node else { continue };
         let (guaranteed, burstable) = nodes.entry(node).or_default();
-        match pod.pod.qos {
-            Qos::Guaranteed => *guaranteed += pod.granted(),
-            Qos::Burstable => *burstable += pod.granted(),
-            Qos::BestEffort => {}
-        }
+        let of_its_class = match pod.pod.qos {
+            Qos::Guaranteed => guaranteed,
+            Qos::Burstable => burstable,
+            Qos::BestEffort => continue,
+        };
+        *of_its_class = of_its_class.saturating_add(pod.granted());
     }
     let mixed = nodes.iter().find(|(_, (guaranteed, burstable))| *guaranteed > 0 && *burstable > 0);
     let Some((node, (guaranteed, burstable))) = mixed else {

@@ -116,7 +116,7 @@ impl<'a> DivisionInput<'a> {
                 pods: pods.len() - before,
             });
         }
-        let unresizable = self.members.iter().map(|pods| unresizable_charge(pods)).sum();
+        let unresizable = self.unresizable_charge();
         Pool {
             capacity: self.capacity().saturating_sub(unresizable),
             idle,
@@ -203,6 +203,11 @@ impl<'a> DivisionInput<'a> {
         self.pool.object.spec.capacity.get(self.resource).unwrap_or_default()
     }
 
+    /// What the pods are charged that cannot be resized.
+    fn unresizable_charge(&self) -> u64 {
+        self.members.iter().map(|pods| unresizable_charge(pods)).fold(0, u64::saturating_add)
+    }
+
     /// The place of a pod's node.
     fn node(&self, pod: &Pod) -> Option<u32> {
         let place = self.nodes.binary_search(&pod.node.as_deref()?).ok()?;
@@ -219,7 +224,7 @@ impl<'a> DivisionInput<'a> {
         quotas: Vec<QuotaRoom<'a>>,
     ) -> Divided<'a> {
         let (capacity, resource) = (self.capacity(), self.resource);
-        let unresizable: u64 = self.members.iter().map(|pods| unresizable_charge(pods)).sum();
+        let unresizable = self.unresizable_charge();
         let (mut of_pods, mut shares) = (claims.pods.iter(), division.pods.iter());
         let mut members: Vec<Option<MemberShare>> = self.members.iter().map(|_| None).collect();
         for (&i, (claim, member)) in
@@ -242,7 +247,7 @@ impl<'a> DivisionInput<'a> {
         }
         let members: Vec<MemberShare> = members.into_iter().flatten().collect();
         let leaving = self.pool.leaving.iter().chain(&self.pool.departed);
-        let leaving = leaving.map(|pod| pod.charge(resource)).sum();
+        let leaving = leaving.map(|pod| pod.charge(resource)).fold(0, u64::saturating_add);
         let mut divided = Divided {
             capacity,
             overcommitted: division.verdict == Verdict::Overcommitted,
@@ -309,7 +314,8 @@ pub fn demand(
         limit: if follow { limits.regular } else { limits.all },
         held: measured.held[resource].unwrap_or(holds),
         risen: measured.risen[resource],
-        node_busy: node.is_some_and(|node| view.is_busy(node, resource)),
+        // Nodes are measured with their pods.
+        node_busy: measured.is_fresh && node.is_some_and(|node| view.is_busy(node, resource)),
         waiting: measured.waiting,
     };
     let demand = sample.demand(resource, headroom);
@@ -324,5 +330,5 @@ fn movable<'p, 'a>(pods: &'p [PodShare<'a>]) -> impl Iterator<Item = &'p PodShar
 /// depends on where a machine is, and what that pod holds meanwhile only leaves less room for others.
 fn unresizable_charge(pods: &[PodShare]) -> u64 {
     let fixed = pods.iter().filter(|pod| !can_move(&pod.holding) && !pod.migrates);
-    fixed.map(|pod| pod.holding.charge()).sum()
+    fixed.map(|pod| pod.holding.charge()).fold(0, u64::saturating_add)
 }

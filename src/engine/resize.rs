@@ -132,8 +132,8 @@ impl PodResize {
                 .parts(resource)
                 .iter()
                 .map(|container| container.held[resource].requested)
-                .sum(),
-            to: requests.iter().sum(),
+                .fold(0, u64::saturating_add),
+            to: requests.iter().copied().fold(0, u64::saturating_add),
         })
     }
 

@@ -143,7 +143,7 @@ impl PodShare<'_> {
 impl MemberShare<'_> {
     /// What `of` says of its pods, in all.
     pub fn sum(&self, of: impl Fn(&PodShare) -> u64) -> u64 {
-        self.pods.iter().map(of).sum()
+        self.pods.iter().map(of).fold(0, u64::saturating_add)
     }
 
     /// What its pods were measured to have a use for, together. None where nobody has measured any of them.
@@ -163,13 +163,13 @@ impl<'a> Divided<'a> {
 
     /// What `of` says of its pods, in all.
     pub fn sum(&self, of: impl Fn(&PodShare) -> u64) -> u64 {
-        self.pods().map(of).sum()
+        self.pods().map(of).fold(0, u64::saturating_add)
     }
 
     /// What all pods of the pool are charged, those that are being deleted too.
     #[must_use]
     pub fn charged(&self) -> u64 {
-        self.sum(|pod| pod.holding.charge()) + self.leaving
+        self.sum(|pod| pod.holding.charge()).saturating_add(self.leaving)
     }
 
     /// Sets `frees_room` by what the pods are granted now.

@@ -147,7 +147,8 @@ impl Holding {
     }
 
     fn sidecars(&self) -> u64 {
-        self.init.iter().filter(|init| init.sidecar).map(|init| init.held.charged()).sum()
+        let sidecars = self.init.iter().filter(|init| init.sidecar);
+        sidecars.map(|init| init.held.charged()).fold(0, u64::saturating_add)
     }
 
     fn total(&self, regular: impl FnMut(&Container) -> u64, held: impl Fn(Held) -> u64) -> u64 {

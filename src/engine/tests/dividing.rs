@@ -280,3 +280,15 @@ fn a_pod_past_its_grace_period_is_charged_until_its_node_is_lost() {
     scene.now = Timestamp::from_second(11).unwrap();
     assert_eq!(leaving(&scene), 0);
 }
+
+#[test]
+fn amounts_beyond_all_bounds_do_no_harm() {
+    let pool = pool("pool", 0, 1000, json!([member("a", 100), member("b", 100)]));
+    let huge = |name: &str| Pod { obstacle: Some(Obstacle::StaticPod), ..pod(name, "a", u64::MAX) };
+    let pods = [huge("a"), huge("a-2"), pod("b", "b", 50)];
+    let mut scene = scene(&[pool], &[pod("b", "b", 50)], 5000);
+    scene.pods = pods.to_vec();
+    let status = status(&scene, &Outcome::default());
+    assert_eq!(status.members[0].applied.cpu, Some(crate::share::MilliCpu(u64::MAX)));
+    assert_eq!(resizes(&scene), []);
+}
