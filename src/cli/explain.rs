@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ExplainError {
     /// There is no such pod.
-    #[error("there is no pod {name} in namespace {namespace}: {remedy}")]
+    #[error("there is no pod {name} in namespace {namespace}, or it has finished: {remedy}")]
     NoPod {
         /// The namespace looked in.
         namespace: String,

@@ -95,6 +95,7 @@ impl Pod {
                 last.map(|(_, manager)| manager.to_owned())
             }),
             critical: spec.is_some_and(is_critical),
+            gated: spec.is_some_and(|spec| spec.scheduling_gates.iter().flatten().next().is_some()),
             obstacle: Obstacle::of(pod),
             in_flight: false,
         };

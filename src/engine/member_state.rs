@@ -196,15 +196,17 @@ fn unplaceable(member: usize, divided: &Shares) -> Option<String> {
 /// Names the quota that keeps the pool from dividing its full capacity, and says how much it leaves.
 pub(super) fn quota_full(resource: Resource, divided: &Divided) -> Option<String> {
     let bound = divided.quota?;
-    let [all, left, kept] =
-        [divided.capacity, divided.divisible, bound.kept].map(|amount| resource.quantity(amount));
+    let [all, left, kept, hard, used] =
+        [divided.capacity, divided.divisible, bound.kept, bound.hard, bound.used]
+            .map(|amount| resource.quantity(amount));
     let kept = match bound.kept {
         0 => String::new(),
         _ => format!(" and {kept} for pods to come"),
     };
     let quota = bound.quota;
     Some(format!(
-        "ResourceQuota {quota} leaves the pool {left} of its {all} of {resource}{kept}: raise the quota, or lower capacity.{resource}"
+        "ResourceQuota {quota}, of which {used} of {hard} are used, leaves the pool {left} of its {all} of {resource}{kept}: raise the \
+         quota, or lower capacity.{resource}"
     ))
 }
 

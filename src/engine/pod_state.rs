@@ -179,14 +179,20 @@ impl PodProgress<'_, '_> {
         let is_full = |it: &&QuotaRoom| it.counts(pod, &part.holding) && it.free < lacks;
         let room = divided.divisible.saturating_sub(divided.charged());
         let full = divided.quotas.iter().find(is_full).map(|quota| {
-            let quota = quota.name();
+            let [free, hard, lacks] =
+                [quota.free, quota.hard, lacks].map(|amount| resource.quantity(amount));
+            let (name, what) = (quota.name(), quota.what(resource));
             format!(
-                "ResourceQuota {quota} has no more room: raise it, or lower the pool's capacity"
+                "ResourceQuota {name} has {free} of {hard} of {what} left, and {lacks} are needed: raise it, or lower the pool's capacity"
             )
         });
         // Or it bounds what the pool divides.
         let full = full.or_else(|| quota_full(resource, divided).filter(|_| room < lacks));
         let (reason, why) = match (&pod.node, full) {
+            (None, _) if pod.gated => (
+                "SchedulingGated",
+                "it has no node as long as its scheduling gates are closed".to_owned(),
+            ),
             (None, _) => ("Unscheduled", "it has no node yet".to_owned()),
             (Some(node), _) if self.view.cluster.node(node).is_none() => {
                 ("NodeNotSeen", format!("there is no node {node}, or it has not been seen yet"))

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, rc::Rc};
 
 use super::{View, pool_members::PoolMembers};
 use crate::{
-    cluster::{Namespace, Owner, Pod, Qos, Quota},
+    cluster::{Bounded, Namespace, Owner, Pod, Qos, Quota},
     share::{AdjustableRange, Claim, Holding, LimitRule, Pool, Resource, fill},
 };
 
@@ -14,7 +14,9 @@ pub struct QuotaRoom<'a> {
     quota: &'a Quota,
     /// It is on limits.
     limits: bool,
-    /// What is free, in units of the resource.
+    /// All of it, in units of the resource.
+    pub hard: u64,
+    /// What is free.
     pub free: u64,
 }
 
@@ -23,6 +25,10 @@ pub struct QuotaRoom<'a> {
 pub struct QuotaBound<'a> {
     /// Its name.
     pub quota: &'a str,
+    /// All of it, in units of the resource.
+    pub hard: u64,
+    /// What is used of it, as its status says.
+    pub used: u64,
     /// What is kept free of it for pods that are to come.
     pub kept: u64,
 }
@@ -45,6 +51,12 @@ impl<'a> QuotaRoom<'a> {
     #[must_use]
     pub fn name(&self) -> &'a str {
         &self.quota.name
+    }
+
+    /// What it bounds, as the quota names it: `requests.cpu`.
+    #[must_use]
+    pub fn what(&self, resource: Resource) -> String {
+        format!("{}.{resource}", if self.limits { "limits" } else { "requests" })
     }
 
     /// What tells it from all others: its namespace and name, and whether it is on limits.
@@ -76,12 +88,12 @@ pub fn rooms<'a>(view: &View<'a>, namespace: &str, resource: Resource) -> Vec<Qu
         if let Some(bounded) = quota.requests[resource] {
             let seen = sum(counted().map(|pod| pod.charge(resource)));
             let free = bounded.hard.saturating_sub(bounded.used.max(seen));
-            rooms.push(QuotaRoom { quota, limits: false, free });
+            rooms.push(QuotaRoom { quota, limits: false, hard: bounded.hard, free });
         }
         if let Some(bounded) = quota.limits[resource] {
             let seen = sum(counted().map(|pod| pod.limits(resource)));
             let free = bounded.hard.saturating_sub(bounded.used.max(seen));
-            rooms.push(QuotaRoom { quota, limits: true, free });
+            rooms.push(QuotaRoom { quota, limits: true, hard: bounded.hard, free });
         }
     }
     rooms
@@ -138,7 +150,8 @@ pub fn bound<'a>(
             if part < pool.claims.capacity {
                 pool.claims.capacity = part;
                 let kept = left.whole.saturating_sub(total);
-                pool.bound = Some(QuotaBound { quota: &quota.name, kept });
+                let Bounded { hard, used } = bounded;
+                pool.bound = Some(QuotaBound { quota: &quota.name, hard, used, kept });
             }
         }
     }

@@ -69,6 +69,26 @@ fn a_pod_on_a_node_that_nobody_has_seen_says_so() {
 }
 
 #[test]
+fn a_pod_on_a_node_that_is_silent_says_so() {
+    let pool = pool("pool", 0, 500, json!([member("a", 100)]));
+    let mut scene = scene(&[pool], &[pod("a", "a", 50)], 5000);
+    scene.nodes.values_mut().for_each(|node| node.is_silent = true);
+    let (state, reason, message) = member_says(&scene);
+    assert_eq!((state, &*reason), (MemberState::Deferred, "NodeSilent"));
+    assert!(message.contains("nothing has been heard of node n1"), "{message}");
+}
+
+#[test]
+fn a_pod_whose_gates_are_closed_says_so() {
+    let pool = pool("pool", 0, 500, json!([member("a", 100)]));
+    let of = |gated| {
+        let waits = Pod { node: None, gated, ..pod("a", "a", 50) };
+        member_says(&scene(std::slice::from_ref(&pool), &[waits], 5000)).1
+    };
+    assert_eq!([of(false), of(true)], ["Unscheduled", "SchedulingGated"]);
+}
+
+#[test]
 fn resizes_and_troubles_become_events_once() {
     let pool = pool("pool", 0, 500, json!([member("a", 100)]));
     let scene = scene(&[pool], &[pod("a-0", "a", 50), pod("a-1", "a", 50)], 5000);
