@@ -378,3 +378,19 @@ fn a_quota_beyond_all_amounts_is_no_quota_of_nothing() {
     assert_eq!(quota.requests.cpu.unwrap().hard, u64::MAX);
     assert_eq!(quota.requests.memory.unwrap().hard, u64::MAX);
 }
+
+#[test]
+fn what_bounds_is_rounded_down_and_what_is_asked_up() {
+    let range = json!({"spec": {"limits": [{
+        "type": "Container", "min": {"cpu": "1u"}, "max": {"cpu": "999999u", "memory": "1500m"},
+    }]}});
+    let limits = Limits::read(&object(range)).container;
+    assert_eq!((limits.cpu.min, limits.cpu.max, limits.memory.max), (1, Some(999), Some(1)));
+    let spec = json!({"hard": {"requests.cpu": "1999999u"}});
+    let status =
+        json!({"hard": {"requests.cpu": "1999999u"}, "used": {"requests.cpu": "1000001u"}});
+    let quota =
+        json!({"metadata": {"name": "q", "namespace": "shop"}, "spec": spec, "status": status});
+    let cpu = Quota::read(&object(quota)).unwrap().requests.cpu.unwrap();
+    assert_eq!((cpu.hard, cpu.used), (1999, 1001));
+}

@@ -174,6 +174,16 @@ fn what_finds_no_place_is_reported_with_the_node_to_free() {
 }
 
 #[test]
+fn what_the_reserve_keeps_free_is_named_and_not_a_node_to_free() {
+    let mut pool = pool("pool", 0, 1000, json!([member("a", 100)]));
+    pool.spec.sharing.node_reserve_percent = 50;
+    let scene = scene(&[pool], &[pod("a", "a", 500)], 500);
+    let status = status(&scene, &Outcome::default());
+    let message = &status.members[0].message;
+    assert!(message.contains("lower sharing.nodeReservePercent"), "{message}");
+}
+
+#[test]
 fn idle_shares_are_lent_by_what_was_measured() {
     let pool = pool("pool", 0, 1000, json!([member("a", 400), member("b", 100)]));
     let mut scene = scene(&[pool], &[pod("a", "a", 800), pod("b", "b", 200)], 0);

@@ -121,3 +121,11 @@ fn of_several_containers_each_might_be_the_one_that_uses_it() {
     let limits: Vec<u64> = resizes[0].containers.iter().map(|it| it.limit.unwrap() / MI).collect();
     assert_eq!((resizes[0].to / MI, limits), (360, vec![875, 700]));
 }
+
+#[test]
+fn what_was_measured_long_ago_lets_no_limit_go_down() {
+    let mut scene = with("Cap", Some(20), limit);
+    assert_eq!(told(&scene).map(|(_, limit)| limit), Some(Some(875)));
+    scene.metrics.fail("nobody answers");
+    assert_eq!(told(&scene), None);
+}
