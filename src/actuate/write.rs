@@ -1,6 +1,6 @@
 //! One write, from what it takes to what became of it.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use k8s_openapi::api::core::v1 as core;
 use kube::{Api, Client, ResourceExt};
@@ -223,6 +223,7 @@ async fn send_resizes(
 ) -> Answer {
     let began = Instant::now();
     let (mut sent, mut pod): (Vec<PodResize>, Option<Box<core::Pod>>) = (Vec::new(), None);
+    let mut first_try = first_try.map(Cow::Borrowed);
     let mut refused = None;
     for mut resize in asked.clone() {
         if began.elapsed() > STILL_DECIDED {
@@ -232,7 +233,7 @@ async fn send_resizes(
             resize.resource_version = version;
         }
         let span = debug_span!("resize", pod = %resize.pod, resource = %resize.resource, grows = resize.grows());
-        let answer = resize::send(client, &resize, first_try).instrument(span).await;
+        let answer = resize::send(client, &resize, first_try.as_deref()).instrument(span).await;
         let read = |pod: &core::Pod| resize::altered(&resize, &Pod::read(pod));
         refused = answer.as_ref().ok().and_then(read);
         let why = answer.as_ref().err().or(refused.as_ref());
@@ -243,6 +244,8 @@ async fn send_resizes(
         );
         match answer {
             Ok(answer) => {
+                // The next one is held against what this one made of the pod.
+                first_try = first_try.map(|_| Cow::Owned(Pod::read(&answer)));
                 pod = Some(Box::new(answer));
                 if let Some(refusal) = &refused {
                     warn!(namespace = %resize.namespace, "{refusal}");

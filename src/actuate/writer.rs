@@ -178,9 +178,8 @@ impl Writer {
             (grows > 0, grows == resizes.len())
         });
         let want = |(key, resizes): (Key, Vec<PodResize>)| {
-            let limits = cluster.limits(key.namespace());
-            let ranged = limits != crate::cluster::Limits::default();
-            let seen = cluster.pod(&resizes[0].namespace, &resizes[0].pod).filter(|_| ranged);
+            let adds = cluster.limits(key.namespace()).adds();
+            let seen = cluster.pod(&resizes[0].namespace, &resizes[0].pod).filter(|_| adds);
             let first_try = seen.cloned().map(Box::new);
             self.want(key, Write::Resizes { pool: pool.cloned(), resizes, first_try })
         };

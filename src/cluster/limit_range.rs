@@ -60,6 +60,13 @@ impl Limits {
         limits
     }
 
+    /// Whether they add anything to containers that lack it.
+    #[must_use]
+    pub fn adds(&self) -> bool {
+        let some = |of: PerResource<Option<u64>>| of.cpu.or(of.memory).is_some();
+        some(self.default_limit) || some(self.default_request)
+    }
+
     /// What all LimitRanges of a namespace allow together: each of them counts.
     pub(super) fn all<'l>(ranges: impl Iterator<Item = &'l Self>) -> Self {
         ranges.fold(Self::default(), |all, range| {

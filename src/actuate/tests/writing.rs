@@ -288,3 +288,39 @@ async fn what_is_left_of_a_pod_after_a_slow_answer_is_decided_anew() {
     let Some(Answer::Resized { asked, sent, refused, .. }) = answer else { panic!("{answer:?}") };
     assert_eq!((asked.len(), sent.len(), refused), (2, 1, None));
 }
+
+#[tokio::test(start_paused = true)]
+async fn where_a_limit_range_adds_something_each_resize_is_tried_out_on_what_the_last_one_left() {
+    let mut here = Here::with(&[("shop", "web-0")]);
+    let range: k8s_openapi::api::core::v1::LimitRange = serde_json::from_value(json!({
+        "metadata": {"name": "defaults", "namespace": "shop"},
+        "spec": {"limits": [{"type": "Container", "defaultRequest": {"memory": "64Mi"}}]},
+    }))
+    .unwrap();
+    here.cluster.apply(Event::Applied(range.key(), range.read()));
+    let request = ContainerResize { name: "main".into(), request: 1 << 26, limit: None };
+    let memory = PodResize {
+        resource: Resource::Memory,
+        containers: vec![request],
+        ..resize("web-0", 1 << 25, 1 << 26)
+    };
+    here.submit(vec![resize("web-0", 200, 300), memory]);
+    let Here { mut writer, mut server, .. } = here;
+    let serve = async {
+        let mut asked = Vec::new();
+        let mut is = pod("shop", "web-0", "2");
+        for (resource, amount) in
+            [("cpu", "300m"), ("cpu", "300m"), ("memory", "64Mi"), ("memory", "64Mi")]
+        {
+            let (request, respond) = server.next_request().await.unwrap();
+            asked.push(request.uri().query().unwrap_or_default().contains("dryRun=All"));
+            is["spec"]["containers"][0]["resources"]["requests"][resource] = json!(amount);
+            respond.send_response(Response::new(Body::from(is.to_string().into_bytes())));
+        }
+        asked
+    };
+    let (asked, answer) = tokio::join!(serve, writer.next());
+    let Some(Answer::Resized { sent, refused, .. }) = answer else { panic!("{answer:?}") };
+    assert_eq!((sent.len(), refused), (2, None));
+    assert_eq!(asked, [true, false, true, false]);
+}
