@@ -51,6 +51,36 @@ pub fn text<'a>(value: &'a Value, path: &str) -> &'a str {
     at(value, path).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// The parts of a pod's spec, or of a patch of it, that a resize moves: the pod itself, if resources are set for it as a whole, or
+/// else its containers.
+pub fn parts(spec: &Value) -> &[Value] {
+    if is_whole(spec) { std::slice::from_ref(spec) } else { list(spec, "/containers") }
+}
+
+pub fn parts_mut(spec: &mut Value) -> &mut [Value] {
+    if is_whole(spec) {
+        std::slice::from_mut(spec)
+    } else {
+        spec.get_mut("containers")
+            .and_then(Value::as_array_mut)
+            .map(Vec::as_mut_slice)
+            .unwrap_or_default()
+    }
+}
+
+/// What the status says of a part.
+pub fn status_of<'a>(pod: &'a Value, part: &Value) -> Option<&'a Value> {
+    if is_whole(&pod["spec"]) {
+        return Some(&pod["status"]);
+    }
+    list(pod, "/status/containerStatuses").iter().find(|it| it["name"] == part["name"])
+}
+
+/// Whether resources are set for a pod as a whole.
+pub fn is_whole(spec: &Value) -> bool {
+    !spec["resources"].is_null()
+}
+
 /// What a container of the spec asks for.
 pub fn request(container: &Value, resource: &str) -> Option<u64> {
     let of = |which: &str| amount(resource, &container["resources"][which][resource]);
@@ -79,7 +109,10 @@ pub fn charge(pod: &Value, resource: &str) -> u64 {
     let infeasible = infeasible(pod);
     let of = |container: &Value, statuses: &str| {
         let asked = request(container, resource).unwrap_or_default();
-        let status = list(pod, statuses).iter().find(|it| it["name"] == container["name"]);
+        let status = match statuses {
+            "" => status_of(pod, container),
+            statuses => list(pod, statuses).iter().find(|it| it["name"] == container["name"]),
+        };
         let held = status.and_then(|status| {
             let allocated = amount(resource, &status["allocatedResources"][resource]);
             allocated.max(amount(resource, &status["resources"]["requests"][resource]))
@@ -92,8 +125,12 @@ pub fn charge(pod: &Value, resource: &str) -> u64 {
     together(pod, resource, of)
 }
 
-/// What a pod has, where `of` says that of a container, by what the spec says of it and where its statuses are.
+/// What a pod has, where `of` says that of a part, by what the spec says of it and where the statuses of its like are.
 pub fn together(pod: &Value, resource: &str, of: impl Fn(&Value, &str) -> u64) -> u64 {
+    let overhead = amount(resource, &pod["spec"]["overhead"][resource]).unwrap_or_default();
+    if is_whole(&pod["spec"]) {
+        return of(&pod["spec"], "") + overhead;
+    }
     let (mut sidecars, mut highest) = (0, 0);
     for init in list(pod, "/spec/initContainers") {
         let this = sidecars + of(init, "/status/initContainerStatuses");
@@ -104,14 +141,13 @@ pub fn together(pod: &Value, resource: &str, of: impl Fn(&Value, &str) -> u64) -
     }
     let containers = list(pod, "/spec/containers").iter();
     let running: u64 = containers.map(|it| of(it, "/status/containerStatuses")).sum();
-    let overhead = amount(resource, &pod["spec"]["overhead"][resource]).unwrap_or_default();
     (sidecars + running).max(highest) + overhead
 }
 
 /// Guaranteed, Burstable or BestEffort.
 pub fn class(pod: &Value) -> &'static str {
-    let containers =
-        || list(pod, "/spec/containers").iter().chain(list(pod, "/spec/initContainers"));
+    let init = if is_whole(&pod["spec"]) { &[] } else { list(pod, "/spec/initContainers") };
+    let containers = || parts(&pod["spec"]).iter().chain(init);
     let amounts = || containers().flat_map(|it| RESOURCES.map(|resource| (it, resource)));
     if amounts().all(|(it, resource)| request(it, resource).unwrap_or_default() == 0) {
         "BestEffort"

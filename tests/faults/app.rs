@@ -38,6 +38,8 @@ pub struct App {
     pub init: bool,
     /// An init container that goes on beside the others.
     pub sidecar: bool,
+    /// Its resources are set for the pod as a whole.
+    pub whole: bool,
     /// What its runtime takes besides: millicores, bytes.
     pub overhead: Option<(u64, u64)>,
     pub never: bool,
@@ -65,6 +67,7 @@ impl App {
             side: rng.percent(25),
             init: rng.percent(15),
             sidecar: false,
+            whole: false,
             overhead: None,
             never: rng.percent(3),
             pods,
@@ -75,6 +78,12 @@ impl App {
     pub fn add_what_is_not_resized(&mut self, rng: &mut Rng) {
         self.sidecar = rng.percent(15);
         self.overhead = rng.percent(10).then(|| (rng.range(1, 20) * 10, rng.range(1, 4) * 16 * MI));
+    }
+
+    /// The resources of some plain pods are set for the pod as a whole.
+    pub fn set_at_pod_level(&mut self, rng: &mut Rng) {
+        let is_plain = !self.side && !self.init && !self.sidecar;
+        self.whole = rng.percent(15) && is_plain && self.shape != Shape::BestEffort;
     }
 
     /// How much of each pod no resize moves: millicores, bytes.
@@ -109,6 +118,10 @@ impl App {
             false => vec![container("main", 100)],
         };
         let mut spec = json!({"containers": containers});
+        if self.whole {
+            spec["resources"] = main(100);
+            spec["containers"][0]["resources"] = json!({});
+        }
         if self.init {
             spec["initContainers"] = json!([container("prepare", 50)]);
         }
@@ -119,7 +132,7 @@ impl App {
             spec["initContainers"] = before.into_iter().chain([sidecar]).collect();
         }
         if let Some((cpu, memory)) = self.overhead {
-            spec["runtimeClassName"] = "sandboxed".into();
+            spec["runtimeClassName"] = self.name.clone().into();
             spec["overhead"] = json!({"cpu": cores(cpu), "memory": mebibytes(memory)});
         }
         spec
@@ -148,8 +161,8 @@ impl App {
         if self.kind == "Deployment" { "ReplicaSet" } else { self.kind }
     }
 
-    /// What makes its pods, with the plural of each kind.
-    pub fn workloads(&self) -> Vec<(&'static str, Value)> {
+    /// What there is for its pods, with the plural of each kind: what makes them, and what says how they run.
+    pub fn objects(&self) -> Vec<(&'static str, Value)> {
         let plural = |kind: &str| match kind {
             "DaemonSet" => "daemonsets",
             "Deployment" => "deployments",
@@ -171,6 +184,14 @@ impl App {
             let mut below = workload("ReplicaSet");
             below["metadata"]["ownerReferences"] = json!([owner(self.kind, &self.name)]);
             all.push((plural("ReplicaSet"), below));
+        }
+        if let Some((cpu, memory)) = self.overhead {
+            let overhead = json!({"podFixed": {"cpu": cores(cpu), "memory": mebibytes(memory)}});
+            let class = json!({
+                "apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": self.name},
+                "handler": "sandbox", "overhead": overhead,
+            });
+            all.push(("runtimeclasses", class));
         }
         all
     }

@@ -13,7 +13,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    amounts::{RESOURCES, list, request},
+    amounts::{RESOURCES, list, parts, request},
     fault::Fault,
     finish::End,
     oracle::{Oracle, Violation},
@@ -141,7 +141,7 @@ fn keep_stakes(scenario: &Scenario, learned: &Outcome, alone: &mut Outcome) {
     for (app, pod, node) in there {
         let template = scenario.apps[*app].template();
         for (place, resource) in RESOURCES.into_iter().enumerate() {
-            let containers = list(&template, "/containers").iter();
+            let containers = parts(&template).iter();
             let started: u64 = containers.filter_map(|it| request(it, resource)).sum();
             let key = format!("pod {pod}");
             let both = held(&learned.end, &key, place).zip(held(&alone.end, &key, place));

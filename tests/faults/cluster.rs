@@ -16,7 +16,7 @@ use tokio::{
 use weightedshare::cluster::Bounds;
 
 use super::{
-    amounts::{limit, list, text},
+    amounts::{limit, parts, text},
     fault::{Fault, within},
     oracle::Violation,
     progress::Progress,
@@ -316,7 +316,8 @@ impl Cluster {
         told: Option<String>,
     ) {
         let at = self.elapsed();
-        let what = format!("{} {}", call.method, call.path);
+        let tried = if call.asks("dryRun").is_some() { ", tried out" } else { "" };
+        let what = format!("{} {}{tried}", call.method, call.path);
         self.writes.push(Write { number, at, instance, what, body: call.json(), code, told });
     }
 
@@ -355,7 +356,7 @@ impl Cluster {
 
 /// What a pod uses that would use so much: no more CPU than the limits of its regular containers. Its sidecars sleep.
 fn capped(pod: &Value, (cpu, memory): (u64, u64)) -> (u64, u64) {
-    let containers = list(pod, "/spec/containers").iter();
+    let containers = parts(&pod["spec"]).iter();
     let most = containers.map(|it| limit(it, "cpu")).sum::<Option<u64>>();
     (most.map_or(cpu, |most| cpu.min(most)), memory)
 }

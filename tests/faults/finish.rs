@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::{Value, json};
 
 use super::{
-    amounts::{RESOURCES, amount, charge, infeasible, limit, list, request, text},
+    amounts::{RESOURCES, amount, charge, infeasible, limit, list, parts, request, text},
     cluster::Cluster,
     flaps::flaps,
     oracle::{Oracle, member_of},
@@ -27,7 +27,7 @@ pub fn end(cluster: &Cluster) -> End {
     for pod in pods.filter(|pod| pod["metadata"]["namespace"] != FOREIGN) {
         let amounts = |it: &Value| RESOURCES.map(|of| json!([request(it, of), limit(it, of)]));
         let of = |it: &Value| json!([it["name"], amounts(it)]);
-        let containers: Vec<Value> = list(pod, "/spec/containers").iter().map(of).collect();
+        let containers: Vec<Value> = parts(&pod["spec"]).iter().map(of).collect();
         end.insert(format!("pod {}", text(pod, "/metadata/name")), containers.into());
     }
     for pool in cluster.store.of_kind("weightedshares") {
@@ -159,7 +159,7 @@ fn min(cluster: &Cluster, pool: &Value) -> Vec<(Oracle, String)> {
                 .collect();
             let held: u64 = pods.iter().map(|pod| charge(pod, resource)).sum();
             let free = pods.iter().all(|pod| {
-                let containers = list(pod, "/spec/containers");
+                let containers = parts(&pod["spec"]);
                 !infeasible(pod)
                     && pod["status"]["qosClass"] != "BestEffort"
                     && (pod["status"]["qosClass"] == "Guaranteed"
@@ -193,7 +193,7 @@ fn released(cluster: &Cluster, scenario: &Scenario) -> Vec<(Oracle, String)> {
         let app = scenario.apps.iter().find(|app| pod["metadata"]["labels"]["app"] == *app.name);
         let Some(app) = app.filter(|_| cluster.pool_of(pod).is_none() && !told) else { continue };
         let template = app.template();
-        for (is, was) in list(pod, "/spec/containers").iter().zip(list(&template, "/containers")) {
+        for (is, was) in parts(&pod["spec"]).iter().zip(parts(&template)) {
             for (resource, which) in
                 RESOURCES.into_iter().flat_map(|it| [(it, "requests"), (it, "limits")])
             {

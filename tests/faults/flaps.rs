@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    amounts::{RESOURCES, amount, list},
+    amounts::{RESOURCES, amount, parts, text},
     cluster::{Cluster, Write},
     oracle::Oracle,
     scenario::Scenario,
@@ -52,8 +52,8 @@ pub fn flaps(cluster: &Cluster, scenario: &Scenario) -> Vec<(Oracle, String)> {
 
 fn asked(write: &Write, resource: &str) -> Asked {
     let of = |container: &serde_json::Value| {
-        let name = container["name"].as_str()?.to_owned();
+        let name = text(container, "/name").to_owned();
         Some((name, amount(resource, &container["resources"]["requests"][resource])?))
     };
-    list(&write.body, "/spec/containers").iter().filter_map(of).collect()
+    parts(&write.body["spec"]).iter().filter_map(of).collect()
 }

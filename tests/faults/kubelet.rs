@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    amounts::{RESOURCES, amount, charge, class, list, request, text, together},
+    amounts::{
+        RESOURCES, amount, charge, class, is_whole, list, parts, request, status_of, text, together,
+    },
     app::HOST,
     cluster::{Cluster, Shared, with},
     fault::{Fault, within},
@@ -180,7 +182,8 @@ fn place(cluster: &mut Cluster, key: &Key, pod: &Value) {
 /// Whether the node cannot carry out now what it has admitted. The pod says so.
 fn fails(cluster: &mut Cluster, key: &Key, pod: &Value) -> bool {
     let (elapsed, node) = (cluster.elapsed(), text(pod, "/spec/nodeName"));
-    let shrinks = list(pod, "/status/containerStatuses").iter().any(|status| {
+    let statuses = parts(&pod["spec"]).iter().filter_map(|part| status_of(pod, part));
+    let shrinks = statuses.into_iter().any(|status| {
         RESOURCES.iter().any(|resource| {
             let of = |which: &Value| amount(resource, &which[*resource]);
             of(&status["allocatedResources"]) < of(&status["resources"]["requests"])
@@ -211,10 +214,9 @@ fn set_condition(pod: &mut Value, condition: Value) {
 
 /// What the node has set aside for a pod: less than it is charged while a resize waits.
 fn allocated(pod: &Value, resource: &str) -> u64 {
-    let statuses = list(pod, "/status/containerStatuses");
     together(pod, resource, |container, _| {
-        let status = statuses.iter().find(|it| it["name"] == container["name"]);
-        let held = status.and_then(|it| amount(resource, &it["allocatedResources"][resource]));
+        let held = status_of(pod, container)
+            .and_then(|it| amount(resource, &it["allocatedResources"][resource]));
         held.or_else(|| request(container, resource)).unwrap_or_default()
     })
 }
@@ -248,6 +250,7 @@ fn admit(cluster: &mut Cluster, key: &Key, pod: &Value) -> bool {
     cluster.store.change(key, |pod| {
         let containers = list(pod, "/spec/containers").to_vec();
         let init = list(pod, "/spec/initContainers").to_vec();
+        let whole = is_whole(&pod["spec"]).then(|| pod["spec"].clone());
         let class = class(pod);
         let status = &mut pod["status"];
         status["observedGeneration"] = generation;
@@ -261,9 +264,16 @@ fn admit(cluster: &mut Cluster, key: &Key, pod: &Value) -> bool {
             status["qosClass"] = class.into();
             status["containerStatuses"] = containers.iter().map(running).collect();
             status["initContainerStatuses"] = init.iter().map(running).collect();
+            if let Some(spec) = whole {
+                status["allocatedResources"] = requests(&spec);
+                status["resources"] = running(&spec)["resources"].take();
+            }
         } else {
             conditions.retain(|it| it["type"] != "PodResizeInProgress");
             conditions.push(json!({"type": "PodResizeInProgress", "status": "True"}));
+            if let Some(spec) = whole {
+                status["allocatedResources"] = requests(&spec);
+            }
             for status in status["containerStatuses"].as_array_mut().into_iter().flatten() {
                 let container = containers.iter().find(|it| it["name"] == status["name"]);
                 if let Some(container) = container {
@@ -297,6 +307,11 @@ fn running(container: &Value) -> Value {
 fn carry_out(cluster: &mut Cluster, key: &Key) {
     cluster.store.change(key, |pod| {
         let containers = list(pod, "/spec/containers").to_vec();
+        if is_whole(&pod["spec"]) {
+            let (limits, requests) =
+                (&pod["spec"]["resources"]["limits"], &pod["status"]["allocatedResources"]);
+            pod["status"]["resources"] = json!({"requests": requests, "limits": limits});
+        }
         let conditions = pod["status"]["conditions"].as_array_mut();
         if let Some(conditions) = conditions {
             conditions.retain(|it| it["type"] != "PodResizeInProgress");

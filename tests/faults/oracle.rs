@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::{
-    amounts::{RESOURCES, amount, charge, class, limit, list, request, text},
+    amounts::{RESOURCES, amount, charge, class, limit, list, parts, request, status_of, text},
     cluster::Cluster,
     server::Call,
     store::{Key, Kind},
@@ -218,7 +218,7 @@ impl Cluster {
         if class(before) != class(after) {
             found.push(format!("{name} is {} instead of {}", class(after), class(before)));
         }
-        let (old, new) = (list(before, "/spec/containers"), list(after, "/spec/containers"));
+        let (old, new) = (parts(&before["spec"]), parts(&after["spec"]));
         if old.len() != new.len() {
             found.push(format!("{name} has other containers"));
         }
@@ -230,9 +230,8 @@ impl Cluster {
                     found.push(format!("{name}: the {resource} limit goes from {was:?} to {is:?}"));
                 }
                 // A resize that the node never carried out may be taken back.
-                let statuses = list(before, "/status/containerStatuses").iter();
-                let mut enforced = statuses.filter(|it| it["name"] == old["name"]);
-                let in_force = enforced.next().and_then(|it| limit(it, resource)).or(was);
+                let enforced = status_of(before, old);
+                let in_force = enforced.and_then(|it| limit(it, resource)).or(was);
                 if resource == "memory" && is < was.min(in_force) && in_pool && !measured {
                     found.push(format!("{name}: the memory limit goes down, and nobody measures"));
                 }

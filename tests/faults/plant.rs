@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
-    amounts::{amount, list, text},
+    amounts::{amount, list, parts, parts_mut, text},
     cluster::{Shared, with},
     oracle::Oracle,
     server::{Answer, Call, answer, serve},
@@ -257,7 +257,7 @@ fn seen(bug: Bug, plural: &str) -> Option<fn(&mut Value)> {
 
 /// Changes the resources of each container of a patch.
 fn each(patch: &mut Value, change: impl Fn(&mut Value)) {
-    for container in patch["spec"]["containers"].as_array_mut().into_iter().flatten() {
+    for container in parts_mut(&mut patch["spec"]) {
         change(&mut container["resources"]);
     }
 }
@@ -275,16 +275,16 @@ fn raise(resources: &mut Value, percent: u64) {
 
 /// The answer to a patch that was never made: the object, with the resources as they were asked for.
 fn pretend(shared: &Shared, call: &Call, patch: &Value) -> Result<Answer, io::Error> {
-    let parts: Vec<&str> = call.path.split('/').collect();
-    let place = parts.iter().position(|it| *it == "namespaces").unwrap_or_default();
-    let Some([namespace, plural, name]) = parts.get(place + 1..place + 4) else {
+    let names: Vec<&str> = call.path.split('/').collect();
+    let place = names.iter().position(|it| *it == "namespaces").unwrap_or_default();
+    let Some([namespace, plural, name]) = names.get(place + 1..place + 4) else {
         return Ok(answer(404, &json!({})));
     };
     let kind = super::store::kind(plural).unwrap_or("pods");
     let object = with(shared, |cluster| cluster.store.get(kind, namespace, name).cloned());
     let mut object = object.map(|it| (*it).clone()).unwrap_or_default();
-    for change in list(patch, "/spec/containers") {
-        for container in object["spec"]["containers"].as_array_mut().into_iter().flatten() {
+    for change in parts(&patch["spec"]) {
+        for container in parts_mut(&mut object["spec"]) {
             if container["name"] == change["name"] {
                 super::server::merge(&mut container["resources"], &change["resources"]);
             }
@@ -330,7 +330,7 @@ fn with_min(shared: &Shared, call: &Call) -> bool {
                 .filter_map(|it| amount("cpu", &it["resources"]["requests"]["cpu"]))
                 .sum()
         };
-        let less = sum(list(&patch, "/spec/containers")) < sum(list(&pod, "/spec/containers"));
+        let less = sum(parts(&patch["spec"])) < sum(parts(&pod["spec"]));
         Some(less && !pool["spec"]["members"][member]["min"].is_null())
     })
     .unwrap_or(false)

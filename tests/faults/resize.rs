@@ -3,12 +3,15 @@
 use serde_json::{Value, json};
 
 use super::{
-    amounts::{RESOURCES, amount, charge, class, limit, list, request, text},
+    amounts::{RESOURCES, amount, charge, class, limit, list, parts, parts_mut, request, text},
     store::{Store, bump},
 };
 
 /// A refusal: its code and its words.
 pub type Refusal = (u16, String);
+
+/// What a LimitRange refuses says so.
+pub const RATIO: &str = "max limit to request ratio per Container";
 
 /// The pod as it is after the patch, or why it stays as it is.
 pub fn resized(store: &Store, pod: &Value, patch: &Value, manager: &str) -> Result<Value, Refusal> {
@@ -21,9 +24,9 @@ pub fn resized(store: &Store, pod: &Value, patch: &Value, manager: &str) -> Resu
     }
     let mut after = pod.clone();
     let mut set: Vec<(String, String, String)> = Vec::new();
-    for change in list(patch, "/spec/containers") {
-        let containers = after["spec"]["containers"].as_array_mut().into_iter().flatten();
-        let Some(container) = containers.into_iter().find(|it| it["name"] == change["name"]) else {
+    for change in parts(&patch["spec"]) {
+        let mut parts = parts_mut(&mut after["spec"]).iter_mut();
+        let Some(container) = parts.find(|it| it["name"] == change["name"]) else {
             return Err((
                 422,
                 "spec.containers: Forbidden: containers may not be added or removed on resize"
@@ -53,7 +56,7 @@ pub fn resized(store: &Store, pod: &Value, patch: &Value, manager: &str) -> Resu
             }
         }
     }
-    for container in list(&after, "/spec/containers") {
+    for container in parts(&after["spec"]) {
         for resource in RESOURCES {
             if let (Some(request), Some(limit)) =
                 (request(container, resource), limit(container, resource))
@@ -67,6 +70,7 @@ pub fn resized(store: &Store, pod: &Value, patch: &Value, manager: &str) -> Resu
             }
         }
     }
+    within_ratio(store, &after)?;
     if class(&after) != class(pod) {
         return Err((422, "Pod QOS Class may not change as a result of resizing".into()));
     }
@@ -79,6 +83,26 @@ pub fn resized(store: &Store, pod: &Value, patch: &Value, manager: &str) -> Resu
     Ok(after)
 }
 
+/// No limit is more times its request than a LimitRange allows.
+fn within_ratio(store: &Store, after: &Value) -> Result<(), Refusal> {
+    let namespace = text(after, "/metadata/namespace");
+    let mut ranges = store.of_kind("limitranges");
+    let Some(range) = ranges.find(|it| it["metadata"]["namespace"] == namespace) else {
+        return Ok(());
+    };
+    let most = list(range, "/spec/limits").first().map(|it| text(it, "/maxLimitRequestRatio/cpu"));
+    let most = most.and_then(|most| most.parse().ok()).unwrap_or(u64::MAX);
+    for (container, resource) in
+        list(after, "/spec/containers").iter().flat_map(|it| RESOURCES.map(|of| (it, of)))
+    {
+        let (request, limit) = (request(container, resource), limit(container, resource));
+        if limit > request.map(|request| request.saturating_mul(most)) {
+            return Err((403, format!("{resource} {RATIO} is {most}")));
+        }
+    }
+    Ok(())
+}
+
 /// The node can hold it at all, and no quota is passed.
 fn room(store: &Store, pod: &Value, after: &Value) -> Result<(), Refusal> {
     let namespace = text(pod, "/metadata/namespace");
@@ -88,7 +112,7 @@ fn room(store: &Store, pod: &Value, after: &Value) -> Result<(), Refusal> {
             let most =
                 amount(resource, &node["status"]["allocatable"][resource]).unwrap_or_default();
             let asked: u64 =
-                list(after, "/spec/containers").iter().filter_map(|it| request(it, resource)).sum();
+                parts(&after["spec"]).iter().filter_map(|it| request(it, resource)).sum();
             if to > from && asked > most {
                 return Err((403, "Node didn't have enough capacity".into()));
             }
@@ -127,9 +151,12 @@ fn own(pod: &mut Value, set: &[(String, String, String)], manager: &str) {
     }
     for entry in entries.iter_mut().filter(|entry| ours(entry)) {
         for (container, which, resource) in set {
-            let key = format!("k:{{\"name\":\"{container}\"}}");
-            entry["fieldsV1"]["f:spec"]["f:containers"][key]["f:resources"][format!("f:{which}")]
-                [format!("f:{resource}")] = json!({});
+            let spec = &mut entry["fieldsV1"]["f:spec"];
+            let part = match container.as_str() {
+                "" => spec,
+                name => &mut spec["f:containers"][format!("k:{{\"name\":\"{name}\"}}")],
+            };
+            part["f:resources"][format!("f:{which}")][format!("f:{resource}")] = json!({});
         }
     }
 }

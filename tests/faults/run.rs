@@ -221,7 +221,7 @@ pub fn populate(cluster: &mut Cluster, scenario: &Scenario) {
             "status": {"allocatable": {"cpu": format!("{cpu}m"), "memory": memory.to_string(), "pods": "110"}},
         }));
     }
-    for (plural, workload) in scenario.apps.iter().flat_map(App::workloads) {
+    for (plural, workload) in scenario.apps.iter().flat_map(App::objects) {
         cluster.store.put(plural, workload);
     }
     for (pod, (_, memory)) in cluster.usage.iter().flatten() {
@@ -242,6 +242,17 @@ pub fn populate(cluster: &mut Cluster, scenario: &Scenario) {
                 "apiVersion": "v1", "kind": "ResourceQuota",
                 "metadata": {"name": "quota", "namespace": NAMESPACE},
                 "spec": {"hard": hard}, "status": {"hard": hard},
+            }),
+        );
+    }
+    if let Some(ratio) = scenario.ratio {
+        let most = json!({"cpu": ratio.to_string(), "memory": ratio.to_string()});
+        cluster.store.put(
+            "limitranges",
+            json!({
+                "apiVersion": "v1", "kind": "LimitRange",
+                "metadata": {"name": "ratio", "namespace": NAMESPACE},
+                "spec": {"limits": [{"type": "Container", "maxLimitRequestRatio": most}]},
             }),
         );
     }

@@ -29,6 +29,8 @@ pub struct Scenario {
     pub usage: Option<BTreeMap<String, (u64, u64)>>,
     /// What a quota lets all pods request: CPU, memory.
     pub quota: Option<(u64, u64)>,
+    /// How many times its request a limit may be, in the first namespace.
+    pub ratio: Option<u64>,
     pub page_size: usize,
     /// The controller's `--node-memory-grow-percent`.
     pub memory_grows: u8,
@@ -86,6 +88,10 @@ impl Scenario {
         if grown {
             apps.iter_mut().for_each(|app| app.add_what_is_not_resized(&mut odd));
         }
+        if grown {
+            let mut whole = Rng::of(seed, 8);
+            apps.iter_mut().for_each(|app| app.set_at_pod_level(&mut whole));
+        }
         let nodes = rng.range(1, 3);
         let nodes: Vec<String> = (0..nodes).map(|i| format!("node-{i}")).collect();
         let mut pods = Vec::new();
@@ -131,6 +137,7 @@ impl Scenario {
         });
         // Its memory only grows, so the end depends on when there was room.
         let goes_one_way = |app: &App| app.shape == Shape::Guaranteed && (with_memory || measured);
+        let ratio = ratio(&mut Rng::of(seed, 9), &apps).filter(|_| grown);
         let mut scenario = Self {
             seed,
             grown,
@@ -148,6 +155,7 @@ impl Scenario {
             pods,
             usage,
             quota,
+            ratio,
             page_size: *rng.of_list(&[1, 2, 500, 500]),
             memory_grows: if grown {
                 *Rng::of(seed, 6).of_list(&[0, 0, 40, 100, 100])
@@ -235,6 +243,18 @@ impl Scenario {
 pub fn usage(rng: &mut Rng, app: &App) -> (u64, u64) {
     // Under what could be taken for throttled.
     (rng.range(5, 85) * app.cpu.max(100) / 100, rng.range(10, 80) * app.memory.max(64 * MI) / 100)
+}
+
+/// A ratio that the pods of the first namespace keep: each must have requests and limits.
+fn ratio(rng: &mut Rng, apps: &[App]) -> Option<u64> {
+    let there = apps.iter().filter(|app| app.namespace == NAMESPACE);
+    let of = |app: &App| match app.shape {
+        Shape::Limited if !app.whole => Some(app.limit.div_ceil(100)),
+        Shape::Guaranteed if !app.whole => Some(1),
+        _ => None,
+    };
+    let most = there.map(of).collect::<Option<Vec<u64>>>()?.into_iter().max()?;
+    rng.percent(60).then(|| most + rng.range(0, 2))
 }
 
 fn pools(rng: &mut Rng, apps: &[App], with_memory: bool) -> Vec<Value> {

@@ -12,8 +12,9 @@ use tokio::time::sleep;
 use super::{
     cluster::{Cluster, Shared, with},
     fault::{Fault, Moment, within},
+    oracle::Oracle,
     plant::{Bug, planted},
-    resize::resized,
+    resize::{RATIO, resized},
     rng::Rng,
     store::{self, Kind, Store},
     watch::watch,
@@ -326,7 +327,13 @@ fn make(cluster: &mut Cluster, instance: usize, call: &Call) -> Result<Value, (u
     let manager = call.asks("fieldManager").unwrap_or("unknown");
     match (kind, target.sub) {
         ("pods", Some("resize")) => {
-            let after = resized(&cluster.store, &before, &patch, manager)?;
+            let after = resized(&cluster.store, &before, &patch, manager);
+            if let Err((_, why)) = &after
+                && why.contains(RATIO)
+            {
+                cluster.violate(Oracle::Shape, format!("{name}: {why}"));
+            }
+            let after = after?;
             if call.asks("dryRun").is_some() || after == *before {
                 return Ok(after);
             }

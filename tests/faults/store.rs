@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::amounts::text;
 
 /// The kinds that are kept, by their plural. Of all others there are none.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 13] = [
     "daemonsets",
     "deployments",
     "events",
@@ -23,6 +23,7 @@ const KINDS: [&str; 12] = [
     "pods",
     "replicasets",
     "resourcequotas",
+    "runtimeclasses",
     "statefulsets",
     "weightedshares",
 ];
