@@ -2,7 +2,7 @@
 //!
 //! It is kept up to date: an event costs as much as it changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use kube::core::{Selector, SelectorExt};
 
@@ -64,8 +64,8 @@ struct Place {
 struct Claims {
     /// What each pool's members match, in the order of its spec.
     sources: BTreeMap<PoolId, Vec<(String, Source)>>,
-    /// The members that only match pods with this label, so that few are compared.
-    by_label: BTreeMap<(String, String), Vec<Claim>>,
+    /// The members that only match pods with a label, by its key and value, so that few are compared.
+    by_label: HashMap<String, HashMap<String, Vec<Claim>>>,
     /// The members that match the pods of a workload.
     by_target: BTreeMap<Owner, Vec<Claim>>,
     /// All other members.
@@ -297,8 +297,9 @@ impl Claims {
                     // Few share a label, so that few are compared.
                     Source::Selector(_, labels) => {
                         match labels.iter().min_by_key(|label| common[label]) {
-                            Some(label) => {
-                                self.by_label.entry(label.clone()).or_default().push(claim);
+                            Some((key, value)) => {
+                                let of_key = self.by_label.entry(key.clone()).or_default();
+                                of_key.entry(value.clone()).or_default().push(claim);
                             }
                             None => self.any.push(claim),
                         }
@@ -311,19 +312,10 @@ impl Claims {
 
     /// The members that match a pod, that of the oldest pool first: of each pool, the first by name.
     fn matching(&self, cluster: &Cluster, pod: &Pod) -> Vec<Place> {
-        let by_label = pod.labels.iter().filter_map(|(key, value)| {
-            // A map of pairs cannot be asked with borrowed ones.
-            self.by_label.get(&(key.clone(), value.clone()))
-        });
-        let itself = Owner {
-            namespace: pod.namespace.clone(),
-            kind: "Pod".to_owned(),
-            name: pod.name.clone(),
-        };
-        let gone = cluster.workloads_once_above(pod);
-        let above = cluster.workloads_above(pod).chain([&itself]).chain(&gone);
-        let by_target = above.filter_map(|owner| self.by_target.get(owner));
-        let candidates = by_label.flatten().chain(by_target.flatten()).chain(&self.any);
+        let by_label =
+            pod.labels.iter().filter_map(|(key, value)| self.by_label.get(key)?.get(value));
+        let by_target = self.naming_what_is_above(cluster, pod);
+        let candidates = by_label.flatten().chain(by_target).chain(&self.any);
         let mut first: BTreeMap<&PoolId, (usize, usize)> = BTreeMap::new();
         for claim in candidates {
             let source = &self.sources[&claim.pool][claim.member].1;
@@ -338,6 +330,21 @@ impl Claims {
             }
         }
         first.into_iter().map(|(pool, (_, member))| Place { pool: pool.clone(), member }).collect()
+    }
+
+    /// The members that name a workload of a pod, or the pod itself.
+    fn naming_what_is_above(&self, cluster: &Cluster, pod: &Pod) -> Vec<&Claim> {
+        if self.by_target.is_empty() {
+            return Vec::new();
+        }
+        let itself = Owner {
+            namespace: pod.namespace.clone(),
+            kind: "Pod".to_owned(),
+            name: pod.name.clone(),
+        };
+        let gone = cluster.workloads_once_above(pod);
+        let above = cluster.workloads_above(pod).chain([&itself]).chain(&gone);
+        above.filter_map(|owner| self.by_target.get(owner)).flatten().collect()
     }
 
     /// The members that a pod may turn out to belong to, as a controller of it was not seen yet.

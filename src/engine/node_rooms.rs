@@ -24,7 +24,15 @@ pub struct NodeRooms {
 }
 
 /// What one pool has of a resource, by node.
-type Parts = Vec<(String, Arc<Part>)>;
+type Parts = Vec<Place>;
+
+/// What one pool has of a resource on one node, and what the node holds for it.
+#[derive(Debug)]
+struct Place {
+    node: String,
+    part: Arc<Part>,
+    room: Room,
+}
 
 /// What one pool has of a resource on one node.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -57,7 +65,6 @@ pub struct Stake {
 #[derive(Clone, Debug, Default)]
 struct Shared {
     parts: BTreeMap<PoolId, Arc<Part>>,
-    rooms: BTreeMap<PoolId, Room>,
     /// The charges of all pools in mode Auto, and of all in mode Observe.
     acting: Charges,
     observing: Charges,
@@ -81,15 +88,21 @@ impl NodeRooms {
     /// Sets what a pool has of a resource on nodes, in the order of their names.
     pub fn set(&mut self, pool: &PoolId, resource: Resource, parts: Vec<(&str, Part)>) {
         let known = &mut self.pools.entry(pool.clone()).or_default()[resource];
-        let before = known.iter().map(|(node, part)| (&**node, &**part));
+        let before = known.iter().map(|place| (&*place.node, &*place.part));
         if before.eq(parts.iter().map(|(node, part)| (*node, part))) {
             return;
         }
-        let parts = parts.into_iter().map(|(node, part)| (node.to_owned(), Arc::new(part)));
-        let parts: Parts = parts.collect();
-        let before = std::mem::replace(known, parts.clone());
+        let parts: Vec<(String, Arc<Part>)> =
+            parts.into_iter().map(|(node, part)| (node.to_owned(), Arc::new(part))).collect();
+        let places = parts.iter().map(|(node, part)| Place {
+            node: node.clone(),
+            part: part.clone(),
+            room: room_on(known, node),
+        });
+        let places = places.collect();
+        let before = std::mem::replace(known, places);
         let stays = |node: &String| parts.binary_search_by_key(&node, |(node, _)| node).is_ok();
-        for (node, _) in before.iter().filter(|(node, _)| !stays(node)) {
+        for Place { node, .. } in before.iter().filter(|place| !stays(&place.node)) {
             self.remove_part(pool, node, resource);
         }
         for (node, part) in parts {
@@ -104,7 +117,7 @@ impl NodeRooms {
     pub fn remove(&mut self, pool: &PoolId) {
         let Some(known) = self.pools.remove(pool) else { return };
         for resource in Resource::ALL {
-            known[resource].iter().for_each(|(node, _)| self.remove_part(pool, node, resource));
+            known[resource].iter().for_each(|it| self.remove_part(pool, &it.node, resource));
         }
     }
 
@@ -120,7 +133,14 @@ impl NodeRooms {
         let mut changed = BTreeSet::new();
         for (name, resource) in std::mem::take(&mut self.touched) {
             if let Some(node) = self.nodes.get_mut(&name) {
-                node[resource].settle(view, &name, resource, divider, &mut changed);
+                node[resource].settle(
+                    view,
+                    &name,
+                    resource,
+                    divider,
+                    &mut self.pools,
+                    &mut changed,
+                );
             }
             if self
                 .nodes
@@ -136,8 +156,9 @@ impl NodeRooms {
     /// What each of these nodes holds for a pool.
     #[must_use]
     pub fn rooms(&self, pool: &PoolId, resource: Resource, nodes: &[&str]) -> Vec<Room> {
-        let room = |node: &&str| self.nodes.get(*node)?[resource].rooms.get(pool).copied();
-        nodes.iter().map(|node| room(node).unwrap_or_default()).collect()
+        let places = self.pools.get(pool).map(|places| places[resource].as_slice());
+        let places = places.unwrap_or_default();
+        nodes.iter().map(|node| room_on(places, node)).collect()
     }
 
     /// The room on a node that pending pods can have, in millicores and bytes: what it can allocate, less the charges of pods that
@@ -190,7 +211,6 @@ impl Shared {
             self.charges(&part).remove(&part);
             self.seen = None;
         }
-        self.rooms.remove(pool);
     }
 
     /// Whether there are pods of pools of several namespaces, as pools in mode Auto see it, or with those in mode Observe.
@@ -229,13 +249,14 @@ impl Shared {
         name: &str,
         resource: Resource,
         divider: &mut Divider,
+        pools: &mut BTreeMap<PoolId, PerResource<Parts>>,
         changed: &mut BTreeSet<PoolId>,
     ) {
         let nodes = self.nodes(view, name, resource);
         if self.seen.replace(nodes) == Some(nodes) {
             return;
         }
-        let mut rooms = BTreeMap::new();
+        let mut rooms: BTreeMap<&PoolId, Room> = BTreeMap::new();
         for (observes, node) in [false, true].into_iter().zip(nodes) {
             // Pools that observe are worked out as if they were carried out; the others take no notice of them.
             let there: Vec<(&PoolId, &Part)> = self
@@ -256,15 +277,31 @@ impl Shared {
             divider.rooms(&node, &presences, &mut split);
             for ((id, part), room) in present.into_iter().zip(split) {
                 if part.observes == observes {
-                    rooms.insert(id.clone(), room);
+                    rooms.insert(id, room);
                 }
             }
         }
-        let before = std::mem::replace(&mut self.rooms, rooms);
-        let pools = before.keys().chain(self.rooms.keys());
-        let differs = |pool: &&PoolId| before.get(*pool) != self.rooms.get(*pool);
-        changed.extend(pools.filter(differs).cloned());
+        for pool in self.parts.keys() {
+            let room = rooms.get(pool).copied().unwrap_or_default();
+            let places = pools.get_mut(pool).map(|it| it[resource].as_mut_slice());
+            let places = places.unwrap_or_default();
+            if let Ok(place) = place_of(places, name)
+                && places[place].room != room
+            {
+                places[place].room = room;
+                changed.insert(pool.clone());
+            }
+        }
     }
+}
+
+/// Where a node is among places.
+fn place_of(places: &[Place], node: &str) -> Result<usize, usize> {
+    places.binary_search_by(|place| place.node.as_str().cmp(node))
+}
+
+fn room_on(places: &[Place], node: &str) -> Room {
+    place_of(places, node).map(|place| places[place].room).unwrap_or_default()
 }
 
 impl Charges {

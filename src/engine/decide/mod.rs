@@ -6,7 +6,7 @@ mod readings;
 
 use std::{
     cell::OnceCell,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     time::Duration,
 };
 
@@ -362,7 +362,7 @@ fn observe(
     }
     if changes.everything {
         let pods = cluster.namespaces().flat_map(|(_, namespace)| namespace.pods());
-        let there: BTreeSet<&str> = pods.map(|pod| pod.uid.as_str()).collect();
+        let there: HashSet<&str> = pods.map(|pod| pod.uid.as_str()).collect();
         conflicts.keep(|uid| there.contains(uid));
         backoff.keep(|uid| there.contains(uid));
     }
