@@ -74,7 +74,15 @@ async fn what_fails_is_told_and_no_more() {
         Reply::Status(503, body.to_string())
     };
     assert_eq!(error(timeout).await, slow);
-    assert!(error(|| Reply::Endless).await.starts_with("the answer is bigger than 1024 KiB"));
+    // On a busy machine the time may be up before so much has come.
+    let mut told = String::new();
+    for _ in 0..20 {
+        told = error(|| Reply::Endless).await;
+        if told != slow && told != again {
+            break;
+        }
+    }
+    assert!(told.starts_with("the answer is bigger than 1024 KiB"), "{told}");
 }
 
 #[tokio::test]
