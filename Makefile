@@ -35,7 +35,7 @@ VERSIONS := v1.34 v1.35 v1.36 v1.37
 # What a test on the cluster says is its error; a hundred lines of frames would hide it.
 e2e longer versions chaos stats plug: export RUST_BACKTRACE := 0
 
-.PHONY: help try demo test test-cluster nightly nightly-cluster fresh beside lint unit e2e longer versions cluster binary faults new-seeds chaos stats plug bench scale crds manifests docs pictures image clean
+.PHONY: help try demo test test-cluster nightly nightly-cluster fresh beside lint unit e2e longer versions cluster binary faults seeds chaos stats plug bench scale crds manifests docs pictures image clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -72,7 +72,7 @@ test-cluster:
 # What only computes is beside all of it.
 nightly: fresh setup binary ## what `make test` shows, and all that takes too long for each change: two hours
 	$(CLUSTER_TEST) --no-run $(addprefix --test ,$(sort $(CLUSTER_TESTS) $(NIGHTLY_TESTS) chaos plug))
-	$(MAKE) --jobs=2 --keep-going nightly-cluster beside BESIDE='lint unit new-seeds release reproducible book'
+	$(MAKE) --jobs=2 --keep-going nightly-cluster beside BESIDE='lint unit seeds release reproducible book'
 	@$(E2E) times $(TIMES)
 
 # One after the other, and each whatever became of those before it.
@@ -150,9 +150,9 @@ faults: harness ## 100,000 runs of the fault bench (about an hour); SEED=n repla
 	$(TIMED) cargo test -p weightedshare --release --locked --test faults -- --nocapture
 
 # The same seeds again would find nothing new.
-new-seeds: export RUNS := 20000
-new-seeds: export FROM := $(shell expr $$(date +%s) / 86400 '*' 5000)
-new-seeds: faults ## 20,000 runs of the fault bench with the seeds of the day
+seeds: export RUNS := 20000
+seeds: export FROM := $(shell expr $$(date +%s) / 86400 '*' 5000)
+seeds: faults ## 20,000 runs of the fault bench with the seeds of the day
 
 bench: toolchain ## how long the division and whole decisions take, against sorting as many keys
 	cargo bench -p weightedshare --locked --bench division --bench decide
