@@ -36,7 +36,7 @@ pub struct Looked {
 }
 
 impl Looked {
-    /// Sets the administrator's settings as they are known: `percent` for the growth of memory, the others as the controller says.
+    /// Uses the settings that the controller reported, or the defaults. `percent` overrides the one for the growth of memory.
     pub fn set_bounds(&mut self, percent: Option<u8>) {
         let bounds = self.remembered.bounds.clone().unwrap_or_default();
         let percent = percent.unwrap_or(bounds.node_memory_grow_percent);

@@ -6,7 +6,7 @@ use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::api::resource::Quant
 
 use crate::share::{Bytes, MilliCpu, QuantityError, Resource};
 
-/// More than any node has, in millicores or bytes: who asks for more is taken to ask for this, so that sums stay sums.
+/// The largest amount that a request counts for, in millicores or bytes: more than any node has, and small enough to add up.
 const MOST: u64 = 1 << 50;
 
 /// The amount of `resource` in `quantities`, rounded up as Kubernetes does. None where it is not named.
@@ -59,7 +59,7 @@ fn read(
     Some(match amount {
         Ok(amount) => amount,
         Err(QuantityError::TooLarge(_)) => u64::MAX,
-        // The API server keeps none that cannot be read.
+        // The API server refuses what is no quantity.
         Err(_) => 0,
     })
 }

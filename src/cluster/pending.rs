@@ -17,7 +17,7 @@ pub struct Pending {
     terms: Vec<core::NodeSelectorTerm>,
     /// The taints that it tolerates.
     tolerations: Vec<core::Toleration>,
-    /// What else its node must have: devices, huge pages.
+    /// The devices and huge pages that its node must have.
     needs: BTreeSet<String>,
 }
 
@@ -28,7 +28,7 @@ pub struct Terms {
     labels: BTreeMap<String, String>,
     /// What keeps pods off it that do not tolerate it.
     taints: Vec<core::Taint>,
-    /// What it has besides CPU and memory.
+    /// The devices and huge pages that it has.
     offers: BTreeSet<String>,
 }
 
@@ -96,8 +96,8 @@ impl Terms {
     }
 }
 
-/// Of what no node has enough, by what the scheduler says: "0/3 nodes are available: 1 Insufficient cpu, 2 Insufficient example.com/gpu."
-/// Nothing, if each node that has too little CPU or memory may have too little of something else as well: room would not help.
+/// The resources that the scheduler reports as insufficient: "0/3 nodes are available: 1 Insufficient cpu, 2 Insufficient example.com/gpu."
+/// None, if every node that lacks CPU or memory may lack another resource as well, because then room would not help.
 fn lacks(message: &str) -> PerResource<bool> {
     let Some((nodes, reasons)) = message.split_once(" nodes are available: ") else {
         // Another scheduler, with words of its own.
@@ -117,7 +117,7 @@ fn lacks(message: &str) -> PerResource<bool> {
     let short = PerResource::from_fn(|resource| of(resource.name()));
     let is_other = |what: &str| what != "cpu" && what != "memory";
     let others = reasons.iter().any(|(_, what)| what.as_deref().is_some_and(is_other));
-    // Only for want of resources a node is counted more than once.
+    // The scheduler counts a node more than once only if it lacks several resources.
     let again = reasons.iter().map(|(count, _)| count).sum::<u64>().saturating_sub(nodes);
     if others && short.cpu.max(short.memory) <= again {
         return PerResource::default();

@@ -90,7 +90,7 @@ impl Pod {
                 let others = resizers(meta, resource).filter_map(|entry| {
                     Some((entry.time.as_ref().map(|time| time.0), entry.manager.as_deref()?))
                 });
-                // No name is trusted: a kubelet resizes nothing, so whoever says to be one is somebody else.
+                // The kubelet and the API server never resize, so their names count like any other.
                 let last = others.filter(|(_, manager)| *manager != FIELD_MANAGER).max();
                 last.map(|(_, manager)| manager.to_owned())
             }),

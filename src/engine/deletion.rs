@@ -89,7 +89,7 @@ impl Orphans {
             if !there.pools().values().any(is_here) {
                 continue;
             }
-            // Whose a pod is may be written in a pool that cannot be read: only those of deleted pools are sure to be nobody's.
+            // An orphan may belong to a pool that cannot be read. Only the pods of deleted pools certainly do not.
             let is_sure = !there.pools().values().any(|pool| pool.unreadable.is_some());
             let of_deleted = |pod: &&Pod| {
                 let mut pools = there.pools().iter().filter(|(_, pool)| is_deleted(pool));

@@ -109,7 +109,7 @@ impl Metrics {
         }
         if performance {
             // Members that are not asked about any more are forgotten.
-            // A question that fails once does not make a value worth less that is recent.
+            // A recent value stays if the question fails this time.
             let before = std::mem::take(&mut self.objectives);
             self.news.objectives.extend(before.keys().cloned());
             let trust = self.longest_trust();

@@ -227,7 +227,7 @@ fn who_else_resized_a_pod_is_known_by_its_managed_fields() {
     assert_eq!(set_by(json!([later, at("rival", "f:cpu", noon)])).as_deref(), Some("another"));
     assert_eq!(set_by(json!([at("rival", "f:memory", noon)])), None);
     assert_eq!(set_by(json!([at(FIELD_MANAGER, "f:cpu", noon)])), None);
-    // They resize nothing themselves: somebody goes by their names.
+    // The kubelet and the API server never resize: another client used their names.
     for manager in ["kubelet", "kube-apiserver"] {
         assert_eq!(set_by(json!([at(manager, "f:cpu", noon)])).as_deref(), Some(manager));
     }
@@ -364,7 +364,7 @@ fn a_node_that_says_nothing_of_what_can_be_allocated_has_its_capacity() {
     assert_eq!(allocatable(one), PerResource { cpu: 3500, memory: 8 << 30 });
     let none = json!({"capacity": {"cpu": "4", "memory": "8Gi"}});
     assert_eq!(allocatable(none), PerResource { cpu: 4000, memory: 8 << 30 });
-    // What there is not whole of is not there.
+    // Fractions are rounded down.
     let parts = json!({"allocatable": {"cpu": "1999999u", "memory": "1500m"}});
     assert_eq!(allocatable(parts), PerResource { cpu: 1999, memory: 1 });
 }
