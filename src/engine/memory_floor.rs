@@ -1,10 +1,13 @@
 //! Memory that is in use is not taken away: what a pod can go down to now. Pure.
 
-use super::{member_pod::MemberPod, ranges::can_move};
+use super::{
+    member_pod::MemberPod,
+    ranges::{can_move, least_under},
+};
 use crate::{
     cluster::{Container, Qos, Resize},
     metrics::PodMeasures,
-    share::{Holding, Resource},
+    share::{Holding, LimitRule, Resource},
 };
 
 /// Over the most that was used of late, a fifth of it stays, and at least 16Mi.
@@ -38,7 +41,7 @@ impl MemoryFloor {
         if !can_move(holding) {
             return None;
         }
-        let MemberPod { pod, measured, .. } = *pod;
+        let MemberPod { pod, namespace, measured, .. } = *pod;
         let used = measured.as_ref().map(used);
         // An old measurement still bounds requests, but only a fresh one lets a limit go down.
         let is_fresh = measured.is_some_and(|it| it.is_fresh);
@@ -58,14 +61,16 @@ impl MemoryFloor {
         };
         let limits: Vec<u64> = pod.parts(Resource::Memory).iter().map(limit).collect();
         let mut holding = holding.clone();
-        if pod.qos == Qos::Guaranteed {
-            // The request is the limit.
-            let ranges = holding.containers.iter_mut().map(|container| &mut container.range);
-            for (range, &limit) in ranges.zip(&limits) {
-                if let Some(range) = range {
-                    range.least = range.least.max(limit);
-                }
-            }
+        let ranges = holding.containers.iter_mut().map(|container| &mut container.range);
+        for (range, &limit) in ranges.zip(&limits) {
+            let Some(range) = range.as_mut().filter(|range| range.limit != LimitRule::Keep) else {
+                continue;
+            };
+            range.least = range.least.max(match pod.qos {
+                // The request is the limit.
+                Qos::Guaranteed => limit,
+                _ => least_under(pod, &namespace.limits(), Resource::Memory, limit),
+            });
         }
         Some(Self { used, safe, limits, holding })
     }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     api::{ContainerMode, Member},
-    cluster::{COMPUTE, Container, Machine, Pod, Qos, Range, Resize, Template},
+    cluster::{COMPUTE, Container, Limits, Machine, Pod, Qos, Range, Resize, Template},
     share::{AdjustableRange, Holding, LimitRule, PerResource, Resource},
 };
 
@@ -115,11 +115,8 @@ pub fn holding(
         if pod.by_pod_level[resource] { Range::default() } else { limits.container[resource] };
     // The ratio matters only where the limit stays: one that moves keeps its own.
     let ranged = |container: &Container, rule: LimitRule| match container.limit[resource] {
-        Some(limit) if rule == LimitRule::Keep => {
-            let all = [range, limits.pod[resource]].map(|it| it.request_with(limit));
-            all.into_iter().fold(range.min, u64::max)
-        }
-        _ => range.min,
+        Some(limit) if rule == LimitRule::Keep => least_under(pod, &limits, resource, limit),
+        _ => 0,
     };
     pod.holding(resource, |container| {
         if alone(container) {
@@ -142,11 +139,22 @@ pub fn holding(
         let within = range.max.map(|max| rule.request_within(max));
         Some(AdjustableRange {
             weight: weight(container, template, machine, resource),
-            least: least.max(ranged(container, rule)).max(inside(pod, resource, rule)),
+            least: least
+                .max(range.min)
+                .max(ranged(container, rule))
+                .max(inside(pod, resource, rule)),
             most: most.into_iter().chain(threads).chain(within).min(),
             limit: rule,
         })
     })
+}
+
+/// The least request under a limit, by the ratios that the namespace's LimitRanges allow.
+#[must_use]
+pub fn least_under(pod: &Pod, limits: &Limits, resource: Resource, limit: u64) -> u64 {
+    let container = limits.container[resource].request_with(limit);
+    let pod_wide = limits.pod[resource].request_with(limit);
+    if pod.by_pod_level[resource] { pod_wide } else { container.max(pod_wide) }
 }
 
 /// The least pod-level request. Kubernetes refuses one that is under what the containers request together, and a pod-level limit
