@@ -123,11 +123,11 @@ pub fn decide(view: &View, pool: &PoolMembers, shares: &mut Shares, memory: &mut
         let before = &memory.grants[resource];
         let (grants, moved) = if edited || changed(divided, &weights, memory, resource, fresh_start)
         {
-            (to_the_unit(divided, resource, before, edited), true)
+            (to_the_unit(view, divided, resource, before, edited), true)
         } else {
             // Without fresh measurements the demand is unknown: keep the last grants.
             let frozen = matches!(view.metrics.usage(view.now), Freshness::Stale(_));
-            stabilized(divided, resource, before, frozen, view.now)
+            stabilized(view, divided, resource, before, frozen)
         };
         let is_known = |(pod, grant): (&PodShare, &Grant)| before.get(&pod.pod.uid) == Some(grant);
         if before.len() != grants.len() || !pods(divided).zip(&grants).all(is_known) {
@@ -148,6 +148,7 @@ pub fn decide(view: &View, pool: &PoolMembers, shares: &mut Shares, memory: &mut
 
 /// Grants each pod exactly its share. Returns the grants of the pods with a share, in order.
 fn to_the_unit(
+    view: &View,
     divided: &Divided,
     resource: Resource,
     before: &BTreeMap<String, Grant>,
@@ -155,9 +156,9 @@ fn to_the_unit(
 ) -> Vec<Grant> {
     let grant = |pod: &PodShare| match before.get(&pod.pod.uid) {
         Some(old) if !edited && goes_one_way(pod, old, resource) => {
-            Grant { fair: pod.fair(), counts: pod.granted(), ..*old }
+            Grant { fair: pod.fair(), counts: counts(view, pod, pod.granted()), ..*old }
         }
-        before => Grant::of(pod, before),
+        before => Grant::of(view, pod, before),
     };
     pods(divided).map(grant).collect()
 }
@@ -205,12 +206,13 @@ fn changed(
 
 /// Grants after a change of demand alone. Returns the grants of the pods with a share, in order, and whether any has moved.
 fn stabilized(
+    view: &View,
     divided: &Divided,
     resource: Resource,
     before: &BTreeMap<String, Grant>,
     frozen: bool,
-    now: Timestamp,
 ) -> (Vec<Grant>, bool) {
+    let now = view.now;
     let mut nodes: Vec<&str> = pods(divided).filter_map(|pod| pod.pod.node.as_deref()).collect();
     nodes.sort_unstable();
     let of_node = |node: &str| u32::try_from(nodes.partition_point(|&it| it < node)).ok();
@@ -251,7 +253,8 @@ fn stabilized(
                 std::cmp::Ordering::Equal => old.moved,
                 std::cmp::Ordering::Greater => Some((Direction::Up, now)),
             };
-            let counts = if granted == old.granted { old.counts } else { granted };
+            let counts =
+                if granted == old.granted { old.counts } else { counts(view, pod, granted) };
             Grant { fair: pod.fair(), granted, counts, moved }
         })
         .collect();
@@ -273,6 +276,13 @@ fn goes_one_way(pod: &PodShare, before: &Grant, resource: Resource) -> bool {
         && pod.holding.containers.iter().any(stuck)
 }
 
+/// What a grant counts as on the pod's node. Where there is no node yet, or nobody has seen it, nothing bounds the grant: it must not
+/// count when the pod comes there.
+fn counts(view: &View, pod: &PodShare, granted: u64) -> u64 {
+    let node = pod.pod.node.as_deref().and_then(|node| view.cluster.node(node));
+    if node.is_some() { granted } else { pod.holding.requested() }
+}
+
 /// The pods that have a share.
 fn pods<'d, 'a>(divided: &'d Divided<'a>) -> impl Iterator<Item = &'d PodShare<'a>> {
     divided.pods().filter(|pod| pod.share.is_some())
@@ -280,11 +290,11 @@ fn pods<'d, 'a>(divided: &'d Divided<'a>) -> impl Iterator<Item = &'d PodShare<'
 
 impl Grant {
     /// A pod gets just its share, as something else than demand moved it.
-    fn of(pod: &PodShare, before: Option<&Self>) -> Self {
+    fn of(view: &View, pod: &PodShare, before: Option<&Self>) -> Self {
         Self {
             fair: pod.fair(),
             granted: pod.granted(),
-            counts: pod.granted(),
+            counts: counts(view, pod, pod.granted()),
             moved: before.and_then(|before| before.moved),
         }
     }
