@@ -216,7 +216,9 @@ impl Rooms {
                 node: pod.node.map(|node| node as usize),
                 fair: share.fair,
                 floor: pod.floor,
-                cap: pod.most(pool.capacity),
+                // What finds no place on nodes is not for a pod that has none: asking for more, it would keep more room free for
+                // itself there, and so find no place for even more.
+                cap: pod.node.map_or(share.fair, |_| pod.most(pool.capacity)),
             }));
         }
         let total = division.members.iter().map(|member| member.fair).sum();
