@@ -113,7 +113,10 @@ impl Orphans {
                 *known = PoolHistory { uid, ..PoolHistory::default() };
             }
             let restore = restores.get(&*id.namespace);
-            plan.deletions.insert(id.clone(), deletion(pool, known, restore, now));
+            let mut deletion = deletion(pool, known, restore, now);
+            // A write that is still on its way would change a pod that nobody restores then.
+            deletion.done &= view.may_grow;
+            plan.deletions.insert(id.clone(), deletion);
         }
     }
 }
