@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     View,
-    quotas::QuotaRoom,
+    quotas::{QuotaKey, QuotaRoom},
     resize::PodResize,
     shares::{Divided, PodShare, Shares},
 };
@@ -17,43 +17,57 @@ use crate::{
 #[derive(Debug)]
 pub struct Ledger<'a> {
     view: View<'a>,
-    /// What is promised on each node; and of that, what was promised to pods since it was asked last.
-    nodes: BTreeMap<String, PerResource<u64>>,
-    latest: BTreeMap<String, PerResource<u64>>,
-    /// What is promised of each quota, by its namespace and name, and whether it is on limits.
-    quotas: BTreeMap<(String, String, bool), PerResource<u64>>,
+    /// All that is promised.
+    promised: Promised,
+    /// Of that, what was promised to pods since it was asked last.
+    latest: Promised,
+}
+
+/// What is promised, in units of the resource.
+#[derive(Clone, Debug, Default)]
+pub struct Promised {
+    /// On nodes.
+    pub nodes: BTreeMap<String, PerResource<u64>>,
+    /// Under quotas.
+    pub quotas: BTreeMap<QuotaKey, PerResource<u64>>,
 }
 
 impl<'a> Ledger<'a> {
     /// Nothing is promised yet.
     #[must_use]
     pub fn new(view: &View<'a>) -> Self {
-        let (nodes, latest) = (BTreeMap::new(), BTreeMap::new());
-        Self { view: *view, nodes, latest, quotas: BTreeMap::new() }
+        Self { view: *view, promised: Promised::default(), latest: Promised::default() }
     }
 
     /// What is free on a node, in units of the resource.
     #[must_use]
     pub fn free(&self, node: &str, resource: Resource) -> u64 {
-        let promised = self.nodes.get(node).map_or(0, |it| it[resource]);
+        let promised = self.promised.nodes.get(node).map_or(0, |it| it[resource]);
         self.view.free(node).map_or(0, |free| free[resource]).saturating_sub(promised)
     }
 
     /// Promises room on a node.
     pub fn promise(&mut self, node: &str, resource: Resource, amount: u64) {
         if amount > 0 {
-            let promised = &mut self.nodes.entry(node.to_owned()).or_default()[resource];
-            *promised = promised.saturating_add(amount);
+            add(&mut self.promised.nodes, node.to_owned(), resource, amount);
         }
     }
 
-    /// What was promised to pods, by node, since this was asked last.
-    pub fn take_promised(&mut self) -> BTreeMap<String, PerResource<u64>> {
+    /// Promises room under a quota.
+    pub fn promise_under(&mut self, quota: &QuotaKey, resource: Resource, amount: u64) {
+        if amount > 0 {
+            add(&mut self.promised.quotas, quota.clone(), resource, amount);
+        }
+    }
+
+    /// What was promised to pods since this was asked last.
+    pub fn take_promised(&mut self) -> Promised {
         std::mem::take(&mut self.latest)
     }
 
     fn free_of_quota(&self, namespace: &str, quota: &QuotaRoom, resource: Resource) -> u64 {
-        let promised = self.quotas.get(&quota.key(namespace)).map_or(0, |it| it[resource]);
+        let promised = &self.promised.quotas;
+        let promised = promised.get(&quota.key(namespace)).map_or(0, |it| it[resource]);
         quota.free.saturating_sub(promised)
     }
 
@@ -71,15 +85,24 @@ impl<'a> Ledger<'a> {
         }
         if let Some(node) = &pod.node {
             self.promise(node, resource, amount);
-            let latest = &mut self.latest.entry(node.clone()).or_default()[resource];
-            *latest = latest.saturating_add(amount);
+            add(&mut self.latest.nodes, node.clone(), resource, amount);
         }
         for quota in quotas.iter().filter(|quota| quota.counts(pod, holding)) {
             let key = quota.key(&pod.namespace);
-            let promised = &mut self.quotas.entry(key).or_default()[resource];
-            *promised = promised.saturating_add(amount);
+            self.promise_under(&key, resource, amount);
+            add(&mut self.latest.quotas, key, resource, amount);
         }
     }
+}
+
+fn add<K: Ord>(
+    promised: &mut BTreeMap<K, PerResource<u64>>,
+    key: K,
+    resource: Resource,
+    amount: u64,
+) {
+    let promised = &mut promised.entry(key).or_default()[resource];
+    *promised = promised.saturating_add(amount);
 }
 
 /// The resizes that bring the pods of a divided pool nearer to their shares, and those that take back what a node could

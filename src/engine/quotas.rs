@@ -8,6 +8,9 @@ use crate::{
     share::{AdjustableRange, Claim, Holding, LimitRule, Pool, Resource, fill},
 };
 
+/// What tells what a quota leaves from all others: its namespace and name, and whether it is on limits.
+pub type QuotaKey = (String, String, bool);
+
 /// What a quota leaves free now, on requests or on limits.
 #[derive(Clone, Copy, Debug)]
 pub struct QuotaRoom<'a> {
@@ -59,9 +62,9 @@ impl<'a> QuotaRoom<'a> {
         format!("{}.{resource}", if self.limits { "limits" } else { "requests" })
     }
 
-    /// What tells it from all others: its namespace and name, and whether it is on limits.
+    /// What tells it from all others.
     #[must_use]
-    pub fn key(&self, namespace: &str) -> (String, String, bool) {
+    pub fn key(&self, namespace: &str) -> QuotaKey {
         (namespace.to_owned(), self.quota.name.clone(), self.limits)
     }
 

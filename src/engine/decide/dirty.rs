@@ -120,6 +120,7 @@ impl Engine {
                 let nodes = self.growth.nodes_of(id);
                 dirty.extend(nodes.flat_map(|node| self.growth.wanting(node)).cloned());
                 self.growth.set(id, BTreeMap::new());
+                self.under_quotas.remove(id);
             }
         }
         gone

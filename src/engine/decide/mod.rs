@@ -33,6 +33,7 @@ use super::{
     plan::{Hotplug, Plan, PoolPlan},
     pool_members::PoolMembers,
     pool_plan,
+    quotas::QuotaKey,
     shares::Shares,
     stabilize,
 };
@@ -62,6 +63,8 @@ pub struct Engine {
     hotplugs: BTreeMap<PoolId, Hotplug>,
     rooms: NodeRooms,
     growth: GrowthByNode,
+    /// What is promised to pools under the quotas of their namespaces.
+    under_quotas: BTreeMap<PoolId, BTreeMap<QuotaKey, PerResource<u64>>>,
     reserved: Reserved,
     orphans: deletion::Orphans,
     departed: Departed,
@@ -245,6 +248,11 @@ impl Engine {
             let promised = self.growth.promised(node, |id| tick.in_hand.contains_key(id));
             Resource::ALL.iter().for_each(|&it| ledger.promise(node, it, promised[it]));
         }
+        // All pools of a namespace with quotas are decided together: its orphans come to what those leave.
+        let kept = self.under_quotas.iter().filter(|(id, _)| !tick.in_hand.contains_key(*id));
+        for (quota, promised) in kept.flat_map(|(_, quotas)| quotas) {
+            Resource::ALL.iter().for_each(|&it| ledger.promise_under(quota, it, promised[it]));
+        }
         ledger
     }
 
@@ -257,10 +265,15 @@ impl Engine {
             let planned =
                 pool_plan::plan(&view, members, &divided, decided, &mut known, ledger, now.steady);
             let mut growth = pool_plan::wanted(members, &divided);
-            for (node, promised) in ledger.take_promised() {
+            let latest = ledger.take_promised();
+            for (node, promised) in latest.nodes {
                 growth.entry(node).or_default().promised = promised;
             }
             self.growth.set(&id, growth);
+            match latest.quotas.is_empty() {
+                true => self.under_quotas.remove(&id),
+                false => self.under_quotas.insert(id.clone(), latest.quotas),
+            };
             departed::remember(members, &mut known);
             self.departed.set(&id, &members.departed);
             if known != before {
