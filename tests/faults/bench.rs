@@ -69,7 +69,11 @@ pub fn faults(seed: u64, k: u64, learned: &Outcome, scenario: &Scenario) -> Vec<
 fn comparable(scenario: &Scenario, learned: &Outcome, faults: &[Fault]) -> bool {
     // Where the controller's clock is wrong for good, nothing measured is ever new.
     let lost = faults.iter().any(|fault| matches!(fault, Fault::Jump { back: None, .. }));
-    scenario.comparable && learned.settled && !(lost && scenario.usage.is_some())
+    // What is lost of memory that is bounded is lost for good, so the end depends on when it was.
+    scenario.comparable
+        && !scenario.is_contended()
+        && learned.settled
+        && !(lost && scenario.usage.is_some())
 }
 
 /// A scenario as it is, then with faults.

@@ -86,8 +86,10 @@ impl Member<'_> {
             "NodeFull" => self.of_capacity().any(|it| {
                 let lacks = amount(it, &self.said["unplaceable"][it]).unwrap_or_default();
                 // Of what is free now, others may own a part that they lend: more than can be told from here, where use is measured.
+                // Nor can what members own and have not taken yet be given to this one: a small part is not worth a resize.
                 let full = |pod: &Value| {
-                    self.room_for_members(pod, it) < lacks || self.is_with_others(pod)
+                    self.room_for_members(pod, it) < lacks + self.untaken(it)
+                        || self.is_with_others(pod)
                 };
                 lacks > 0 && (self.cluster.usage.is_some() || self.any(full))
             }),
@@ -145,6 +147,13 @@ impl Member<'_> {
             self.pool["spec"]["sharing"]["nodeReservePercent"].as_u64().unwrap_or_default();
         let kept = allocatable(self.cluster, pod, resource) * reserve / 100;
         free_on_node(self.cluster, pod, resource).saturating_sub(kept)
+    }
+
+    /// What the members of the pool own and do not hold, together.
+    fn untaken(&self, resource: &str) -> u64 {
+        let members = list(self.pool, "/status/members").iter();
+        let of = |it: &Value, part: &str| amount(resource, &it[part][resource]).unwrap_or_default();
+        members.map(|it| of(it, "fair").saturating_sub(of(it, "applied"))).sum()
     }
 
     /// Whether pods of another pool are on the node of a pod.
