@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::{
-    cluster::{Bounds, PoolId},
+    cluster::{Bounds, Changes, PoolId},
     engine::FINALIZER,
+    metrics::News,
     share::MilliCpu,
 };
 
@@ -76,6 +77,16 @@ impl Controller {
         }
         panic!("{last:?} do not come to rest");
     }
+}
+
+/// The second of these pools, as it is being deleted.
+fn deleted_pool_two() -> WeightedShare {
+    let mut deleted = pool("two", 1, 500, json!([member("two", 100)]));
+    deleted.metadata.uid = Some("two".into());
+    deleted.metadata.finalizers = Some(vec![FINALIZER.into()]);
+    deleted.metadata.deletion_timestamp =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::UNIX_EPOCH));
+    deleted
 }
 
 /// Two pools of a member each, with a pod each on a node of its own.
@@ -298,11 +309,51 @@ fn the_pods_of_a_pool_that_cannot_be_read_are_not_restored_because_of_another_po
     controller.see(Kind::WeightedShare, "one", cannot_be_read);
     assert_eq!(restored(&mut controller), [""; 0]);
     // What belonged to a pool that is deleted is restored all the same.
-    let mut deleted = pool("two", 1, 500, json!([member("two", 100)]));
-    deleted.metadata.uid = Some("two".into());
-    deleted.metadata.finalizers = Some(vec![FINALIZER.into()]);
-    deleted.metadata.deletion_timestamp =
-        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::UNIX_EPOCH));
+    let deleted = deleted_pool_two();
     controller.see_pool(deleted);
     assert_eq!(restored(&mut controller), ["two"]);
+}
+
+#[test]
+fn a_deleted_pool_is_kept_while_writes_of_the_former_leader_may_be_carried_out() {
+    let history = History::growing_from(std::time::Duration::from_secs(5));
+    let mut controller = Controller { history, ..two_pools() };
+    controller.see_pool(deleted_pool_two());
+    let mut done = || controller.decide().deletions.into_values().all(|it| it.done);
+    assert_eq!([done(), done(), done(), done(), done()], [false, false, false, false, true]);
+}
+
+#[test]
+fn what_is_promised_to_a_pool_under_a_quota_is_not_for_pods_that_left() {
+    let mut controller = two_pools();
+    let cpu = Some(crate::cluster::Bounded { hard: 850, used: 650 });
+    let quota = Quota {
+        name: "compute".into(),
+        requests: PerResource { cpu, memory: None },
+        ..Quota::default()
+    };
+    controller.see(Kind::ResourceQuota, "compute", Object::Quota(Some(quota)));
+    let main = TemplateContainer {
+        request: PerResource { cpu: 250, memory: 0 },
+        ..TemplateContainer::default()
+    };
+    let template = [("main".to_owned(), main)].into();
+    let workload = Workload { template, ..Workload::default() };
+    controller.see(Kind::ReplicaSet, "left", Object::Workload(workload));
+    let left = |generation| Pod {
+        generation,
+        resized_by_us: PerResource { cpu: true, memory: false },
+        ..pod("left", "left", 50)
+    };
+    controller.see_pod(left(1));
+    controller.settle();
+    // Only that pod is looked at again: the pools keep their plans, and what these promise.
+    controller.see_pod(Pod { labels: BTreeMap::new(), ..left(2) });
+    let (mut all, news) = (controller.history.clone(), News::default());
+    let plan = controller.decide();
+    assert!(plan.pools.is_empty());
+    let changes = Changes::all(&controller.cluster);
+    let Controller { cluster, metrics, now, .. } = &controller;
+    let full = Engine::default().decide(cluster, metrics, &changes, &news, &mut all, *now);
+    assert_eq!(plan.restores, full.restores);
 }

@@ -129,3 +129,15 @@ fn what_was_measured_long_ago_lets_no_limit_go_down() {
     scene.metrics.fail("nobody answers");
     assert_eq!(told(&scene), None);
 }
+
+#[test]
+fn a_request_stays_within_a_limit_ranges_ratio_of_a_limit_that_goes_down_late() {
+    let within = |ratio| {
+        let mut scene = with("Cap", Some(20), limit);
+        scene.limits.container.memory.ratio = ratio;
+        told(&scene)
+    };
+    assert_eq!(within(None), Some((100, Some(875))));
+    // A third of 875Mi, as long as the limit is there.
+    assert_eq!(within(Some(3000)), Some((291, Some(875))));
+}

@@ -168,3 +168,19 @@ fn the_room_is_made_where_the_least_is_to_be_given_back() {
     let both = room(&mut PendingPods::default(), &mut second, 0);
     assert_eq!(both, [("n1".to_owned(), 600), ("n2".to_owned(), 400)]);
 }
+
+#[test]
+fn what_finds_no_place_on_nodes_is_not_for_a_pod_that_waits_for_one() {
+    let own = Pod {
+        namespace: "shop".into(),
+        labels: [("app".to_owned(), "a".to_owned())].into(),
+        ..waiting("a-1", 400)
+    };
+    // The node has 900m of the pool's 1000m. Were the rest for the pod that waits, it would be lowered to what the others leave, step
+    // by step: each time it asked for less, there would be more room for them.
+    let mut scene = full([225, 675], 0, own);
+    assert_eq!(room(&mut PendingPods::default(), &mut scene, 0), on("n1", 400));
+    let mut lowered = resizes(&scene);
+    lowered.retain(|(pod, ..)| pod == "a-1");
+    assert_eq!(lowered, [("a-1".to_owned(), 400, 125)]);
+}

@@ -181,3 +181,16 @@ fn a_pod_that_came_during_a_restart_is_divided_to_the_unit() {
     turns.memory = Memory::default();
     assert_eq!(turns.turn(&[("a", 900), ("b", 900)]), (vec![750, 250], true));
 }
+
+#[test]
+fn what_no_node_bounds_does_not_count_where_the_pod_comes_then() {
+    let nowhere = Pod { node: None, binding: None, ..pod("b", "b", 200) };
+    let members = json!([member("a", 100), member("b", 100)]);
+    let scene = scene(&[pool("pool", 0, 1000, members)], &[pod("a", "a", 200), nowhere], 1000);
+    let seen = scene.seen();
+    let (members, mut shares) = seen.first();
+    let mut memory = Memory::default();
+    decide(&seen.view(), &members, &mut shares, &mut memory);
+    let counts = ["a", "b"].map(|uid| memory.granted(uid, Resource::Cpu));
+    assert_eq!(counts, [Some(500), Some(200)]);
+}
