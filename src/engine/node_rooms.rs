@@ -19,16 +19,16 @@ use crate::{
 pub struct NodeRooms {
     nodes: BTreeMap<String, PerResource<Shared>>,
     /// What each pool has, by node.
-    pools: BTreeMap<PoolId, PerResource<Parts>>,
+    pools: BTreeMap<PoolId, PerResource<OnNodes>>,
     touched: BTreeSet<(String, Resource)>,
 }
 
 /// What one pool has of a resource, by node.
-type Parts = Vec<Place>;
+type OnNodes = Vec<OnNode>;
 
 /// What one pool has of a resource on one node, and what the node holds for it.
 #[derive(Debug)]
-struct Place {
+struct OnNode {
     node: String,
     part: Arc<Part>,
     room: Room,
@@ -88,21 +88,21 @@ impl NodeRooms {
     /// Sets what a pool has of a resource on nodes, in the order of their names.
     pub fn set(&mut self, pool: &PoolId, resource: Resource, parts: Vec<(&str, Part)>) {
         let known = &mut self.pools.entry(pool.clone()).or_default()[resource];
-        let before = known.iter().map(|place| (&*place.node, &*place.part));
+        let before = known.iter().map(|it| (&*it.node, &*it.part));
         if before.eq(parts.iter().map(|(node, part)| (*node, part))) {
             return;
         }
         let parts: Vec<(String, Arc<Part>)> =
             parts.into_iter().map(|(node, part)| (node.to_owned(), Arc::new(part))).collect();
-        let places = parts.iter().map(|(node, part)| Place {
+        let on_nodes = parts.iter().map(|(node, part)| OnNode {
             node: node.clone(),
             part: part.clone(),
             room: room_on(known, node),
         });
-        let places = places.collect();
-        let before = std::mem::replace(known, places);
+        let on_nodes = on_nodes.collect();
+        let before = std::mem::replace(known, on_nodes);
         let stays = |node: &String| parts.binary_search_by_key(&node, |(node, _)| node).is_ok();
-        for Place { node, .. } in before.iter().filter(|place| !stays(&place.node)) {
+        for OnNode { node, .. } in before.iter().filter(|it| !stays(&it.node)) {
             self.remove_part(pool, node, resource);
         }
         for (node, part) in parts {
@@ -156,9 +156,9 @@ impl NodeRooms {
     /// What each of these nodes holds for a pool.
     #[must_use]
     pub fn rooms(&self, pool: &PoolId, resource: Resource, nodes: &[&str]) -> Vec<Room> {
-        let places = self.pools.get(pool).map(|places| places[resource].as_slice());
-        let places = places.unwrap_or_default();
-        nodes.iter().map(|node| room_on(places, node)).collect()
+        let known = self.pools.get(pool).map(|known| known[resource].as_slice());
+        let known = known.unwrap_or_default();
+        nodes.iter().map(|node| room_on(known, node)).collect()
     }
 
     /// The room on a node that pending pods can have, in millicores and bytes: what it can allocate, less the charges of pods that
@@ -249,7 +249,7 @@ impl Shared {
         name: &str,
         resource: Resource,
         divider: &mut Divider,
-        pools: &mut BTreeMap<PoolId, PerResource<Parts>>,
+        pools: &mut BTreeMap<PoolId, PerResource<OnNodes>>,
         changed: &mut BTreeSet<PoolId>,
     ) {
         let nodes = self.nodes(view, name, resource);
@@ -283,25 +283,25 @@ impl Shared {
         }
         for pool in self.parts.keys() {
             let room = rooms.get(pool).copied().unwrap_or_default();
-            let places = pools.get_mut(pool).map(|it| it[resource].as_mut_slice());
-            let places = places.unwrap_or_default();
-            if let Ok(place) = place_of(places, name)
-                && places[place].room != room
+            let known = pools.get_mut(pool).map(|it| it[resource].as_mut_slice());
+            let known = known.unwrap_or_default();
+            if let Ok(index) = index_of(known, name)
+                && known[index].room != room
             {
-                places[place].room = room;
+                known[index].room = room;
                 changed.insert(pool.clone());
             }
         }
     }
 }
 
-/// Where a node is among places.
-fn place_of(places: &[Place], node: &str) -> Result<usize, usize> {
-    places.binary_search_by(|place| place.node.as_str().cmp(node))
+/// Where a node is among those of a pool.
+fn index_of(known: &[OnNode], node: &str) -> Result<usize, usize> {
+    known.binary_search_by(|it| it.node.as_str().cmp(node))
 }
 
-fn room_on(places: &[Place], node: &str) -> Room {
-    place_of(places, node).map(|place| places[place].room).unwrap_or_default()
+fn room_on(known: &[OnNode], node: &str) -> Room {
+    index_of(known, node).map(|index| known[index].room).unwrap_or_default()
 }
 
 impl Charges {
