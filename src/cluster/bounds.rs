@@ -146,6 +146,20 @@ impl Cluster {
         self.bounds = bounds;
         let namespaces: Vec<String> = self.namespaces.keys().cloned().collect();
         namespaces.iter().for_each(|namespace| self.bound(namespace));
+        if !self.bounds.started_is_guarded {
+            self.disbelieve_what_pods_started_with();
+        }
+    }
+
+    /// Forgets what annotations of the pods say that were read before: anybody may have written them.
+    fn disbelieve_what_pods_started_with(&mut self) {
+        let entries = self.namespaces.values_mut().flat_map(|it| it.pods.values_mut());
+        for entry in entries {
+            let pods = std::iter::once(&mut entry.shown).chain(entry.observed.as_deref_mut());
+            for binding in pods.filter_map(|pod| pod.binding.as_mut()) {
+                binding.written = None;
+            }
+        }
     }
 
     /// Works out anew which pools of a namespace are over a bound.

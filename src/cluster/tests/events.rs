@@ -245,4 +245,12 @@ fn what_a_pod_says_that_it_started_with_is_believed_where_it_is_guarded() {
     ] {
         assert_eq!(started(true, odd), [0, 0], "{odd:?}");
     }
+    // A plan reads pods first, and is told of the settings then.
+    let annotations = json!({"weightedshare.dev/started": "cpu=250m,memory=67108864"});
+    let pod = running(json!({"metadata": {"generation": 5, "annotations": annotations}}));
+    let mut cluster = Cluster::default();
+    put(&mut cluster, [object::<core::Pod>(pod)]);
+    cluster.set_bounds(Bounds { started_is_guarded: false, ..Bounds::default() });
+    let pod = cluster.pod("shop", "web-5c9f-x7k2p").unwrap();
+    assert_eq!(pod.started_with(None, Resource::Cpu), 0);
 }
