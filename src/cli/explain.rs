@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ExplainError {
     /// There is no such pod.
-    #[error("there is no pod {name} in namespace {namespace}, or it has finished: {remedy}")]
+    #[error("there is no pod {name} in namespace {namespace}: {remedy}")]
     NoPod {
         /// The namespace looked in.
         namespace: String,
@@ -24,6 +24,14 @@ pub enum ExplainError {
         name: String,
         /// What to name instead.
         remedy: String,
+    },
+    /// It has run to its end.
+    #[error("pod {namespace}/{name} has finished: it holds nothing, and has no share any more")]
+    Finished {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
     },
     /// No pool has it.
     #[error(
@@ -40,11 +48,14 @@ pub enum ExplainError {
 /// Says in words how the share of a pod came about.
 ///
 /// # Errors
-/// When there is no such pod, or no pool has it.
+/// When there is no such pod, or it has finished, or no pool has it.
 pub fn explain(looked: &Looked, namespace: &str, name: &str) -> Result<String, ExplainError> {
     let Looked { cluster, metrics, .. } = looked;
     if cluster.pod(namespace, name).is_none() {
-        return Err(no_pod(cluster, namespace, name));
+        return Err(match cluster.namespace(namespace).is_some_and(|it| it.has_finished(name)) {
+            true => ExplainError::Finished { namespace: namespace.into(), name: name.into() },
+            false => no_pod(cluster, namespace, name),
+        });
     }
     let is_it = |it: &MemberPod| it.pod.namespace == namespace && it.pod.name == name;
     let preview = looked.preview();

@@ -18,6 +18,8 @@ use crate::share::Resource;
 pub struct Namespace {
     pub(super) pools: BTreeMap<PoolId, Pool>,
     pub(super) pods: BTreeMap<String, PodEntry>,
+    /// Pods that have run to their end and are still there: they hold nothing.
+    pub(super) finished: BTreeSet<String>,
     pub(super) workloads: BTreeMap<Owner, Workload>,
     /// What belongs to a workload, whether the workload itself was seen or not.
     children: BTreeMap<Owner, Children>,
@@ -77,6 +79,12 @@ impl Namespace {
     #[must_use]
     pub fn pod(&self, name: &str) -> Option<&Pod> {
         self.pods.get(name).map(|entry| &entry.shown)
+    }
+
+    /// Whether a pod of that name is there that has run to its end.
+    #[must_use]
+    pub fn has_finished(&self, pod: &str) -> bool {
+        self.finished.contains(pod)
     }
 
     /// The workloads.
@@ -287,6 +295,7 @@ impl Namespace {
     pub(super) fn is_empty(&self) -> bool {
         self.pools.is_empty()
             && self.pods.is_empty()
+            && self.finished.is_empty()
             && self.workloads.is_empty()
             && self.children.is_empty()
             && self.quotas.is_empty()

@@ -76,3 +76,16 @@ fn plan_and_explain_say_where_the_kernel_would_be_far_from_the_shares() {
     assert!(!table(&Plan::of(&large)).contains("cpu.weight"));
     assert!(!explain(&large, "shop", "big").unwrap().contains("cpu.weight"));
 }
+
+#[test]
+fn a_pod_that_has_finished_is_said_to_be_so_until_it_is_gone() {
+    let spec = json!({"capacity": {"cpu": "1"}, "members": [{"name": "web", "selector": {}}]});
+    let mut done = pod("a", &json!({"requests": {"cpu": "500m"}}));
+    done["status"] = json!({"phase": "Succeeded"});
+    let mut looked = one_member(&spec, &[done]);
+    let told = explain(&looked, "shop", "a").unwrap_err();
+    assert!(matches!(told, ExplainError::Finished { .. }), "{told}");
+    looked.cluster.apply(Event::Listed(Kind::Pod, BTreeSet::new()));
+    let gone = explain(&looked, "shop", "a").unwrap_err();
+    assert!(matches!(gone, ExplainError::NoPod { .. }), "{gone}");
+}

@@ -99,7 +99,7 @@ impl Cluster {
             let key = |name: &String| key(namespace, name);
             match kind {
                 Kind::WeightedShare => it.pools.keys().map(|id| key(&id.name)).collect(),
-                Kind::Pod => it.pods.keys().map(key).collect(),
+                Kind::Pod => it.pods.keys().chain(&it.finished).map(key).collect(),
                 Kind::ResourceQuota => it.quotas.keys().map(key).collect(),
                 Kind::LimitRange => it.limit_ranges.keys().map(key).collect(),
                 Kind::HorizontalPodAutoscaler => it.horizontal.keys().map(key).collect(),

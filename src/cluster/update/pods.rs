@@ -23,7 +23,9 @@ impl Cluster {
     /// Takes in a pod as a watch shows it, or the answer to a write of ours. What is older than what is known is left out.
     pub(super) fn put_pod(&mut self, mut pod: Pod) {
         if pod.finished {
-            return self.remove_pod(&pod.namespace, &pod.name);
+            self.remove_pod(&pod.namespace, &pod.name);
+            self.namespaces.entry(pod.namespace).or_default().finished.insert(pod.name);
+            return;
         }
         if !self.bounds.started_is_guarded
             && let Some(binding) = &mut pod.binding
@@ -65,6 +67,7 @@ impl Cluster {
             ..Pod::default()
         };
         namespace.link_pod(&links);
+        namespace.finished.remove(&key.1);
         let now = (entry.shown.node.clone(), charges(&entry.shown));
         let after_uid = entry.shown.uid.clone();
         let waits = entry.shown.pending.is_some() && !entry.shown.terminating;
@@ -104,6 +107,7 @@ impl Cluster {
 
     pub(super) fn remove_pod(&mut self, namespace: &str, name: &str) {
         let Some(there) = self.namespaces.get_mut(namespace) else { return };
+        there.finished.remove(name);
         let Some(PodEntry { shown: pod, .. }) = there.pods.remove(name) else { return };
         there.unlink_pod(&pod);
         self.charge(pod.node.as_deref(), charges(&pod), false);
