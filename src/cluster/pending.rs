@@ -88,6 +88,12 @@ impl Terms {
         }
     }
 
+    /// Whether its pods run on Windows.
+    #[must_use]
+    pub fn are_of_windows(&self) -> bool {
+        self.labels.get("kubernetes.io/os").is_some_and(|os| os == "windows")
+    }
+
     /// Whether KubeVirt would move a machine there.
     #[must_use]
     pub fn takes_machines(&self) -> bool {

@@ -3,7 +3,7 @@
 use super::{View, member_pod::MemberPod, ranges};
 use crate::{
     api::Member,
-    cluster::{Namespace, Owner},
+    cluster::{Namespace, Obstacle, Owner},
     share::{Holding, PerResource, Resource},
 };
 
@@ -38,6 +38,13 @@ fn exclusion(view: &View, pod: &MemberPod, resource: Resource) -> Option<Exclusi
         let message = "it is critical to the system, and room for more of it could cost others theirs (they are \
                        evicted): take it out of the pool";
         return Some(Exclusion { reason: "SystemCritical", message: message.to_owned() });
+    }
+    // Its own spec may say nothing of that.
+    let node = pod.node.as_deref().and_then(|node| view.cluster.node(node));
+    if node.is_some_and(|node| node.terms.are_of_windows()) {
+        let windows = Obstacle::Windows;
+        let message = windows.remedy().to_owned();
+        return Some(Exclusion { reason: windows.reason(), message });
     }
     if let Some(target) = migrates_to {
         let target = &target.name;

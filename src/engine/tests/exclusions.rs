@@ -151,3 +151,16 @@ fn what_stands_or_is_changed_now_and_then_is_no_contest() {
     fight.conflicts.forget("a");
     assert_eq!(fight.conflicts, FieldConflicts::default());
 }
+
+#[test]
+fn a_pod_on_a_node_with_windows_is_left_alone_whatever_it_says_of_itself() {
+    let mut scene = shop(a());
+    let labels = json!({"kubernetes.io/os": "windows"});
+    let node = json!({"metadata": {"labels": labels}, "status": {"allocatable": {"cpu": "9", "memory": "4Gi"}}});
+    let node = Node::read(&serde_json::from_value(node).unwrap());
+    scene.nodes.insert("n2".to_owned(), node);
+    scene.pods[0].node = Some("n2".into());
+    let (state, reason, _) = member_says(&scene);
+    assert_eq!((state, &*reason), (MemberState::Skipped, "Windows"));
+    assert_eq!(moved(&scene), all_but(&[("a", Resource::Cpu), ("a", Resource::Memory)]));
+}
