@@ -15,6 +15,9 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 /// How often it is asked while news is due, which is from so long before it is expected to so long after that.
 const PROMPT: Duration = Duration::from_secs(1);
 const LATE: Duration = Duration::from_secs(5);
+/// An interval from that on is looked into half way. It may be taken to be longer than it is, as after an outage: who only asks when news
+/// is due would never see that.
+const HALVED: Duration = Duration::from_secs(30);
 
 /// A source, and how often it is asked.
 pub struct Asked {
@@ -100,8 +103,10 @@ impl Times {
     fn next(&self, every: Duration, interval: Duration) -> Option<Instant> {
         let asked = self.asked?;
         let due = self.news.filter(|_| every < interval).map(|news| news + interval);
+        let half = self.news.filter(|_| interval >= HALVED).map(|news| news + interval / 2);
+        let half = half.filter(|half| asked < *half);
         Some(match due {
-            Some(due) if asked < due - PROMPT => due - PROMPT,
+            Some(due) if asked < due - PROMPT => half.unwrap_or(due - PROMPT),
             Some(due) if asked < due + LATE => asked + PROMPT,
             _ => asked + every,
         })
@@ -130,7 +135,7 @@ mod tests {
         };
         assert_eq!(asks(None, 5, 15), [5, 10, 15, 20, 25, 30, 35, 40, 45]);
         assert_eq!(asks(Some(0), 5, 15), [14, 15, 16, 17, 18, 19, 20, 25, 30]);
-        assert_eq!(asks(Some(0), 5, 60), [59, 60, 61, 62, 63, 64, 65, 70, 75]);
+        assert_eq!(asks(Some(0), 5, 60), [30, 59, 60, 61, 62, 63, 64, 65, 70]);
         // Who is asked as seldom as he measures always has news.
         assert_eq!(asks(Some(0), 15, 15), [15, 30, 45, 60, 75, 90, 105, 120, 135]);
     }
