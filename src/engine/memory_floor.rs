@@ -24,6 +24,8 @@ pub struct MemoryFloor {
     used: Option<u64>,
     /// That, with the margin.
     pub safe: u64,
+    /// Whether it was measured of late: without that, no limit goes down.
+    is_fresh: bool,
     /// The least that the limit of each regular container may be now.
     limits: Vec<u64>,
     /// What it holds, with the least that each container's request may be now.
@@ -72,13 +74,19 @@ impl MemoryFloor {
                 _ => least_under(pod, &namespace.limits(), Resource::Memory, limit),
             });
         }
-        Some(Self { used, safe, limits, holding })
+        Some(Self { used, safe, is_fresh, limits, holding })
     }
 
     /// The least that the pod can be charged now.
     #[must_use]
     pub fn least(&self) -> u64 {
         self.holding.fixed().max(self.safe).min(self.holding.charge())
+    }
+
+    /// Whether nothing in use keeps the pod from going down to a share, but that nobody knows of late what it uses.
+    #[must_use]
+    pub fn is_unknown(&self, share: u64) -> bool {
+        !self.is_fresh && self.safe <= share
     }
 
     /// Whether a share covers what the pod uses, so that nothing but the margin keeps it from going down there.

@@ -106,10 +106,16 @@ impl PodProgress<'_, '_> {
                 // No resize is sent before the pool has its finalizer.
                 return Some(resizing("Resizing", format!("{resource} goes from {now} to {then}")));
             };
-            let message = format!(
-                "{resource} stays at {now} instead of {then} while it is in use: with a margin, {} of late",
-                resource.quantity(floor.safe)
-            );
+            let stays = format!("{resource} stays at {now} instead of {then}");
+            if floor.is_unknown(share) {
+                // It was granted less while somebody measured.
+                let message = format!(
+                    "{stays}: its limit would go down with it, and no recent measurement says what it uses"
+                );
+                return Some(deferred("NotMeasured", message));
+            }
+            let safe = resource.quantity(floor.safe);
+            let message = format!("{stays} while it is in use: with a margin, {safe} of late");
             let margin = floor.is_margin(share);
             let state = if margin { MemberState::Settled } else { MemberState::Deferred };
             Some(MemberReport::new(state, "MemoryInUse", message))

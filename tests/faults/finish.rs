@@ -54,10 +54,11 @@ pub fn is_settled(cluster: &Cluster) -> bool {
         && !is_in_use(cluster)
 }
 
-/// Whether any member keeps more memory than its share because it is in use.
+/// Whether any member keeps more memory than its share because it is in use, or may be.
 fn is_in_use(cluster: &Cluster) -> bool {
+    let keeps = |it: &Value| ["MemoryInUse", "NotMeasured"].contains(&text(it, "/reason"));
     let mut pools = cluster.store.of_kind("weightedshares");
-    pools.any(|pool| list(pool, "/status/members").iter().any(|it| it["reason"] == "MemoryInUse"))
+    pools.any(|pool| list(pool, "/status/members").iter().any(keeps))
 }
 
 /// Judges the end of a run. `like` is the end of the run without faults.

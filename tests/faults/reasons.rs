@@ -73,16 +73,15 @@ impl Member<'_> {
             }
             "Deferred" => self.resizes("PodResizePending", "Deferred"),
             // What is put off until some time is so for longer where the clock goes back.
-            "ResizeFailing" => {
-                self.resizes("PodResizeInProgress", "Error")
-                    || self.cluster.faults.iter().any(|it| matches!(it, Fault::Jump { .. }))
-            }
+            "ResizeFailing" => self.resizes("PodResizeInProgress", "Error") || self.jumps(),
             "Unscheduled" => self.any(|pod| text(pod, "/spec/nodeName").is_empty()),
             "NodeNotSeen" => self.any(|pod| {
                 self.cluster.store.get("nodes", "", text(pod, "/spec/nodeName")).is_none()
             }),
             "NotStarted" => self.any(|pod| pod["status"]["phase"] != "Running"),
             "MemoryInUse" => self.cluster.usage.is_some(),
+            // Where the controller's clock is wrong for good, nothing measured is ever new.
+            "NotMeasured" => self.cluster.usage.is_none() || self.jumps(),
             "NodeFull" => self.of_capacity().any(|it| {
                 let lacks = amount(it, &self.said["unplaceable"][it]).unwrap_or_default();
                 // Of what is free now, others may own a part that they lend: more than can be told from here, where use is measured.
@@ -109,6 +108,11 @@ impl Member<'_> {
             // Passing states are over by now, and no scenario leads to any other reason.
             _ => false,
         }
+    }
+
+    /// Whether the controller's clock is set.
+    fn jumps(&self) -> bool {
+        self.cluster.faults.iter().any(|it| matches!(it, Fault::Jump { .. }))
     }
 
     /// The resources that the pool divides.
