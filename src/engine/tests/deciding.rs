@@ -2,9 +2,8 @@
 
 use super::*;
 use crate::{
-    cluster::{Bounds, Changes, PoolId},
+    cluster::{Bounds, PoolId},
     engine::FINALIZER,
-    metrics::News,
     share::MilliCpu,
 };
 
@@ -321,39 +320,4 @@ fn a_deleted_pool_is_kept_while_writes_of_the_former_leader_may_be_carried_out()
     controller.see_pool(deleted_pool_two());
     let mut done = || controller.decide().deletions.into_values().all(|it| it.done);
     assert_eq!([done(), done(), done(), done(), done()], [false, false, false, false, true]);
-}
-
-#[test]
-fn what_is_promised_to_a_pool_under_a_quota_is_not_for_pods_that_left() {
-    let mut controller = two_pools();
-    let cpu = Some(crate::cluster::Bounded { hard: 850, used: 650 });
-    let quota = Quota {
-        name: "compute".into(),
-        requests: PerResource { cpu, memory: None },
-        ..Quota::default()
-    };
-    controller.see(Kind::ResourceQuota, "compute", Object::Quota(Some(quota)));
-    let main = TemplateContainer {
-        request: PerResource { cpu: 250, memory: 0 },
-        ..TemplateContainer::default()
-    };
-    let template = [("main".to_owned(), main)].into();
-    let workload = Workload { template, ..Workload::default() };
-    controller.see(Kind::ReplicaSet, "left", Object::Workload(workload));
-    let left = |generation| Pod {
-        generation,
-        resized_by_us: PerResource { cpu: true, memory: false },
-        ..pod("left", "left", 50)
-    };
-    controller.see_pod(left(1));
-    controller.settle();
-    // Only that pod is looked at again: the pools keep their plans, and what these promise.
-    controller.see_pod(Pod { labels: BTreeMap::new(), ..left(2) });
-    let (mut all, news) = (controller.history.clone(), News::default());
-    let plan = controller.decide();
-    assert!(plan.pools.is_empty());
-    let changes = Changes::all(&controller.cluster);
-    let Controller { cluster, metrics, now, .. } = &controller;
-    let full = Engine::default().decide(cluster, metrics, &changes, &news, &mut all, *now);
-    assert_eq!(plan.restores, full.restores);
 }
