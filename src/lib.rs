@@ -12,3 +12,4 @@ pub mod engine;
 pub mod metrics;
 pub mod runtime;
 pub mod share;
+pub mod simulate;

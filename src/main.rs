@@ -1,6 +1,7 @@
 //! Arguments, wiring, shutdown: nothing else.
 
 mod live;
+mod replay;
 
 use std::{io::IsTerminal, process::ExitCode, time::Duration};
 
@@ -49,6 +50,7 @@ async fn main() -> ExitCode {
         Command::Explain(arguments) => explain(arguments).await,
         Command::Top(arguments) => top(arguments).await,
         Command::History(arguments) => history(arguments).await,
+        Command::Simulate(arguments) => replay::simulate(arguments).await,
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "weightedshare", &mut script);

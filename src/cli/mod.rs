@@ -7,16 +7,18 @@ mod loans;
 pub mod manifests;
 pub mod plan;
 pub mod planned;
+pub mod simulate;
 pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod top;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use controller::ControllerArguments;
+use controller::{ControllerArguments, PrometheusArguments};
+use k8s_openapi::jiff::SignedDuration;
 
 use crate::{
     cluster::{Bounds, Cluster},
@@ -80,6 +82,8 @@ pub enum Command {
     Top(TopArguments),
     /// Show what happened to the pools lately: the events on them.
     History(HistoryArguments),
+    /// Replay what pods used, and show what they would have had in pools. Nothing is changed.
+    Simulate(SimulateArguments),
     /// Print the CustomResourceDefinitions, as kubectl apply takes them.
     Crd,
     /// Print the completions of a shell: `source <(weightedshare completion bash)`.
@@ -131,6 +135,47 @@ pub struct PlanArguments {
     /// Exit with 1 if a pod would be resized, and with 0 if none would. (Errors always exit with 2.)
     #[arg(long)]
     pub exit_code: bool,
+}
+
+/// What is replayed, and how it is shown.
+#[derive(Args, Debug)]
+pub struct SimulateArguments {
+    /// Where pools, nodes and pods are.
+    #[command(flatten)]
+    pub source: Source,
+    /// Files that say what pods used: CSV with the columns time, namespace, pod, cpu and memory; answers of Prometheus to range queries
+    /// (cpu.json, memory.json); or files of the traces that Azure (2019), Google (2019) and Alibaba (2018) published.
+    ///
+    /// Their form is told by their names and how they begin. Files that say how large machines or containers are come before those that
+    /// say what they used.
+    #[arg(short, long, value_name = "FILE", num_args = 1.., required_unless_present = "from_cluster")]
+    pub usage: Vec<PathBuf>,
+    /// Replay the last so much time of the cluster of the current kubeconfig, as Prometheus recorded it: 24h, 90m.
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["usage", "files"], requires = "url", value_parser = duration)]
+    pub from_cluster: Option<Duration>,
+    /// Where it is recorded.
+    #[command(flatten)]
+    pub prometheus: PrometheusArguments,
+    /// How far apart the steps of the replay are: 60s, 5m. Without it: as far as most samples.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub step: Option<Duration>,
+    /// Propose a pool for this namespace, from what its pods used, instead of a replay: a manifest in mode Observe.
+    #[arg(long, value_name = "NAMESPACE")]
+    pub suggest: Option<String>,
+    /// Members whose pods take all the CPU that they get, as batch jobs do.
+    #[arg(long, value_name = "MEMBER", num_args = 1..)]
+    pub batch: Vec<String>,
+    /// The format.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// A time as Go and Prometheus write it: 24h, 1h30m.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = |_| format!("{text:?} is no time: write 24h, 90m or 60s");
+    let span: SignedDuration = text.parse().map_err(wrong)?;
+    let positive = Duration::try_from(span).ok().filter(|it| it.as_secs() > 0);
+    positive.ok_or_else(|| format!("{text:?} is less than a second"))
 }
 
 /// The pod to explain.

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Columns that are aligned, by the widest cell of each.
-struct Table(Vec<Vec<String>>);
+pub(super) struct Table(pub Vec<Vec<String>>);
 
 /// The plan as text: for each pool its members, for each member its pods, with what they hold and would hold.
 #[must_use]
@@ -124,7 +124,7 @@ fn pod_row(pod: &PodPlan, member: &MemberPlan, resources: &[Resource]) -> Vec<St
 }
 
 impl Table {
-    fn print(&self) -> String {
+    pub fn print(&self) -> String {
         let columns = self.0.iter().map(Vec::len).max().unwrap_or_default();
         let width = |column: usize| {
             self.0.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()

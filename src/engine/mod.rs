@@ -52,6 +52,7 @@ pub use deletion::Orphans;
 pub use history::History;
 pub use member_pod::MemberPod;
 pub use member_state::{MemberReport, of_member};
+pub use membership::Membership;
 pub use notices::Notice;
 pub use plan::{Deletion, Hotplug, Plan, Plugged, PoolPlan, PoolRef, Used};
 pub use pod_state::of_pod;

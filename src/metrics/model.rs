@@ -49,6 +49,11 @@ impl Metrics {
         (record.usage, record.performance) = (usage, performance);
     }
 
+    /// Takes a source to measure every so many seconds, however far apart its samples are: they stand for more that nobody has.
+    pub fn take_to_measure_every(&mut self, source: &'static str, seconds: u32) {
+        self.sources.entry(source).or_default().fixed = Some(i64::from(seconds));
+    }
+
     /// Takes in what a source said. Whether that is news.
     pub fn take(&mut self, source: &'static str, said: Result<Readings, SourceError>) -> bool {
         let first = self.is_first(source, said.as_ref().ok().and_then(Readings::newest));

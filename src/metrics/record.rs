@@ -38,6 +38,8 @@ pub(super) struct Record {
     pub performance: bool,
     /// When its newest sample was taken.
     pub newest: Option<Timestamp>,
+    /// Every how many seconds it is taken to measure, whatever its samples say.
+    pub fixed: Option<i64>,
     /// How long the last two samples took, in milliseconds.
     gaps: [Option<i128>; 2],
     /// Why it gives nothing, since it does not.
@@ -79,6 +81,9 @@ impl Record {
 
     /// Every how many seconds it measures: the shorter of the last two gaps, as an outage makes one of them long.
     pub fn interval(&self) -> i64 {
+        if let Some(fixed) = self.fixed {
+            return fixed;
+        }
         let shortest =
             self.gaps.iter().flatten().min().and_then(|&gap| i64::try_from(gap / 1000).ok());
         // Whole steps of five: what follows from it must not move with every breath.

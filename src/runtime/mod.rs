@@ -37,7 +37,7 @@ pub use candidacy::Candidacy;
 pub use client::{ClientError, client};
 pub use clock::Clock;
 pub use control_loop::{Before, Check, Run, run};
-pub use dashboard::{Dashboard, PlannedPool, plan_page};
+pub use dashboard::{Dashboard, PlannedPool, plan_page, replay_page};
 pub use health::Health;
 pub use leadership::{CARRIED_OUT, Leadership, NotLeading};
 pub use lease::{Election, Lost, NAME, Terms, identity};

@@ -56,6 +56,14 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(options: &PrometheusOptions) -> Result<Self, SourceError> {
+        Self::with_patience(options, PATIENCE)
+    }
+
+    /// One that waits so long for each answer.
+    pub(super) fn with_patience(
+        options: &PrometheusOptions,
+        patience: Duration,
+    ) -> Result<Self, SourceError> {
         let failed = |error: &dyn std::fmt::Display| {
             let url = &options.url;
             SourceError::Failed(format!(
@@ -71,14 +79,14 @@ impl Client {
             .redirect(redirect::Policy::none())
             .no_proxy()
             .connect_timeout(PATIENCE)
-            .timeout(PATIENCE)
+            .timeout(patience)
             .build();
         let http = http.map_err(|error| failed(&error))?;
         let http = prometheus_http_query::Client::from(http, &options.url);
         Ok(Self {
             http: http.map_err(|error| failed(&error))?,
             token_file: options.token_file.clone(),
-            patience: PATIENCE,
+            patience,
         })
     }
 
@@ -126,13 +134,40 @@ pub(super) struct Look<'c> {
 impl Look<'_> {
     /// Asks one question; `limit` is the size of the answer in bytes.
     pub(super) async fn ask(&self, query: &str, limit: usize) -> Result<Data, QueryError> {
-        let milliseconds = i64::try_from(self.client.patience.as_millis()).unwrap_or(i64::MAX);
-        let mut request = self.client.http.query(query).timeout(milliseconds);
+        let mut request = self.client.http.query(query).timeout(self.milliseconds());
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, token.clone());
         }
+        self.wait(request.post_raw(), limit).await
+    }
+
+    /// Asks what the answers were from one time to another, in seconds since 1970, every `step` seconds.
+    pub(super) async fn ask_range(
+        &self,
+        query: &str,
+        (from, to): (i64, i64),
+        step: u32,
+        limit: usize,
+    ) -> Result<Data, QueryError> {
+        let request = self.client.http.query_range(query, from, to, f64::from(step));
+        let mut request = request.timeout(self.milliseconds());
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, token.clone());
+        }
+        self.wait(request.post_raw(), limit).await
+    }
+
+    fn milliseconds(&self) -> i64 {
+        i64::try_from(self.client.patience.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    async fn wait(
+        &self,
+        response: impl Future<Output = Result<Response, prometheus_http_query::Error>>,
+        limit: usize,
+    ) -> Result<Data, QueryError> {
         let answer = async {
-            let response = request.post_raw().await.map_err(|error| of_transport(&error))?;
+            let response = response.await.map_err(|error| of_transport(&error))?;
             let status = response.status();
             understand(status, &body(response, limit).await?)
         };

@@ -3,6 +3,7 @@
 
 mod client;
 mod objectives;
+mod recorded;
 mod resources;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,7 @@ mod tests;
 use std::path::PathBuf;
 
 pub use objectives::Objectives;
+pub use recorded::{RecordedSample, recorded};
 pub use resources::{ResourceSignals, machines_waiting};
 
 /// Where Prometheus is, and how to speak with it.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     metrics::{NodeReading, Objective, PodReading, Readings, Source, SourceError},
-    share::PerResource,
+    share::{PerResource, Resource},
 };
 
 /// The biggest answer: some 200,000 pods.
@@ -111,6 +111,18 @@ impl Question {
             Self::NodeMemory => of_nodes("sum", |_, memory, only| format!("{memory}{only}")),
             Self::NodeTime => of_nodes("max", |cpu, _, only| format!("timestamp({cpu}{only})")),
         }
+    }
+}
+
+/// What pods used, for a range of the past: the mean of each step, as that stands for all of it. Two minutes hold two samples where
+/// Prometheus scrapes every minute.
+pub(super) fn recorded_promql(resource: Resource, step: u32) -> String {
+    let cpu = Question::Cpu.promql();
+    match resource {
+        Resource::Cpu => {
+            cpu.replace("irate(", "rate(").replace("[2m]", &format!("[{}s]", step.max(120)))
+        }
+        Resource::Memory => Question::Memory.promql(),
     }
 }
 

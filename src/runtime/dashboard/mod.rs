@@ -4,6 +4,7 @@
 mod chart;
 mod past;
 mod plan;
+mod replayed;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -30,6 +31,7 @@ use maud::Markup;
 
 use past::Past;
 pub use plan::{PlannedPool, plan_page};
+pub use replayed::replay_page;
 
 use crate::{
     api::{WeightedShare, WeightedShareStatus},

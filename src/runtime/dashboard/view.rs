@@ -29,6 +29,8 @@ pub(super) enum Kind {
     Live(Option<Timestamp>),
     /// A plan, which does not change.
     Plan,
+    /// What came of a replay.
+    Replay,
 }
 
 /// A whole page.
@@ -51,6 +53,7 @@ pub(super) fn page(title: &str, kind: Kind, main: &Markup) -> Markup {
                         Kind::Live(None) => {},
                         Kind::Live(Some(at)) => { " · as of " (seconds(at)) ", and again every " (AGAIN) " s" },
                         Kind::Plan => " · a plan: nothing was changed",
+                        Kind::Replay => " · a replay on a model of the kernel: nothing was changed",
                     }
                 }
             }

@@ -1,6 +1,5 @@
 //! The loop, closed: the real code on a model of a node, through hours of load in seconds of a test.
 
-mod kernel;
 mod node;
 mod objective;
 mod service;

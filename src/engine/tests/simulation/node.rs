@@ -3,17 +3,14 @@
 
 use k8s_openapi::jiff::SignedDuration;
 
-use super::{
-    super::*,
-    kernel::{Task, schedule},
-    service::Service,
-};
+use super::{super::*, service::Service};
 use crate::{
     engine::{
         dynamic_weights::{Weights, update},
         stabilize::{self, Memory},
     },
     metrics::{MemberKey, NodeReading, ObjectiveReading},
+    simulate::kernel::{Task, schedule},
 };
 
 /// What a pod would use if it were alone at some second, in millicores.

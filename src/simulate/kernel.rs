@@ -1,4 +1,4 @@
-//! The kernel as the division meets it: CPU time by weight among siblings, in one cgroup for each QoS class.
+//! The kernel as the division meets it: CPU time by weight among siblings, in one cgroup for each QoS class. Pure.
 
 use crate::cluster::Qos;
 
@@ -17,6 +17,7 @@ pub struct Task {
 
 /// What each task gets of a node with `cores` millicores, when the cgroup of the Burstable pods weighs `burstable`. (The
 /// kubelet works that out once a minute, so it is not always the sum of their requests.)
+#[must_use]
 pub fn schedule(tasks: &[Task], cores: f64, burstable: f64) -> Vec<f64> {
     let most = |task: &Task| task.wants.min(task.limit.unwrap_or(f64::INFINITY));
     let (inside, beside): (Vec<usize>, Vec<usize>) =

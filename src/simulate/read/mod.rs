@@ -1,0 +1,119 @@
+//! What pods used, as files have it: our own CSV, answers of Prometheus, and three traces of large clusters that were published.
+
+mod prometheus;
+mod published;
+mod table;
+
+use std::{fmt, io::Read};
+
+use super::trace::Recorder;
+
+/// In which form a file has what pods used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Form {
+    /// CSV with a header: time, namespace, pod, cpu, memory, and what it says of the pods besides.
+    Csv,
+    /// An answer of Prometheus to a range query, as JSON: of CPU in cores, or of memory in bytes.
+    Prometheus(Queried),
+    /// The table of virtual machines of Azure's trace of 2019: `vmtable.csv`.
+    AzureMachines,
+    /// What these used: `vm_cpu_readings-*.csv`.
+    AzureReadings,
+    /// What instances requested, of Google's trace of 2019: `instance_events`, as lines of JSON.
+    GoogleEvents,
+    /// What they used: `instance_usage`, as lines of JSON.
+    GoogleUsage,
+    /// The containers of Alibaba's trace of 2018: `container_meta.csv`.
+    AlibabaContainers,
+    /// What these used: `container_usage.csv`.
+    AlibabaUsage,
+}
+
+/// What a query of Prometheus asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Queried {
+    /// CPU in cores.
+    Cpu,
+    /// Memory in bytes.
+    Memory,
+    /// Its series say so by their name.
+    AsNamed,
+}
+
+/// What is wrong with a file, and where.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub struct TraceError {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u64,
+    /// The column: its number from 1, and its name where it has one. None: it is the line as a whole.
+    pub column: Option<(usize, String)>,
+    /// What is wrong, and what to do.
+    pub problem: String,
+}
+
+impl fmt::Display for TraceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, column, problem } = self;
+        match column {
+            None => write!(f, "{file}, line {line}: {problem}"),
+            Some((number, name)) if name.is_empty() => {
+                write!(f, "{file}, line {line}, column {number}: {problem}")
+            }
+            Some((number, name)) => {
+                write!(f, "{file}, line {line}, column {number} ({name}): {problem}")
+            }
+        }
+    }
+}
+
+/// Reads a file into a recorder. `note` is told how many bytes were read so far, now and then; it says whether to go on.
+///
+/// # Errors
+/// The first thing that is wrong with the file. What came before it is recorded.
+pub fn read(
+    recorder: &mut Recorder,
+    file: &str,
+    form: Form,
+    from: impl Read,
+    note: &mut dyn FnMut(u64) -> bool,
+) -> Result<(), TraceError> {
+    match form {
+        Form::Csv => table::read(recorder, file, from, note),
+        Form::Prometheus(queried) => prometheus::read(recorder, file, queried, from),
+        _ => published::read(recorder, file, form, from, note),
+    }
+}
+
+/// The form of a file, by its name and how it begins. None: it could be any, or none.
+#[must_use]
+pub fn form_of(name: &str, begins: &str) -> Option<Form> {
+    let name = name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
+    let begins = begins.trim_start();
+    let named = [
+        ("vmtable", Form::AzureMachines),
+        ("vm_cpu_readings", Form::AzureReadings),
+        ("instance_events", Form::GoogleEvents),
+        ("instance_usage", Form::GoogleUsage),
+        ("container_meta", Form::AlibabaContainers),
+        ("container_usage", Form::AlibabaUsage),
+    ];
+    if let Some((_, form)) = named.iter().find(|(part, _)| name.contains(part)) {
+        return Some(*form);
+    }
+    if begins.starts_with('{') {
+        let queried = match (name.contains("cpu"), name.contains("memory")) {
+            (true, false) => Queried::Cpu,
+            (false, true) => Queried::Memory,
+            _ => Queried::AsNamed,
+        };
+        return Some(Form::Prometheus(queried));
+    }
+    let header = begins.lines().next().unwrap_or_default().to_ascii_lowercase();
+    let has = |column: &str| header.split(',').any(|it| it.trim().trim_matches('"') == column);
+    (has("time") && has("pod")).then_some(Form::Csv)
+}
+
+#[cfg(test)]
+mod tests;

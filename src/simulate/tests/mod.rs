@@ -1,0 +1,2 @@
+mod replaying;
+mod suggesting;
