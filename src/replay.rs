@@ -17,7 +17,6 @@ use weightedshare::{
     cluster::Cluster,
     metrics::prometheus::{RecordedSample, recorded},
     runtime::{self, Clock},
-    share::{PerResource, Resource},
     simulate::{
         Options, Outcome, read, replay, suggest,
         trace::{Recorder, Trace},
@@ -137,7 +136,11 @@ async fn from_prometheus(
     let from = to - i64::try_from(last.as_secs()).unwrap_or(to);
     let mut recorder = Recorder::default();
     let bar = bar("Prometheus", 100, "{pos} %");
-    let each = |sample: RecordedSample| record(&mut recorder, sample);
+    let each = |sample: RecordedSample| {
+        let RecordedSample { namespace, pod, at, resource, amount } = sample;
+        // Prometheus knows no other times than those that it was asked for.
+        let _ = recorder.record_amount(namespace, pod, at, resource, amount);
+    };
     let note = |part: f64| {
         bar.set_position((part * 100.0) as u64);
         !stopped.load(Ordering::Relaxed)
@@ -146,19 +149,6 @@ async fn from_prometheus(
     bar.finish_and_clear();
     result.map_err(|error| error.to_string())?;
     Ok(recorder)
-}
-
-fn record(recorder: &mut Recorder, sample: RecordedSample) {
-    let RecordedSample { namespace, pod, at, resource, amount } = sample;
-    if !amount.is_finite() || amount < 0.0 || at < 0.0 {
-        return;
-    }
-    let mut used = PerResource::default();
-    used[resource] = Some(match resource {
-        Resource::Cpu => (amount * 1000.0).round() as u64,
-        Resource::Memory => amount as u64,
-    });
-    recorder.record(namespace, pod, at as u32, used);
 }
 
 /// A bar on a terminal; elsewhere nothing is drawn.

@@ -129,7 +129,7 @@ pub struct PlanArguments {
     /// Show only the pools of this namespace.
     #[arg(short, long)]
     pub namespace: Option<String>,
-    /// The format.
+    /// The format. JSON and YAML have whole millicores and bytes.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
     /// Exit with 1 if a pod would be resized, and with 0 if none would. (Errors always exit with 2.)
@@ -205,16 +205,16 @@ pub struct Source {
     pub node_memory_grow_percent: Option<u8>,
 }
 
-/// How a plan is shown.
+/// How a plan or a replay is shown.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub enum Output {
     /// A table for people.
     #[default]
     Table,
-    /// JSON, in whole millicores and bytes.
+    /// JSON, for programs.
     Json,
-    /// YAML, in whole millicores and bytes.
+    /// YAML, for programs.
     Yaml,
-    /// A page for a browser, in one file: plan -o html > plan.html.
+    /// A page for a browser, in one file: -o html > page.html.
     Html,
 }

@@ -83,7 +83,7 @@ impl MemoryFloor {
         self.holding.fixed().max(self.safe).min(self.holding.charge())
     }
 
-    /// Whether nothing in use keeps the pod from going down to a share, but that nobody knows of late what it uses.
+    /// Whether the pod cannot go down to a share only because its use was not measured recently.
     #[must_use]
     pub fn is_unknown(&self, share: u64) -> bool {
         !self.is_fresh && self.safe <= share

@@ -108,7 +108,7 @@ impl PodProgress<'_, '_> {
             };
             let stays = format!("{resource} stays at {now} instead of {then}");
             if floor.is_unknown(share) {
-                // It was granted less while somebody measured.
+                // The smaller share is from a time when its use was measured.
                 let message = format!(
                     "{stays}: its limit would go down with it, and no recent measurement says what it uses"
                 );

@@ -276,8 +276,8 @@ fn goes_one_way(pod: &PodShare, before: &Grant, resource: Resource) -> bool {
         && pod.holding.containers.iter().any(stuck)
 }
 
-/// What a grant counts as on the pod's node. Where there is no node yet, or nobody has seen it, nothing bounds the grant: it must not
-/// count when the pod comes there.
+/// The amount that counts for the pod on its node. A grant to a pod without a node, or on a node that was not seen, was not limited by
+/// any node. So the pod's request counts instead, or the pod would bring the grant along to the node that it gets.
 fn counts(view: &View, pod: &PodShare, granted: u64) -> u64 {
     let node = pod.pod.node.as_deref().and_then(|node| view.cluster.node(node));
     if node.is_some() { granted } else { pod.holding.requested() }

@@ -49,7 +49,7 @@ impl Metrics {
         (record.usage, record.performance) = (usage, performance);
     }
 
-    /// Takes a source to measure every so many seconds, however far apart its samples are: they stand for more that nobody has.
+    /// Fixes the interval of a source, in seconds, whatever the gaps between its samples: a trace has fewer samples than the source took.
     pub fn take_to_measure_every(&mut self, source: &'static str, seconds: u32) {
         self.sources.entry(source).or_default().fixed = Some(i64::from(seconds));
     }

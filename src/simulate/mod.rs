@@ -1,5 +1,5 @@
-//! What pools would have made of the past: what pods used is replayed through the real engine, in virtual time, on a model of the
-//! kernel. Pure: files are read elsewhere, and the time is that of the trace.
+//! Recorded usage, replayed with pools: the real engine decides in virtual time, and a model of the kernel gives out CPU. Pure: files
+//! are opened elsewhere, and the time is that of the trace.
 
 pub mod kernel;
 pub mod read;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::share::PerResource;
+use crate::share::{PerResource, Resource};
 
 /// What pods used, in samples that are evenly spaced.
 #[derive(Clone, Debug, Default)]
@@ -107,6 +107,21 @@ struct Recorded {
 
 /// A pod is taken to use what it used last, if no more than so many samples are missing.
 const MISSING: usize = 3;
+/// Sources have cores and bytes.
+pub(super) const UNIT: PerResource<f64> = PerResource { cpu: 1000.0, memory: 1.0 };
+
+/// Whole seconds, where there is room for them.
+pub(super) fn within(seconds: f64) -> Option<u32> {
+    (0.0..f64::from(u32::MAX)).contains(&seconds).then_some(seconds as u32)
+}
+
+/// A whole number, rounded up. None: it is below zero, too large, or no number.
+pub(super) fn rounded(number: f64) -> Option<u64> {
+    // What floating point adds to a sum is no unit more.
+    const NOISE: f64 = 1e-6;
+    (-NOISE..9e18).contains(&number).then(|| (number - NOISE).ceil().max(0.0) as u64)
+}
+
 /// So many pods tell how far apart samples are.
 const ASKED: usize = 1000;
 
@@ -115,6 +130,25 @@ impl Recorder {
     pub fn record(&mut self, namespace: &str, pod: &str, at: u32, used: PerResource<Option<u64>>) {
         let place = self.place(namespace, pod);
         self.pods[place].raw.push((at, Sample::new(used)));
+    }
+
+    /// Takes in an amount of one resource as Prometheus has it: in cores or bytes, at a time in seconds since 1970. An amount that is
+    /// no number, or below zero, is left out. None: the time is before 1970 or after 2106.
+    pub fn record_amount(
+        &mut self,
+        namespace: &str,
+        pod: &str,
+        at: f64,
+        resource: Resource,
+        amount: f64,
+    ) -> Option<()> {
+        let at = within(at)?;
+        if let Some(amount) = rounded(amount * UNIT[resource]) {
+            let mut used = PerResource::default();
+            used[resource] = Some(amount);
+            self.record(namespace, pod, at, used);
+        }
+        Some(())
     }
 
     /// Takes in what is known of a pod besides.

@@ -22,6 +22,11 @@ use crate::{
 /// The biggest answer: some 200,000 pods.
 const ANSWER: usize = 64 << 20;
 
+/// Containers of pods.
+const PODS: &str = r#"pod!="",container!="",container!="POD""#;
+/// The kubelet tells of containers at /metrics/cadvisor and at /metrics/resource, and some ask for both.
+const ONCE: &str = "max by (namespace, pod, container)";
+
 /// Our questions.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Question {
@@ -71,16 +76,12 @@ impl Question {
     /// In PromQL. Between the last two samples, as a mean of minutes would hide who wakes; two minutes hold two where
     /// Prometheus scrapes every minute.
     pub(super) fn promql(self) -> String {
-        let pods = r#"pod!="",container!="",container!="POD""#;
-        // The kubelet tells of containers at /metrics/cadvisor and at /metrics/resource, and some ask for both.
-        let once = "max by (namespace, pod, container)";
+        let pods = PODS;
         match self {
-            Self::Cpu => format!(
-                "sum by (namespace, pod) ({once} (irate(container_cpu_usage_seconds_total{{{pods}}}[2m])))"
-            ),
+            Self::Cpu => cpu_of_pods("irate", "2m"),
             Self::Memory => {
                 format!(
-                    "sum by (namespace, pod) ({once} (container_memory_working_set_bytes{{{pods}}}))"
+                    "sum by (namespace, pod) ({ONCE} (container_memory_working_set_bytes{{{pods}}}))"
                 )
             }
             Self::CpuTime => format!(
@@ -117,13 +118,17 @@ impl Question {
 /// What pods used, for a range of the past: the mean of each step, as that stands for all of it. Two minutes hold two samples where
 /// Prometheus scrapes every minute.
 pub(super) fn recorded_promql(resource: Resource, step: u32) -> String {
-    let cpu = Question::Cpu.promql();
     match resource {
-        Resource::Cpu => {
-            cpu.replace("irate(", "rate(").replace("[2m]", &format!("[{}s]", step.max(120)))
-        }
+        Resource::Cpu => cpu_of_pods("rate", &format!("{}s", step.max(120))),
         Resource::Memory => Question::Memory.promql(),
     }
+}
+
+/// Cores that pods use, by a function over a range.
+fn cpu_of_pods(rate: &str, range: &str) -> String {
+    format!(
+        "sum by (namespace, pod) ({ONCE} ({rate}(container_cpu_usage_seconds_total{{{PODS}}}[{range}])))"
+    )
 }
 
 /// A question about each node: as cAdvisor tells, and where that says nothing of nodes, as it does where the kubelet asks its

@@ -6,6 +6,8 @@ mod table;
 
 use std::{fmt, io::Read};
 
+pub use published::Published;
+
 use super::trace::Recorder;
 
 /// In which form a file has what pods used.
@@ -15,18 +17,8 @@ pub enum Form {
     Csv,
     /// An answer of Prometheus to a range query, as JSON: of CPU in cores, or of memory in bytes.
     Prometheus(Queried),
-    /// The table of virtual machines of Azure's trace of 2019: `vmtable.csv`.
-    AzureMachines,
-    /// What these used: `vm_cpu_readings-*.csv`.
-    AzureReadings,
-    /// What instances requested, of Google's trace of 2019: `instance_events`, as lines of JSON.
-    GoogleEvents,
-    /// What they used: `instance_usage`, as lines of JSON.
-    GoogleUsage,
-    /// The containers of Alibaba's trace of 2018: `container_meta.csv`.
-    AlibabaContainers,
-    /// What these used: `container_usage.csv`.
-    AlibabaUsage,
+    /// A file of a trace that was published.
+    Published(Published),
 }
 
 /// What a query of Prometheus asked for.
@@ -68,6 +60,15 @@ impl fmt::Display for TraceError {
     }
 }
 
+/// What the reader of JSON says.
+fn of_json(file: &str, error: &serde_json::Error) -> TraceError {
+    let column = (error.column() > 0).then(|| (error.column(), String::new()));
+    // It repeats the place at the end.
+    let problem = error.to_string();
+    let problem = problem.split(" at line ").next().unwrap_or(&problem).to_owned();
+    TraceError { file: file.to_owned(), line: error.line() as u64, column, problem }
+}
+
 /// Reads a file into a recorder. `note` is told how many bytes were read so far, now and then; it says whether to go on.
 ///
 /// # Errors
@@ -82,7 +83,7 @@ pub fn read(
     match form {
         Form::Csv => table::read(recorder, file, from, note),
         Form::Prometheus(queried) => prometheus::read(recorder, file, queried, from),
-        _ => published::read(recorder, file, form, from, note),
+        Form::Published(file_of) => published::read(recorder, file, file_of, from, note),
     }
 }
 
@@ -91,16 +92,8 @@ pub fn read(
 pub fn form_of(name: &str, begins: &str) -> Option<Form> {
     let name = name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
     let begins = begins.trim_start();
-    let named = [
-        ("vmtable", Form::AzureMachines),
-        ("vm_cpu_readings", Form::AzureReadings),
-        ("instance_events", Form::GoogleEvents),
-        ("instance_usage", Form::GoogleUsage),
-        ("container_meta", Form::AlibabaContainers),
-        ("container_usage", Form::AlibabaUsage),
-    ];
-    if let Some((_, form)) = named.iter().find(|(part, _)| name.contains(part)) {
-        return Some(*form);
+    if let Some(published) = Published::named(&name) {
+        return Some(Form::Published(published));
     }
     if begins.starts_with('{') {
         let queried = match (name.contains("cpu"), name.contains("memory")) {

@@ -4,12 +4,8 @@ use std::{collections::HashMap, fmt, io::Read};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{
-    super::trace::Recorder,
-    Queried, TraceError,
-    table::{rounded, whole, within},
-};
-use crate::share::{PerResource, Resource};
+use super::{super::trace::Recorder, Queried, TraceError, of_json};
+use crate::share::Resource;
 
 pub fn read(
     recorder: &mut Recorder,
@@ -19,13 +15,7 @@ pub fn read(
 ) -> Result<(), TraceError> {
     let mut json = serde_json::Deserializer::from_reader(std::io::BufReader::new(from));
     let answer = Answer { recorder, queried };
-    answer.deserialize(&mut json).map_err(|error| {
-        let column = (error.column() > 0).then(|| (error.column(), String::new()));
-        // The reader repeats the place at the end of what it says.
-        let problem = error.to_string();
-        let problem = problem.split(" at line ").next().unwrap_or(&problem);
-        TraceError { column, ..whole(file, error.line() as u64, problem) }
-    })
+    answer.deserialize(&mut json).map_err(|error| of_json(file, &error))
 }
 
 /// One of the nested parts of an answer.
@@ -173,17 +163,11 @@ impl OneSeries {
                 );
             }
         };
-        let unit = PerResource { cpu: 1000.0, memory: 1.0 };
         for (at, value) in values {
-            let number: f64 =
+            let amount: f64 =
                 value.parse().map_err(|_| format!("{value:?} is no number, at {at}"))?;
-            let at = within(at).ok_or_else(|| format!("{at} is no time in seconds since 1970"))?;
-            // NaN: nobody knows.
-            if let Some(amount) = rounded(number * unit[resource]) {
-                let mut used = PerResource::default();
-                used[resource] = Some(amount);
-                recorder.record(namespace, pod, at, used);
-            }
+            let taken = recorder.record_amount(namespace, pod, at, resource, amount);
+            taken.ok_or_else(|| format!("{at} is no time in seconds since 1970"))?;
         }
         Ok(())
     }

@@ -14,9 +14,9 @@ use serde::{
 };
 
 use super::{
-    super::trace::{Facts, Recorder},
-    Form, TraceError,
-    table::{broken, rounded, whole, within},
+    super::trace::{Facts, Recorder, rounded, within},
+    TraceError, of_json,
+    table::{broken, whole},
 };
 use crate::share::PerResource;
 
@@ -35,22 +35,56 @@ const MICROS: f64 = 1e6;
 /// So many lines are read before it is told how far it came.
 const LINES: u64 = 100_000;
 
+/// A file of a trace that was published.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Published {
+    /// The virtual machines of Azure's trace of 2019.
+    AzureMachines,
+    /// What these used.
+    AzureReadings,
+    /// What instances of Google's trace of 2019 requested, as lines of JSON.
+    GoogleEvents,
+    /// What these used, as lines of JSON.
+    GoogleUsage,
+    /// The containers of Alibaba's trace of 2018.
+    AlibabaContainers,
+    /// What these used.
+    AlibabaUsage,
+}
+
+/// What the names of these files contain.
+const NAMES: [(&str, Published); 6] = [
+    ("vmtable", Published::AzureMachines),
+    ("vm_cpu_readings", Published::AzureReadings),
+    ("instance_events", Published::GoogleEvents),
+    ("instance_usage", Published::GoogleUsage),
+    ("container_meta", Published::AlibabaContainers),
+    ("container_usage", Published::AlibabaUsage),
+];
+
+impl Published {
+    /// The file of that name, in lower case, if it is one.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        NAMES.iter().find(|(part, _)| name.contains(part)).map(|(_, published)| *published)
+    }
+}
+
 pub fn read(
     recorder: &mut Recorder,
     file: &str,
-    form: Form,
+    published: Published,
     from: impl Read,
     note: &mut dyn FnMut(u64) -> bool,
 ) -> Result<(), TraceError> {
-    match form {
-        Form::AzureMachines => lines(file, from, note, |line| azure_machine(recorder, &line)),
-        Form::AzureReadings => lines(file, from, note, |line| azure_reading(recorder, &line)),
-        Form::AlibabaContainers => lines(file, from, note, |line| container(recorder, &line)),
-        Form::AlibabaUsage => lines(file, from, note, |line| container_usage(recorder, &line)),
-        Form::GoogleEvents => json_lines(file, from, note, |line| instance(recorder, line)),
-        Form::GoogleUsage => json_lines(file, from, note, |line| instance_usage(recorder, line)),
-        // These have readers of their own.
-        Form::Csv | Form::Prometheus(_) => Ok(()),
+    match published {
+        Published::AzureMachines => lines(file, from, note, |line| azure_machine(recorder, &line)),
+        Published::AzureReadings => lines(file, from, note, |line| azure_reading(recorder, &line)),
+        Published::AlibabaContainers => lines(file, from, note, |line| container(recorder, &line)),
+        Published::AlibabaUsage => lines(file, from, note, |line| container_usage(recorder, &line)),
+        Published::GoogleEvents => json_lines(file, from, note, |line| instance(recorder, line)),
+        Published::GoogleUsage => {
+            json_lines(file, from, note, |line| instance_usage(recorder, line))
+        }
     }
 }
 
@@ -123,12 +157,8 @@ fn json_lines<T: for<'de> Deserialize<'de>>(
         if text.trim().is_empty() {
             continue;
         }
-        let value = serde_json::from_str(&text).map_err(|error| {
-            let problem = error.to_string();
-            let problem = problem.split(" at line ").next().unwrap_or(&problem);
-            let column = Some((error.column(), String::new()));
-            TraceError { column, ..whole(file, number, problem) }
-        })?;
+        let value = serde_json::from_str(&text)
+            .map_err(|error| TraceError { line: number, ..of_json(file, &error) })?;
         each(value).ok_or_else(|| whole(file, number, "its time is no time"))?;
         if number % LINES == 0 && !note(so_far) {
             return Ok(());
@@ -217,7 +247,7 @@ fn container_usage(recorder: &mut Recorder, line: &Line) -> Result<(), TraceErro
     if size == PerResource::default() {
         return Ok(());
     }
-    // What nobody measured is empty.
+    // A field is empty where the value was not measured.
     let part = |column, name, of: Option<u64>| -> Result<Option<u64>, TraceError> {
         if line.record.get(column).is_none_or(str::is_empty) {
             return Ok(None);

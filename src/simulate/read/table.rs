@@ -5,7 +5,10 @@ use std::io::Read;
 use csv::{ReaderBuilder, StringRecord};
 use k8s_openapi::jiff::Timestamp;
 
-use super::{super::trace::Recorder, TraceError};
+use super::{
+    super::trace::{Recorder, UNIT, rounded, within},
+    TraceError,
+};
 use crate::share::{Bytes, MilliCpu, PerResource, Resource};
 
 /// So many lines are read before it is told how far it came.
@@ -212,16 +215,10 @@ fn time(text: &str) -> Option<u32> {
     u32::try_from(text.parse::<Timestamp>().ok()?.as_second()).ok()
 }
 
-/// Whole seconds, where there is room for them.
-pub(super) fn within(seconds: f64) -> Option<u32> {
-    (0.0..f64::from(u32::MAX)).contains(&seconds).then_some(seconds as u32)
-}
-
 /// An amount as Kubernetes writes it, or a number of cores or bytes with a fraction. In units of the resource, rounded up.
 fn amount(text: &str, resource: Resource) -> Result<u64, String> {
     if let Ok(number) = text.parse::<f64>() {
-        let unit = PerResource { cpu: 1000.0, memory: 1.0 };
-        return rounded(number * unit[resource])
+        return rounded(number * UNIT[resource])
             .ok_or_else(|| format!("{text:?} is no amount of {resource}: write zero or more"));
     }
     let amount = match resource {
@@ -229,11 +226,4 @@ fn amount(text: &str, resource: Resource) -> Result<u64, String> {
         Resource::Memory => Bytes::rounded_up(text).map(|it| it.0),
     };
     amount.map_err(|error| error.to_string())
-}
-
-/// A whole number, rounded up. None: it is below zero, too large, or no number.
-pub(super) fn rounded(number: f64) -> Option<u64> {
-    // What floating point adds to a sum is no unit more.
-    const NOISE: f64 = 1e-6;
-    (-NOISE..9e18).contains(&number).then(|| (number - NOISE).ceil().max(0.0) as u64)
 }
