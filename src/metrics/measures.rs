@@ -13,6 +13,9 @@ use crate::{
 
 /// Use that is to be steady is so for five minutes, in milliseconds.
 const STEADY: i64 = 300_000;
+/// A peak that went down by no more than this part of it, or by so little (5m, 8Mi), is taken to be where it was.
+const LOWER_PARTS: u64 = 20;
+const NEXT_TO_NOTHING: PerResource<u64> = PerResource { cpu: 5_000_000, memory: 8 << 20 };
 /// After so many milliseconds without a sample, a pod is forgotten.
 pub const FORGOTTEN: i64 = 600_000;
 
@@ -23,7 +26,8 @@ pub struct PodMeasures {
     pub is_fresh: bool,
     /// What it uses: nanocores, bytes.
     pub used: PerResource<u64>,
-    /// The most that it used of late: nanocores, bytes.
+    /// The most that it used of late: nanocores, bytes. Where that went down by less than a twentieth, as it was: use is never
+    /// quite the same, and no decision is made for that.
     pub peak: PerResource<u64>,
     /// What its use rose to of late, zero where it did not: nanocores, bytes.
     pub risen: PerResource<u64>,
@@ -90,6 +94,8 @@ pub(super) struct Measures {
     /// Other pods have newer samples; see [`note_stale`].
     is_stale: bool,
     peak: PerResource<Peak>,
+    /// The peaks as decisions read them: never lower than they are.
+    steady_peak: PerResource<u64>,
     /// How it waited, and what its guest used of its memory, in thousandths: where anybody says so.
     waiting: Option<Box<Peak>>,
     guest: Option<Box<Peak>>,
@@ -143,6 +149,7 @@ pub(super) fn take_pod(
     if let Some(used) = pod.used.memory {
         measures.peak.memory.take(at, used);
     }
+    measures.steady_peaks();
     if let Some(waiting) = pod.waiting {
         measures.waiting.get_or_insert_default().take(at, waiting.into());
     }
@@ -162,6 +169,17 @@ impl Measures {
             .flatten()
             .max()
             .unwrap_or(0)
+    }
+
+    fn steady_peaks(&mut self) {
+        for resource in Resource::ALL {
+            let (highest, steady) = (self.peak[resource].highest(), self.steady_peak[resource]);
+            let lower = steady.saturating_sub(highest);
+            let is_lower = lower > steady / LOWER_PARTS && lower > NEXT_TO_NOTHING[resource];
+            if highest > steady || is_lower {
+                self.steady_peak[resource] = highest;
+            }
+        }
     }
 
     /// How it waited when that was measured last, and when that was.
@@ -213,7 +231,7 @@ impl Measures {
         PodMeasures {
             is_fresh: all.is_fresh && !self.is_stale,
             used: PerResource::from_fn(used),
-            peak: PerResource::from_fn(|resource| self.peak[resource].highest()),
+            peak: self.steady_peak,
             risen: PerResource::from_fn(|resource| self.peak[resource].risen()),
             throughout: self.peak.cpu.throughout(STEADY),
             held: PerResource::from_fn(|resource| self.held_while_measured(resource, all.window)),

@@ -50,6 +50,22 @@ fn an_answer_that_is_repeated_is_no_news() {
 }
 
 #[test]
+fn a_peak_that_goes_down_by_next_to_nothing_stays_where_it_was() {
+    let mut measured = metrics();
+    let mut peak = |minute: i64, milli: u64| {
+        measured.take("metrics", Ok(said(60 * minute, milli)));
+        of_pod(&measured, 60 * minute).peak.cpu / 1_000_000
+    };
+    assert_eq!([peak(0, 1000), peak(1, 960), peak(2, 955)], [1000; 3]);
+    // The first sample is forgotten after ten minutes, then the second.
+    assert_eq!([peak(11, 900), peak(12, 900)], [1000; 2]);
+    assert_eq!(peak(13, 900), 900);
+    assert_eq!([peak(14, 901), peak(15, 400), peak(16, 400)], [901, 901, 400]);
+    // Of little, more may be next to nothing.
+    assert_eq!([peak(17, 6), peak(18, 6), peak(29, 1)], [6; 3]);
+}
+
+#[test]
 fn what_is_older_than_three_intervals_is_stale() {
     let mut measured = metrics();
     assert_eq!(measured.usage(at(0)), Freshness::Stale("no measurement has come yet".into()));
