@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    cluster::{Bounds, PoolId},
+    cluster::{Bounded, Bounds, PoolId, Quota},
     engine::FINALIZER,
     share::MilliCpu,
 };
@@ -320,4 +320,41 @@ fn a_deleted_pool_is_kept_while_writes_of_the_former_leader_may_be_carried_out()
     controller.see_pool(deleted_pool_two());
     let mut done = || controller.decide().deletions.into_values().all(|it| it.done);
     assert_eq!([done(), done(), done(), done(), done()], [false, false, false, false, true]);
+}
+
+#[test]
+fn what_a_pool_was_promised_under_a_quota_is_not_given_to_a_pod_that_left() {
+    let mut controller = Controller::default();
+    let allocatable = PerResource { cpu: 9000, memory: 1 << 30 };
+    controller.see(Kind::Node, "n1", Object::Node(Node { allocatable, ..Node::default() }));
+    let cpu = Some(Bounded { hard: 1000, used: 400 });
+    let quota = Quota {
+        name: "compute".into(),
+        requests: PerResource { cpu, memory: None },
+        ..Quota::default()
+    };
+    controller.see(Kind::ResourceQuota, "compute", Object::Quota(Some(quota)));
+    let mut pool = pool("pool", 0, 600, json!([member("a", 100)]));
+    pool.metadata.uid = Some("pool".into());
+    pool.metadata.finalizers = Some(vec![FINALIZER.into()]);
+    controller.see_pool(pool);
+    controller.see_pod(pod("a", "a", 300));
+    let main = TemplateContainer {
+        request: PerResource { cpu: 500, memory: 0 },
+        ..TemplateContainer::default()
+    };
+    let template = [("main".to_owned(), main)].into();
+    let workload = Workload { template, ..Workload::default() };
+    controller.see(Kind::ReplicaSet, "left", Object::Workload(workload));
+    let resized_by_us = PerResource { cpu: true, memory: false };
+    controller.see_pod(Pod { resized_by_us, ..pod("left", "left", 100) });
+    let plan = controller.decide();
+    let grows: Vec<u64> =
+        plan.pools.values().flat_map(|plan| &plan.resizes).map(|it| it.to).collect();
+    assert_eq!(grows, [600]);
+    // The resize was not seen yet. Until then it is nobody else's room, whatever is decided meanwhile.
+    for _ in 0..3 {
+        let plan = controller.decide();
+        assert_eq!(plan.restores.values().flatten().count(), 0);
+    }
 }
