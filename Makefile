@@ -16,7 +16,7 @@ CLUSTER_TEST := cargo test --workspace --locked --profile dev
 CLUSTER_TESTS := harness guest machines migration newcomer schema states laws resizes examples changes neighbours plan tenant \
   lending prometheus page footprint chart division admission leader uninstall used_rights
 # What takes longer than its promise needs. Of a file that is in both lists, TIER chooses the tests.
-NIGHTLY_TESTS := admission cgroup_v2 lending migration nodes objective prometheus resizes rollout
+NIGHTLY_TESTS := admission cgroup_v2 lending migration nodes objective prometheus resizes rollout simulate
 
 # What the test runs of one `make test` found, for its end.
 TIMES := target/times.jsonl
@@ -35,7 +35,7 @@ VERSIONS := v1.34 v1.35 v1.36 v1.37
 # What a test on the cluster says is its error; a hundred lines of frames would hide it.
 e2e longer versions chaos stats plug: export RUST_BACKTRACE := 0
 
-.PHONY: help try demo test test-cluster nightly nightly-cluster fresh beside lint unit e2e longer versions cluster binary faults seeds chaos stats plug bench scale crds manifests docs pictures image clean
+.PHONY: help try demo test test-cluster nightly nightly-cluster fresh beside lint unit e2e longer versions cluster binary faults seeds chaos stats plug bench scale worth crds manifests docs pictures image clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -165,6 +165,16 @@ scale: setup binary ## how the controller bears a large cluster, against a bare 
 	@for size in $(SIZES); do \
 	  target/release/e2e scale --pods $${size%x*} --namespaces $${size#*x} --json target/scale/$$size.json || exit 1; \
 	done
+
+# ROUNDS of each variant, ON which nodes; NEIGHBOURS are what else is there.
+ROUNDS := 5
+ON := host,guest
+NEIGHBOURS := quiet,normal,crowded
+worth: setup binary ## what a service and a batch job get done under fixed limits, requests, VPA and in a pool: five hours
+	cargo build -p busy-service --release --locked --target $(TARGET)
+	cargo build -p e2e --release --locked
+	target/release/e2e build --compared > /dev/null
+	target/release/e2e worth --rounds $(ROUNDS) --on $(ON) --neighbours $(NEIGHBOURS) --machines --output target/worth
 
 crds: toolchain ## crds/, generated from the types
 	cargo run --locked --quiet -- crd > target/crds.yaml && mv target/crds.yaml crds/weightedshares.yaml

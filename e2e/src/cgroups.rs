@@ -180,6 +180,11 @@ pub struct Cgroup {
 }
 
 impl Cgroup {
+    /// Which of the two it is of.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
     /// The path of one of its files; `controller` counts on version 1 only.
     pub fn file(&self, controller: &str, name: &str) -> PathBuf {
         match self.version {

@@ -1,7 +1,7 @@
 //! A virtual machine as a container image: QEMU, a kernel, and a guest that counts its work.
 //!
-//! The guest runs one busy loop, and says on its console, which is the container's log, how far it has come, about once
-//! in a second of its own. One is 100,000 rounds of a loop. Its clock is of no account: seconds are measured outside, by
+//! The guest runs one busy loop, and says on its console, which is the container's log, how far it has come and how often its
+//! kernel took the processor from it, about once in a second of its own. One is 100,000 rounds of a loop. Its clock is of no account: seconds are measured outside, by
 //! the time stamps of the log.
 
 use std::path::Path;
@@ -31,10 +31,14 @@ $b mkfifo /tmp/pause
 reached=0
 : > /tmp/reached
 /counter > /tmp/reached &
+counter=$!
 while :; do
   # There is nothing in it at first.
   read -r now < /tmp/reached && reached=$now
-  echo "guest $boot count $reached"
+  while read -r what now; do
+    case $what in nonvoluntary_ctxt_switches:) switches=$now ;; esac
+  done < /proc/$counter/status
+  echo "guest $boot count $reached switches $switches"
   # Sleeps a second, and starts no process for it.
   read -t 1 -r pause <> /tmp/pause
 done
@@ -125,12 +129,22 @@ pub fn image() -> Result<Image> {
 /// The boot id of a guest and how far its loops have come, if a line of its log says so. Another boot id is another
 /// boot.
 pub fn count(line: &str) -> Option<(&str, u64)> {
+    told(line).map(|(boot, count, _)| (boot, count))
+}
+
+/// How often the guest's kernel took the processor from the loop so far, if a line of its log says so.
+pub fn switches(line: &str) -> Option<u64> {
+    told(line).map(|(_, _, switches)| switches)
+}
+
+fn told(line: &str) -> Option<(&str, u64, u64)> {
     // With `--timestamps`, the time is before it.
     let (_, told) = line.split_once("guest ")?;
-    let (boot, count) = told.trim_end().split_once(" count ")?;
+    let (boot, told) = told.trim_end().split_once(" count ")?;
+    let (count, switches) = told.split_once(" switches ")?;
     let whole =
         boot.len() == 36 && boot.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-    if whole { Some((boot, count.parse().ok()?)) } else { None }
+    if whole { Some((boot, count.parse().ok()?, switches.parse().ok()?)) } else { None }
 }
 
 fn add(layer: &mut Layer, root: &Path, path: &str, mode: u32) -> Result<()> {
@@ -188,7 +202,8 @@ mod tests {
 
     #[test]
     fn a_line_of_the_log_is_counted_whatever_is_around_it() {
-        let line = format!("guest {BOOT} count 321100");
+        let line = format!("guest {BOOT} count 321100 switches 7");
+        assert_eq!(switches(&line), Some(7));
         assert_eq!(count(&line), Some((BOOT, 321_100)));
         assert_eq!(count(&format!("{line}\r")), Some((BOOT, 321_100)));
         assert_eq!(count(&format!("2026-11-25T23:10:00.5Z {line}\r\n")), Some((BOOT, 321_100)));
@@ -203,7 +218,9 @@ mod tests {
             "guest 7148f82b count 3",
             &format!("guest {BOOT} count"),
             &format!("guest {BOOT} count "),
-            &format!("guest {BOOT} count 32x"),
+            &format!("guest {BOOT} count 32x switches 7"),
+            &format!("guest {BOOT} count 321100"),
+            &format!("guest {BOOT} count 321100 switches "),
             &format!("guest {BOOT} cou"),
         ] {
             assert_eq!(count(line), None, "{line}");

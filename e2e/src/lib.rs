@@ -8,11 +8,12 @@
 //! away), [`namespace`], [`init`] (the first process in there), [`inside`] (starts everything,
 //! then the command), [`filesystems`], [`network`], [`certificates`], [`control_plane`],
 //! [`node`], [`addons`], [`prometheus`]. [`packages`] and [`binaries`] bring what all of this needs.
-//! [`timed`] runs tests, and tells which were slow. [`scale`] measures how the controller bears a large cluster.
+//! [`timed`] runs tests, and tells which were slow. [`scale`] measures how the controller bears a large cluster, [`worth`] what a pool is worth.
 //! [`binaries::api_servers`] are those of other Kubernetes versions: with one of them, there is nothing else but etcd.
 
 pub mod addons;
 pub mod audit;
+pub mod bars;
 pub mod binaries;
 pub mod browser;
 pub mod certificates;
@@ -52,5 +53,6 @@ pub mod session;
 pub(crate) mod shared_libraries;
 pub mod signals;
 pub mod timed;
+pub mod worth;
 
 pub use cluster::Cluster;

@@ -6,13 +6,14 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use e2e::{
     Cluster,
-    binaries::{self, api_servers::ApiServer},
+    binaries::{self, api_servers::ApiServer, vertical_pod_autoscaler},
     demo, exit, image, init, inside,
     say::say,
     scale::{self, Size},
     session::{self, Session},
     signals::Signals,
     timed,
+    worth::{self, Comparison, Kind, Neighbours},
 };
 
 /// A real Kubernetes cluster on a bare machine, in namespaces of its own.
@@ -29,7 +30,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     /// Installs the Debian packages and builds the programs that a cluster needs, once.
-    Build,
+    Build {
+        /// And those that a pool is compared with.
+        #[arg(long)]
+        compared: bool,
+    },
     /// Starts a cluster, runs a command on it, and clears everything away.
     Run {
         /// Leave the logs when it is over, and say where.
@@ -64,6 +69,27 @@ enum Task {
         /// A file that the figures are written to, as JSON.
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
+    },
+    /// Compares what is done on one node under fixed limits, under requests that nobody moves, under VPA, and in a pool.
+    Worth {
+        /// How often each is run.
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
+        /// The nodes that it is measured on: the machine's own, and a virtual machine with cgroup v2.
+        #[arg(long, value_enum, value_delimiter = ',', default_value = "host,guest")]
+        on: Vec<Kind>,
+        /// What else is on the node.
+        #[arg(long, value_enum, value_delimiter = ',', default_value = "quiet,normal,crowded")]
+        neighbours: Vec<Neighbours>,
+        /// Compare virtual machines as well.
+        #[arg(long)]
+        machines: bool,
+        /// What the loads do is drawn from this.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// A folder for the figures and pictures.
+        #[arg(long, default_value = "target/worth")]
+        output: PathBuf,
     },
     /// Makes the operator's image of static binaries, as an OCI layout in a tar.
     Image {
@@ -127,7 +153,7 @@ async fn main() -> ExitCode {
 
 async fn perform(task: Task) -> Result<u8> {
     match task {
-        Task::Build => build().await,
+        Task::Build { compared } => build(compared).await,
         Task::Run { keep_logs, api_server, command } => {
             Session { command, shell: false, api_server, keep_logs }.run().await
         }
@@ -138,6 +164,9 @@ async fn perform(task: Task) -> Result<u8> {
         Task::Demo => demo().await,
         Task::Scale { pods, namespaces, edits, json } => {
             scale(Size { pods, namespaces, edits }, json).await
+        }
+        Task::Worth { rounds, on, neighbours, machines, seed, output } => {
+            worth(Comparison { rounds, on, neighbours, machines, seed, output }).await
         }
         Task::Image { binary, tag, output } => {
             let images = binary.iter().map(|binary| image::operator_image(binary, &tag));
@@ -189,8 +218,25 @@ async fn scale(size: Size, json: Option<PathBuf>) -> Result<u8> {
     Session { command, shell: false, api_server: None, keep_logs: false }.run().await
 }
 
-async fn build() -> Result<u8> {
-    if let Some(code) = session::prepare(&mut Signals::new()?, None).await? {
+async fn worth(comparison: Comparison) -> Result<u8> {
+    if Cluster::from_env().run_dir().is_some() {
+        return worth::run(comparison).await.map(|()| 0);
+    }
+    // A cluster, and the same command on it.
+    let command = std::env::args_os().skip(1);
+    let this = std::env::current_exe().context("the path of this program")?;
+    let command = std::iter::once(this.into()).chain(command).collect();
+    Session { command, shell: false, api_server: None, keep_logs: false }.run().await
+}
+
+async fn build(compared: bool) -> Result<u8> {
+    let besides = async {
+        match compared {
+            true => vertical_pod_autoscaler::ensure().await,
+            false => Ok(()),
+        }
+    };
+    if let Some(code) = session::prepare(&mut Signals::new()?, besides).await? {
         return Ok(code);
     }
     for line in binaries::list()? {

@@ -38,6 +38,19 @@ struct State {
     rate: AtomicU64,
     /// When each answer came, and how long after the request.
     answers: Mutex<VecDeque<(Instant, Duration)>>,
+    /// How many did not ask, as too many were waiting.
+    given_up: AtomicU64,
+}
+
+/// How many requests are sent, for who does not have these.
+#[derive(Clone, Debug)]
+pub struct Rate(Arc<State>);
+
+impl Rate {
+    /// How many are sent in a second from now on.
+    pub fn set(&self, per_second: f64) {
+        self.0.rate.store((per_second * 1000.0) as u64, Relaxed);
+    }
 }
 
 impl Requests {
@@ -50,17 +63,44 @@ impl Requests {
 
     /// How many are sent in a second from now on.
     pub fn set_rate(&self, per_second: f64) {
-        self.state.rate.store((per_second * 1000.0) as u64, Relaxed);
+        self.rate().set(per_second);
+    }
+
+    /// The rate, to be set from elsewhere.
+    #[must_use]
+    pub fn rate(&self) -> Rate {
+        Rate(Arc::clone(&self.state))
+    }
+
+    /// How many users gave up so far.
+    #[must_use]
+    pub fn given_up(&self) -> u64 {
+        self.state.given_up.load(Relaxed)
     }
 
     /// The time within which 99 of 100 answers of the last `window` came. None while there are none.
     #[must_use]
     pub fn p99(&self, window: Duration) -> Option<Duration> {
+        self.quantiles(window, [0.99]).map(|[p99]| p99)
+    }
+
+    /// The times within which these parts of the answers of the last `window` came. None while there are none.
+    #[must_use]
+    pub fn quantiles<const N: usize>(
+        &self,
+        window: Duration,
+        parts: [f64; N],
+    ) -> Option<[Duration; N]> {
         let answers = self.state.answers.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = answers.iter().rev().take_while(|(at, _)| at.elapsed() <= window);
         let mut took: Vec<Duration> = recent.map(|&(_, took)| took).collect();
         took.sort_unstable();
-        (took.len() * 99).div_ceil(100).checked_sub(1).map(|last| took[last])
+        let last = took.len().checked_sub(1)?;
+        Some(
+            parts.map(|part| {
+                took[((took.len() as f64 * part).ceil() as usize).clamp(1, last + 1) - 1]
+            }),
+        )
     }
 }
 
@@ -96,7 +136,10 @@ async fn send(service: SocketAddr, state: Arc<State>) {
         }
         next += Duration::from_secs(1000) / u32::try_from(rate).unwrap_or(u32::MAX);
         tokio::time::sleep_until(next).await;
-        let Ok(permit) = Arc::clone(&at_once).try_acquire_owned() else { continue };
+        let Ok(permit) = Arc::clone(&at_once).try_acquire_owned() else {
+            state.given_up.fetch_add(1, Relaxed);
+            continue;
+        };
         let state = Arc::clone(&state);
         tokio::spawn(async move {
             let _permit = permit;

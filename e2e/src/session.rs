@@ -72,7 +72,13 @@ impl Session {
         }
         // From here on, a signal must not end us before all is cleared away.
         let mut signals = Signals::new()?;
-        if let Some(code) = prepare(&mut signals, self.api_server).await? {
+        let api_server = async {
+            match self.api_server {
+                Some(server) => server.ensure().await,
+                None => Ok(()),
+            }
+        };
+        if let Some(code) = prepare(&mut signals, api_server).await? {
             return Ok(code);
         }
         let mut lock = match self.api_server {
@@ -141,16 +147,16 @@ async fn free_kubepods() -> Result<Cgroups> {
     Ok(cgroups)
 }
 
-/// Installs and builds what is missing, and the API server if one is asked for. Returns an exit
+/// Installs and builds what is missing, and does what is to be done besides. Returns an exit
 /// status if a signal ends that: what was started for it ends then, too.
-pub async fn prepare(signals: &mut Signals, server: Option<ApiServer>) -> Result<Option<u8>> {
+pub async fn prepare(
+    signals: &mut Signals,
+    besides: impl Future<Output = Result<()>>,
+) -> Result<Option<u8>> {
     let prepared = async {
         packages::ensure().await?;
         binaries::ensure().await?;
-        match server {
-            Some(server) => server.ensure().await,
-            None => Ok(()),
-        }
+        besides.await
     };
     tokio::select! {
         result = prepared => result.map(|()| None),

@@ -1,6 +1,7 @@
 //! The programs that a cluster is made of: built from their Go modules once, and cached by version.
 
 pub mod api_servers;
+pub mod vertical_pod_autoscaler;
 
 use std::{
     ffi::OsString,

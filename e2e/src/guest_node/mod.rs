@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use base64::{Engine, prelude::BASE64_STANDARD};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{Api, Client};
 use rustix::process::{Pid, Signal, kill_process};
@@ -28,6 +29,7 @@ use crate::{
     Cluster, certificates,
     cgroups::{self, Cgroup, Cgroups},
     cpu_time::{self, Reading},
+    image::Image,
     network,
     node::configuration::Layout,
     node_object::NodeObject,
@@ -167,6 +169,22 @@ impl GuestNode {
         let (output, status) = told.trim_end().rsplit_once('\n').unwrap_or(("", told.trim_end()));
         ensure!(status == "0", "{}: {script}: {output} (status {status})", self.name());
         Ok(output.to_owned())
+    }
+
+    /// Makes a small image known to it: of some hundred KiB, as it is sent as text.
+    ///
+    /// # Errors
+    /// When it does not take it.
+    pub async fn import(&self, image: &Image) -> Result<()> {
+        const FILE: &str = "/tmp/image.tar";
+        let text = BASE64_STANDARD.encode(image.archive()?);
+        let lines: Vec<&str> =
+            text.as_bytes().chunks(1024).filter_map(|it| str::from_utf8(it).ok()).collect();
+        let script = format!(
+            "base64 -d > {FILE} << 'END'\n{}\nEND\nctr --namespace k8s.io images import {FILE} > /dev/null && rm {FILE}",
+            lines.join("\n")
+        );
+        self.shell(&script).await.with_context(|| image.name().to_owned()).map(drop)
     }
 
     /// What the guest's kernel says in these files of cgroups, in their order.
