@@ -170,7 +170,7 @@ scale: setup binary ## how the controller bears a large cluster, against a bare 
 ROUNDS := 5
 ON := host,guest
 NEIGHBOURS := quiet,normal,crowded
-worth: setup binary ## what a service and a batch job get done under fixed limits, requests, VPA and in a pool: five hours
+worth: setup binary ## the same loads with fixed limits, with requests only, under VPA and in a pool, compared: five hours
 	cargo build -p busy-service --release --locked --target $(TARGET)
 	cargo build -p e2e --release --locked
 	target/release/e2e build --compared > /dev/null

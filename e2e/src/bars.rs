@@ -16,7 +16,7 @@ pub struct Panel {
 /// A bar, with a line from the least to the most of what was measured.
 #[derive(Clone, Debug)]
 pub struct Bar {
-    /// What it is of.
+    /// The name of its row.
     pub name: String,
     /// The least.
     pub least: f64,

@@ -132,12 +132,8 @@ pub fn count(line: &str) -> Option<(&str, u64)> {
     told(line).map(|(boot, count, _)| (boot, count))
 }
 
-/// How often the guest's kernel took the processor from the loop so far, if a line of its log says so.
-pub fn switches(line: &str) -> Option<u64> {
-    told(line).map(|(_, _, switches)| switches)
-}
-
-fn told(line: &str) -> Option<(&str, u64, u64)> {
+/// The same, and how often the guest's kernel took the processor from the loop so far.
+pub fn told(line: &str) -> Option<(&str, u64, u64)> {
     // With `--timestamps`, the time is before it.
     let (_, told) = line.split_once("guest ")?;
     let (boot, told) = told.trim_end().split_once(" count ")?;
@@ -203,7 +199,7 @@ mod tests {
     #[test]
     fn a_line_of_the_log_is_counted_whatever_is_around_it() {
         let line = format!("guest {BOOT} count 321100 switches 7");
-        assert_eq!(switches(&line), Some(7));
+        assert_eq!(told(&line), Some((BOOT, 321_100, 7)));
         assert_eq!(count(&line), Some((BOOT, 321_100)));
         assert_eq!(count(&format!("{line}\r")), Some((BOOT, 321_100)));
         assert_eq!(count(&format!("2026-11-25T23:10:00.5Z {line}\r\n")), Some((BOOT, 321_100)));

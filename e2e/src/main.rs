@@ -70,7 +70,7 @@ enum Task {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
-    /// Compares what is done on one node under fixed limits, under requests that nobody moves, under VPA, and in a pool.
+    /// Runs the same loads on one node with fixed limits, with requests only, under VPA and in a pool, and compares them.
     Worth {
         /// How often each is run.
         #[arg(long, default_value_t = 5)]
@@ -78,7 +78,7 @@ enum Task {
         /// The nodes that it is measured on: the machine's own, and a virtual machine with cgroup v2.
         #[arg(long, value_enum, value_delimiter = ',', default_value = "host,guest")]
         on: Vec<Kind>,
-        /// What else is on the node.
+        /// The pods beside the service.
         #[arg(long, value_enum, value_delimiter = ',', default_value = "quiet,normal,crowded")]
         neighbours: Vec<Neighbours>,
         /// Compare virtual machines as well.

@@ -9,11 +9,11 @@ use crate::requests::Rate;
 /// What the answers take outside of bursts and in one, of each processor: a quarter on average.
 const CALM: f64 = 0.19;
 const BURST: f64 = 0.55;
-/// How long each lasts. In a window there are so many, of which so many are bursts.
+/// The length of a slot, the slots in a window, and how many of them are bursts.
 pub const SLOT: Duration = Duration::from_secs(5);
 const SLOTS: usize = 12;
 const BURSTS: usize = 2;
-/// After that it begins anew: any stretch of this length has the same in it.
+/// The slots repeat after a window, so any stretch of this length has the same demand.
 pub const WINDOW: Duration = Duration::from_secs(60);
 
 /// What is asked for in each slot, of each processor.
@@ -24,7 +24,7 @@ pub fn slots(seed: u64) -> [f64; SLOTS] {
     slots
 }
 
-/// Sends so, for ever, to a node with so many processors. An answer takes so many seconds of CPU time.
+/// Sets the rate for each slot, without end. `cores` are the node's processors, `cost` is the CPU time of an answer in seconds.
 pub async fn follow(rate: Rate, seed: u64, cores: usize, cost: f64) {
     for part in slots(seed).iter().cycle() {
         rate.set(part * cores as f64 / cost);

@@ -14,7 +14,7 @@ use tokio::{
 use super::{
     demand::{self, WINDOW},
     measured::{Counters, Sampled, Work},
-    place::{Kind, Place},
+    place::Place,
     setting::{NAMESPACE, Run, Variant},
 };
 use crate::{
@@ -53,8 +53,8 @@ impl<'p> Loads<'p> {
     ///
     /// # Errors
     /// When they do not come up.
-    pub async fn begin(client: &Client, place: &'p Place, kind: Kind, run: Run) -> Result<Self> {
-        let manifests = run.manifests(place, kind);
+    pub async fn begin(client: &Client, place: &'p Place, run: Run) -> Result<Self> {
+        let manifests = run.manifests(place);
         let deployments = manifests.iter().filter(|it| it["kind"] == "Deployment");
         let replicas = |it: &serde_json::Value| it["spec"]["replicas"].as_u64().unwrap_or(0);
         let count = deployments.map(replicas).sum::<u64>();
@@ -88,7 +88,7 @@ impl<'p> Loads<'p> {
         let after = Counters::read(self.place, &self.pods().await?).await?;
         let answers = self.requests.quantiles(WINDOW, [0.5, 0.99, 0.999]);
         let given_up = self.requests.given_up() - given_up;
-        let answers = (answers.context("nobody was answered")?, given_up);
+        let answers = (answers.context("no request was answered")?, given_up);
         Ok(Work::between(&before, &after, &sampled, answers, (self.run, self.place.cores)))
     }
 
@@ -104,9 +104,17 @@ impl<'p> Loads<'p> {
     /// # Errors
     /// When kubectl fails.
     pub async fn end(self) -> Result<()> {
-        let delete = ["delete", "namespace", NAMESPACE, "--wait", "--timeout=120s"];
-        kubectl::run("kubectl", &delete, "").await.map(drop)
+        clear_away().await
     }
+}
+
+/// Deletes the namespace with all that is in it, and waits until it is gone.
+///
+/// # Errors
+/// When kubectl fails.
+pub async fn clear_away() -> Result<()> {
+    let delete = ["delete", "namespace", NAMESPACE, "--wait", "--timeout=120s"];
+    kubectl::run("kubectl", &delete, "").await.map(drop)
 }
 
 /// The load that a pod is of.

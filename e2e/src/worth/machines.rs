@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    loads::{list, running},
+    loads::{clear_away, list, running},
     measured::median,
     place::{Counted, Place},
-    setting::NAMESPACE,
+    setting::{NAMESPACE, namespace, pool},
 };
 use crate::{guest, kubectl};
 
@@ -43,7 +43,7 @@ impl Setting {
     /// All, in the order in which they are shown.
     pub const ALL: [Self; 2] = [Self::FixedTenth, Self::Pool];
 
-    /// What it is called.
+    /// Its name in a table.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -100,8 +100,7 @@ pub async fn measure(client: &Client, place: &Place, setting: Setting) -> Result
     let list = json!({"apiVersion": "v1", "kind": "List", "items": manifests(setting)});
     kubectl::apply(&list.to_string()).await?;
     let work = measured(client, place).await;
-    let delete = ["delete", "namespace", NAMESPACE, "--wait", "--timeout=120s"];
-    kubectl::run("kubectl", &delete, "").await?;
+    clear_away().await?;
     work
 }
 
@@ -155,8 +154,8 @@ async fn told(name: &str) -> Result<Option<(String, u64, u64)>> {
     let logs = ["logs", "--namespace", NAMESPACE, "--tail=5", name];
     let log = kubectl::run("kubectl", &logs, "").await?;
     Ok(log.lines().rev().find_map(|line| {
-        let (boot, counted) = guest::count(line)?;
-        Some((boot.to_owned(), counted, guest::switches(line)?))
+        let (boot, counted, switches) = guest::told(line)?;
+        Some((boot.to_owned(), counted, switches))
     }))
 }
 
@@ -170,9 +169,7 @@ async fn booted(name: &str) -> Result<()> {
 }
 
 fn manifests(setting: Setting) -> Vec<Value> {
-    let namespace =
-        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
-    let mut manifests = vec![namespace];
+    let mut manifests = vec![namespace()];
     // All three meet on one processor.
     manifests.extend(MACHINES.map(|(name, _)| {
         let container = json!({
@@ -192,17 +189,7 @@ fn manifests(setting: Setting) -> Vec<Value> {
         }),
     ));
     if setting == Setting::Pool {
-        let member = |(name, weight)| json!({"name": name, "weight": weight, "selector": {"matchLabels": {"app": name}}});
-        manifests.push(json!({
-            "apiVersion": "weightedshare.dev/v1alpha1",
-            "kind": "WeightedShare",
-            "metadata": {"name": "machines", "namespace": NAMESPACE},
-            "spec": {
-                "capacity": {"cpu": format!("{CAPACITY}m")},
-                "sharing": {"nodeReservePercent": 0},
-                "members": MACHINES.map(member),
-            },
-        }));
+        manifests.push(pool(CAPACITY, json!({"nodeReservePercent": 0}), MACHINES));
     }
     manifests
 }

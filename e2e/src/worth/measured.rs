@@ -15,7 +15,8 @@ use super::{
     setting::{LOADS, Run},
     shares,
 };
-/// How large a pod is of which it is asked how many more fit, in millicores.
+
+/// The size of one more pod, where it is counted how many of them fit, in millicores.
 const ONE_MORE: u64 = 100;
 
 /// What the kernel had counted up to some moment.
@@ -49,17 +50,17 @@ pub struct Sampled {
 pub struct Work {
     /// CPU that the service got, in cores.
     pub service: f64,
-    /// Likewise the batch job, whose work is measured by it.
+    /// CPU that the batch job got, in cores: this is its work.
     pub batch: f64,
-    /// Likewise the third.
+    /// CPU that the third got, in cores.
     pub third: f64,
-    /// CPU that nobody used, in cores, while the batch job had a use for it.
+    /// Idle CPU, in cores. The batch job could have used it.
     pub idle: f64,
     /// Within which time 50, 99 and 99.9 of 100 answers came, in milliseconds.
     pub answers: [f64; 3],
     /// How many users gave up, as too many were waiting.
     pub given_up: f64,
-    /// For how long pods were throttled, in seconds a second.
+    /// Throttled time of all pods, in seconds per second.
     pub throttled: f64,
     /// How often the kernel took the processor from service or batch job, for each second that they had it.
     pub switches: f64,

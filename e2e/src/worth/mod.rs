@@ -1,4 +1,4 @@
-//! What a pool is worth: the same loads on one node, under fixed limits, under requests that nobody moves, under VPA, and in a pool.
+//! What a pool is worth: the same loads run on one node with fixed limits, with requests only, under VPA, and in a pool.
 
 mod demand;
 mod loads;
@@ -34,7 +34,7 @@ pub struct Comparison {
     pub rounds: u32,
     /// The nodes that it is measured on.
     pub on: Vec<Kind>,
-    /// What else is on the node.
+    /// The pods beside the service.
     pub neighbours: Vec<Neighbours>,
     /// Whether virtual machines are compared as well.
     pub machines: bool,
@@ -67,7 +67,7 @@ pub async fn run(comparison: Comparison) -> Result<()> {
             for round in 0..comparison.rounds {
                 for variant in Variant::ALL {
                     let run = Run { variant, neighbours, seed: comparison.seed + u64::from(round) };
-                    let work = measure(&client, &run_dir, &place, kind, run).await;
+                    let work = measure(&client, &run_dir, &place, run).await;
                     let work = work.with_context(|| format!("{variant}, round {}", round + 1))?;
                     say(format_args!("{:<26}{work}", variant.to_string()));
                     report.add(kind, run, work);
@@ -106,18 +106,12 @@ async fn machines(
     Ok(())
 }
 
-async fn measure(
-    client: &Client,
-    run_dir: &RunDir,
-    place: &Place,
-    kind: Kind,
-    run: Run,
-) -> Result<Work> {
+async fn measure(client: &Client, run_dir: &RunDir, place: &Place, run: Run) -> Result<Work> {
     let vpa = match run.variant {
         Variant::Vpa => Some(Vpa::start(run_dir)?),
         _ => None,
     };
-    let loads = Loads::begin(client, place, kind, run).await?;
+    let loads = Loads::begin(client, place, run).await?;
     let work = loads.measure().await;
     loads.end().await?;
     drop(vpa);

@@ -38,6 +38,8 @@ impl fmt::Display for Kind {
 
 /// A node that runs.
 pub struct Place {
+    /// What kind it is.
+    pub kind: Kind,
     guest: Option<Box<GuestNode>>,
     cgroups: Cgroups,
     /// How many processors it has.
@@ -53,14 +55,15 @@ impl Place {
         match kind {
             Kind::Host => {
                 let cores = std::thread::available_parallelism().context("count processors")?;
-                Ok(Self { guest: None, cgroups: Cgroups::detect()?, cores: cores.get() })
+                Ok(Self { kind, guest: None, cgroups: Cgroups::detect()?, cores: cores.get() })
             }
             Kind::Guest => {
                 let size = Size::default();
                 let number = *guest_node::NUMBERS.start();
                 let guest = GuestNode::start(cluster, number, size).await?;
                 let cores = usize::from(size.cpus);
-                Ok(Self { guest: Some(Box::new(guest)), cgroups: Cgroups::unified(), cores })
+                let guest = Some(Box::new(guest));
+                Ok(Self { kind, guest, cgroups: Cgroups::unified(), cores })
             }
         }
     }

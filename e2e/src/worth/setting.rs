@@ -18,8 +18,9 @@ pub const WEIGHTS: [(&str, u32); 3] = [("service", 940), ("batch", 30), ("third"
 /// Likewise, with requests set by hand: to the service what VPA would recommend at its best, which is what it uses in a burst and a
 /// margin of 15 %, and to the others what that leaves.
 const BY_HAND: [(&str, u64); 3] = [("service", 632), ("batch", 84), ("third", 84)];
-/// What an answer of the service takes, in rounds of a loop: some 20 ms on a machine of today, and on an emulated one about as much.
-const ROUNDS: [u64; 2] = [20_000_000, 2_000_000];
+/// The work for one answer of the service, in rounds of a loop: some 20 ms. An emulated processor takes about as long for the second.
+const ROUNDS: u64 = 20_000_000;
+const EMULATED_ROUNDS: u64 = 2_000_000;
 /// For how long the third works at a time, in seconds.
 const WORKS: u32 = 5;
 
@@ -30,7 +31,7 @@ pub enum Variant {
     Alone,
     /// Requests and limits, as many manifests have them today: the limit is the request.
     FixedLimits,
-    /// The same requests without limits, and nobody moves them.
+    /// The same requests, without limits. They never change.
     Requests,
     /// Requests without limits, chosen well.
     ByHand,
@@ -69,7 +70,7 @@ impl fmt::Display for Variant {
     }
 }
 
-/// What else is on the node.
+/// The pods beside the service.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, ValueEnum)]
 pub enum Neighbours {
     /// Beside the service there is the batch job alone.
@@ -116,15 +117,18 @@ impl Run {
     }
 
     /// What has to be applied, in this order.
-    pub fn manifests(self, place: &Place, kind: Kind) -> Vec<Value> {
+    pub fn manifests(self, place: &Place) -> Vec<Value> {
         let cores = place.cores as u64;
-        let mut manifests =
-            vec![json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})];
+        let mut manifests = vec![namespace()];
         for &(name, milli) in self.loads() {
             let container = match name {
                 "service" => {
-                    let rounds = ROUNDS[usize::from(kind == Kind::Guest)].to_string();
-                    json!({"image": image::SERVICE, "env": [{"name": "ROUNDS", "value": rounds}]})
+                    let rounds = match place.kind {
+                        Kind::Host => ROUNDS,
+                        Kind::Guest => EMULATED_ROUNDS,
+                    };
+                    let rounds = json!({"name": "ROUNDS", "value": rounds.to_string()});
+                    json!({"image": image::SERVICE, "env": [rounds]})
                 }
                 "batch" => shell(spin("for i in $(seq $(nproc)); do", "done; wait")),
                 _ => shell(now_and_then(self.seed)),
@@ -161,22 +165,35 @@ impl Run {
 
     fn pool(self, cores: u64, sharing: Value) -> Value {
         let all = self.loads().iter().map(|(_, milli)| milli).sum::<u64>() * cores;
-        let members =
-            WEIGHTS.iter().filter(|(name, _)| self.loads().iter().any(|it| it.0 == *name));
-        let members = members.map(|(name, weight)| {
-            json!({"name": name, "weight": weight, "selector": {"matchLabels": {"app": name}}})
-        });
-        json!({
-            "apiVersion": "weightedshare.dev/v1alpha1",
-            "kind": "WeightedShare",
-            "metadata": {"name": "pool", "namespace": NAMESPACE},
-            "spec": {
-                "capacity": {"cpu": format!("{all}m")},
-                "sharing": sharing,
-                "members": members.collect::<Vec<_>>(),
-            },
-        })
+        let runs = |name| self.loads().iter().any(|load| load.0 == name);
+        pool(all, sharing, WEIGHTS.into_iter().filter(|(name, _)| runs(*name)))
     }
+}
+
+/// The namespace, as a manifest.
+pub fn namespace() -> Value {
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+}
+
+/// A pool of so many millicores, for members with a name and a weight. Their pods have the name as the label `app`.
+pub fn pool(
+    milli: u64,
+    sharing: Value,
+    members: impl IntoIterator<Item = (&'static str, u32)>,
+) -> Value {
+    let members = members.into_iter().map(|(name, weight)| {
+        json!({"name": name, "weight": weight, "selector": {"matchLabels": {"app": name}}})
+    });
+    json!({
+        "apiVersion": "weightedshare.dev/v1alpha1",
+        "kind": "WeightedShare",
+        "metadata": {"name": "pool", "namespace": NAMESPACE},
+        "spec": {
+            "capacity": {"cpu": format!("{milli}m")},
+            "sharing": sharing,
+            "members": members.collect::<Vec<_>>(),
+        },
+    })
 }
 
 /// VPA may resize what a Deployment of that name runs. What takes all that it gets is kept to what its manifest says: its

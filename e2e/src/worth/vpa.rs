@@ -11,7 +11,7 @@ pub struct Vpa {
     _processes: [Process; 2],
 }
 
-/// Tells the API server of its kinds.
+/// Installs its CustomResourceDefinitions.
 ///
 /// # Errors
 /// When kubectl fails.
