@@ -15,6 +15,7 @@ mod resource;
 mod stabilize;
 #[cfg(test)]
 mod testing;
+mod tree;
 
 pub use cpu_weight::{BasisPoints, CpuShares, CpuWeight, MicroCpu, Sibling, Split, splits};
 pub use demand::{Demand, Sample};
@@ -30,3 +31,6 @@ pub use quantity::{Bytes, MilliCpu, QuantityError, nanocores};
 pub use range::{AdjustableRange, LimitRule};
 pub use resource::{PerResource, Resource};
 pub use stabilize::{Candidate, Direction, stabilize};
+pub use tree::{
+    Branch, BranchDivision, BranchIndex, Content, Tree, TreeDivider, TreeDivision,
+};

@@ -30,7 +30,7 @@ pub enum QuantityError {
         unit: &'static str,
     },
     /// More than Kubernetes itself can hold (2^63 - 1 of the smallest unit).
-    #[error("{0:?} is too large: the most is 9223372036854775807 of the smallest unit")]
+    #[error("{0:?} is too large: the maximum is 9223372036854775807 of the smallest unit")]
     TooLarge(String),
 }
 

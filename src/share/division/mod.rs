@@ -1,11 +1,12 @@
 //! The division of one resource: who owns what, and who holds what while others leave it idle.
 
-mod fair;
+pub(super) mod fair;
+pub(super) mod parts;
 mod rooms;
 mod sharing;
 #[cfg(test)]
 mod tests;
-mod weights;
+pub(super) mod weights;
 
 use std::ops::Range;
 
@@ -275,7 +276,7 @@ impl Pool {
     }
 
     /// Each member with the places of its pods.
-    fn runs(&self) -> impl Iterator<Item = (&MemberClaim, Range<usize>)> {
+    pub(super) fn runs(&self) -> impl Iterator<Item = (&MemberClaim, Range<usize>)> {
         let mut end = 0;
         self.members.iter().map(move |member| {
             let start = end;
@@ -293,7 +294,7 @@ impl PodClaim {
     }
 
     /// The most that it can take of a pool of `capacity`.
-    fn most(&self, capacity: u64) -> u64 {
+    pub(super) fn most(&self, capacity: u64) -> u64 {
         self.cap.unwrap_or(capacity).max(self.floor)
     }
 
@@ -304,7 +305,7 @@ impl PodClaim {
 }
 
 /// So many percent (100 at most) of an amount, rounded down.
-fn percent(percent: u8, amount: u64) -> u64 {
+pub(super) fn percent(percent: u8, amount: u64) -> u64 {
     let percent = u64::from(percent.min(100));
     amount / 100 * percent + amount % 100 * percent / 100
 }

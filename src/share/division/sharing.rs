@@ -1,15 +1,15 @@
 //! Who holds what while others leave it idle: the second stage of the division, on each node by itself.
 
 use super::{
-    Claim, Demand, Division, Filling, Idle, MemberClaim, PodClaim, Pool, Room, Verdict, percent,
-    weights::{self, Fraction, gcd},
+    Claim, Demand, Division, Filling, Idle, Pool, Room, Verdict,
+    parts::Parts,
+    weights::{self, Fraction},
 };
 
 /// The buffers of the second stage.
 #[derive(Debug, Default)]
 pub(super) struct Sharing {
-    /// What each pod weighs beside all other pods.
-    weights: Vec<Fraction>,
+    parts: Parts,
     claims: Vec<Claim>,
     shares: Vec<u64>,
     /// Where the pods of each node begin in `by_node`.
@@ -42,8 +42,8 @@ impl Sharing {
         {
             return;
         }
-        self.weigh(pool);
-        self.bound(filling, pool, division);
+        self.parts.work_out(filling, pool, division);
+        self.bound(pool, division);
         self.group(pool, rooms.len());
         for (node, room) in rooms.iter().enumerate() {
             let pods = self.starts[node]..self.starts[node + 1];
@@ -53,69 +53,12 @@ impl Sharing {
         }
     }
 
-    /// A pod's weight is its part of its member's.
-    fn weigh(&mut self, pool: &Pool) {
-        self.weights.clear();
-        for (member, run) in pool.runs() {
-            let pods = &pool.pods[run];
-            if pods.len() == 1 {
-                self.weights.push(Fraction { over: member.weight, under: 1 });
-                continue;
-            }
-            let sum: u64 = pods.iter().map(|pod| pod.weight).sum::<u64>().max(1);
-            let common = gcd(member.weight, sum).max(1);
-            let (over, under) = (member.weight / common, sum / common);
-            self.weights.extend(
-                pods.iter().map(|pod| Fraction { over: over.saturating_mul(pod.weight), under }),
-            );
-        }
-    }
-
     /// Says between which amounts each pod's share is.
-    fn bound(&mut self, filling: &mut Filling, pool: &Pool, division: &mut Division) {
-        for (i, (member, run)) in pool.runs().enumerate() {
-            let fair = division.members[i].fair;
-            let pods = &pool.pods[run.clone()];
-            if let [pod] = pods {
-                let share = &mut division.pods[run.start];
-                let most = pod.most(pool.capacity).min(member.max.unwrap_or(u64::MAX));
-                share.least = least(member, pod, fair, member.min.min(fair));
-                share.most = most.max(fair);
-                continue;
-            }
-            // First `least` is the pod's part of the min, and `most` of the max.
-            for (share, pod) in division.pods[run.clone()].iter_mut().zip(pods) {
-                (share.least, share.most) = (0, pod.most(pool.capacity));
-            }
-            if member.min > 0 {
-                let claim =
-                    |(pod, fair): (&PodClaim, u64)| Claim { weight: pod.weight, lo: 0, hi: fair };
-                self.claims.clear();
-                let owned = division.pods[run.clone()].iter().map(|share| share.fair);
-                self.claims.extend(pods.iter().zip(owned).map(claim));
-                filling.fill(&self.claims, member.min.min(fair), &mut self.shares);
-                for (share, &least) in division.pods[run.clone()].iter_mut().zip(&self.shares) {
-                    share.least = least;
-                }
-            }
-            if let Some(max) = member.max {
-                self.claims.clear();
-                self.claims.extend(division.pods[run.clone()].iter().zip(pods).map(
-                    |(share, pod)| Claim {
-                        weight: pod.weight,
-                        lo: share.fair,
-                        hi: share.most.max(share.fair),
-                    },
-                ));
-                filling.fill(&self.claims, max.max(fair), &mut self.shares);
-                for (share, &most) in division.pods[run.clone()].iter_mut().zip(&self.shares) {
-                    share.most = most;
-                }
-            }
-            for (share, pod) in division.pods[run].iter_mut().zip(pods) {
-                share.least = least(member, pod, share.fair, share.least);
-                share.most = share.most.max(share.fair);
-            }
+    fn bound(&self, pool: &Pool, division: &mut Division) {
+        let pods = pool.pods.iter().zip(&self.parts.of_pods);
+        for (share, (pod, part)) in division.pods.iter_mut().zip(pods) {
+            share.least = part.least(pod, share.fair);
+            share.most = part.most;
         }
     }
 
@@ -151,7 +94,7 @@ impl Sharing {
     ) {
         let pods = &self.by_node[pods];
         self.fractions.clear();
-        self.fractions.extend(pods.iter().map(|&i| self.weights[i as usize]));
+        self.fractions.extend(pods.iter().map(|&i| self.parts.of_pods[i as usize].weight));
         weights::whole(&self.fractions, &mut self.numbers);
 
         let mut owned = 0;
@@ -173,10 +116,4 @@ impl Sharing {
             division.pods[i as usize].share = share;
         }
     }
-}
-
-/// The least that a pod holds: its fair share less what it lends. `min` is its part of its member's.
-fn least(member: &MemberClaim, pod: &PodClaim, fair: u64, min: u64) -> u64 {
-    let used = fair.min(min.max(pod.demand.of(fair)));
-    pod.floor.min(fair).max(fair - percent(member.lend, fair - used))
 }
