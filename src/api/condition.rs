@@ -2,24 +2,25 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-/// Every member holds its share, or waits only for what its own state explains.
+/// Every member holds its share, or its state explains why not.
 pub const READY: &str = "Ready";
 
-/// The controller is still moving towards the division of the present spec.
+/// Pods are still on the way to what the present spec gives them.
 pub const RECONCILING: &str = "Reconciling";
 
-/// Nothing can be done until somebody changes the spec or the cluster.
+/// The pool stands still until a person changes the spec or the cluster.
 pub const STALLED: &str = "Stalled";
 
-/// The members' minimums add up to more than the capacity.
+/// The minima of the members exceed the capacity.
 pub const OVERCOMMITTED: &str = "Overcommitted";
-/// Pods of different QoS classes share a node: weights compare them within their class only.
+
+/// Pods of different QoS classes share a node. Weights only compare pods of one class.
 pub const MIXED_CLASSES: &str = "MixedClasses";
 
-/// On some node with cgroup v2, the kernel's split by `cpu.weight` is more than 2 % of the node away from the shares.
+/// On a node with cgroup v2, the kernel's split by `cpu.weight` is more than 2 % of the node away from the shares.
 pub const COARSE_WEIGHTS: &str = "CoarseWeights";
 
-/// It is known what the pods use. Where it is not, nothing is moved by demand.
+/// The use of the pods is measured. Otherwise demand moves nothing.
 pub const METRICS_AVAILABLE: &str = "MetricsAvailable";
 
 /// Whether a condition says that something is not as it should be.

@@ -4,11 +4,11 @@ pub mod condition;
 mod crd;
 mod dynamic_weight;
 mod member;
-mod new_pods;
 mod resizing;
 mod rules;
 mod schema;
 mod spec;
+mod start_profile;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -16,9 +16,10 @@ mod tests;
 pub use crd::{crd, crd_yaml};
 pub use dynamic_weight::{Better, DynamicWeight, Objective};
 pub use member::{Member, TargetRef, WeightPer};
-pub use new_pods::{NewPods, NewPodsSpec, Start};
 pub use resizing::{ContainerMode, ContainerPolicy, LimitPolicy, LiveUpdate};
 pub use spec::{Mode, Resources, Sharing, Strategy, Surplus, WeightedShare, WeightedShareSpec};
+pub use start_profile::{Start, StartProfile, StartProfileSpec};
 pub use status::{
-    DynamicWeightStatus, MemberState, MemberStatus, Recommendation, WeightedShareStatus,
+    DynamicWeightStatus, LONGEST_MESSAGE, MOST_RECOMMENDATIONS, MOST_RECOMMENDATIONS_IN_POOL,
+    MemberState, MemberStatus, Recommendation, WeightedShareStatus,
 };

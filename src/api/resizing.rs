@@ -1,4 +1,4 @@
-//! What a member lets happen to its containers: its limits, and what is left alone.
+//! What resizes may change of a member: limits, virtual machines, and which containers.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -6,31 +6,34 @@ use serde::{Deserialize, Serialize};
 
 use super::rules;
 
-/// What becomes of a container's limit when its request moves.
+/// What happens to the limit of a container when its request is resized.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum LimitPolicy {
-    /// It stays as it is, and the request stops there.
+    /// It stays, and the request stops at the limit.
     #[default]
     Keep,
-    /// It moves along, in the proportion that the pod's template has.
+    /// It moves with the request, in the proportion of the pod's template.
     Ratio,
-    /// It is the request: what the pod is granted is all that it gets.
+    /// It is the request: the pod never gets more than it is granted.
     Cap,
 }
 
-/// What may be changed of virtual machines while they run. Each change is a live migration.
+/// What the controller may change in virtual machines while they run. Each change is a live migration.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LiveUpdate {
-    /// A machine that uses all of its virtual CPUs for five minutes, and owns what they can use, is given
-    /// one more socket, up to its `maxSockets`: one machine of a namespace at a time, each at most once in ten minutes.
-    /// `cpu.sockets` of its VirtualMachine is then the controller's: take it out of what you apply.
+    /// Whether a machine that is short of CPU gets one more socket, up to its `maxSockets`. Default:
+    /// false. A machine is short of CPU if it used all of its virtual CPUs for five minutes, and owns
+    /// what they can use. Each change is a live migration: one machine of a namespace at a time, and
+    /// each machine at most once in ten minutes. Take `cpu.sockets` out of the VirtualMachine that you
+    /// apply, because the controller sets it.
     #[serde(default)]
     pub cpu_sockets: bool,
-    /// A machine whose guest uses nine tenths of its memory, or more, for five minutes is given a quarter
-    /// more, in whole GiB, up to its `maxGuest`: one machine of a namespace at a time, each at most once in ten minutes.
-    /// It takes Prometheus. `memory.guest` of its VirtualMachine is then the controller's: take it out of
-    /// what you apply.
+    /// Whether a machine that is short of memory gets a quarter more, in whole GiB, up to its
+    /// `maxGuest`. Default: false. A machine is short of memory if its guest used at least nine tenths
+    /// of it for five minutes, as Prometheus measured. Each change is a live migration: one machine of
+    /// a namespace at a time, and each machine at most once in ten minutes. Take `memory.guest` out of
+    /// the VirtualMachine that you apply, because the controller sets it.
     #[serde(default)]
     pub memory: bool,
 }
@@ -43,28 +46,28 @@ impl LiveUpdate {
     }
 }
 
-/// What happens to one container.
+/// How one container is treated.
 #[derive(Clone, Debug, Default, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ContainerPolicy {
-    /// The container's name in the pod.
+    /// The name of the container in its pod, at most 63 characters.
     #[schemars(length(max = 63))]
     #[x_kube(validation = rules::container_name())]
     pub name: String,
 
-    /// `Off`: the container keeps its requests and limits, and what it holds is charged to the pool.
-    /// `Auto`: it takes part, as without an entry. Write `"Off"` in quotes: without them, YAML reads
-    /// it as false.
+    /// Whether the container is resized. `Auto` (the default): it is. `Off`: it keeps its requests and
+    /// limits, and is charged to the pool. Write `"Off"` in quotes: without them, YAML reads it as
+    /// false.
     #[serde(default)]
     pub mode: ContainerMode,
 }
 
-/// Whether a container takes part in the division of its pod.
+/// Whether a container is resized.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum ContainerMode {
-    /// It does.
+    /// It is.
     #[default]
     Auto,
-    /// It is left alone.
+    /// It keeps its requests and limits.
     Off,
 }

@@ -2,7 +2,8 @@
 //!
 //! The rules are CEL: the API server runs them on every write. A rule stands as close to the field
 //! as it can, so that the error names the member. Each stays inside the API server's cost limit
-//! because every list, map and string that it walks has a maximum.
+//! because every list, map and string that it walks has a maximum. The bounds of a number are in the
+//! schema, too, for editors and other tools; the API server then reports both.
 
 use kube::core::{Message, Rule};
 
@@ -141,11 +142,11 @@ pub fn dynamic_bound(field: &str, default: u32) -> Rule {
     )
 }
 
-/// No least weight above the most.
+/// No least weight above the most. Both have a default.
 pub fn weights_in_order() -> Rule {
     // The numbers are not in the sentence: what string() makes of a number has no bound for the API server.
     stated(
-        "!has(self.min) || !has(self.max) || self.min <= self.max",
+        "self.min <= self.max",
         "the weight cannot stay within bounds whose min is above their max: lower min or raise max",
     )
     .field_path(".min")
@@ -313,19 +314,11 @@ pub fn quantity(amount: &Amount) -> Rule {
     )
 }
 
-/// The operators of a label selector.
-pub fn operator() -> Rule {
-    explained(
-        "self in ['In', 'NotIn', 'Exists', 'DoesNotExist']",
-        "\"the operator '\" + self + \"' is not known: write In, NotIn, Exists or DoesNotExist\"",
-    )
-}
-
 /// Values where the operator compares with them, and only there.
 pub fn operator_values() -> Rule {
     explained(
         "self.operator in ['In', 'NotIn'] ? has(self.values) && self.values.size() > 0 \
-         : !(self.operator in ['Exists', 'DoesNotExist']) || !has(self.values) || self.values.size() == 0",
+         : !has(self.values) || self.values.size() == 0",
         "self.operator in ['In', 'NotIn'] \
          ? 'the operator ' + self.operator + ' needs something to compare with: write values, such as values: [web]' \
          : 'the operator ' + self.operator + ' looks at the key alone: take values out, or write In or NotIn'",

@@ -52,9 +52,9 @@ fn quantity(rule: Rule) -> Schema {
     })
 }
 
-/// A whole number. With a format, the API server would speak of a float64 where one writes 1.5.
+/// A whole number that users write. Its field adds its bounds, and a rule that says them in a sentence.
 pub fn integer(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "integer"})
+    json_schema!({"type": "integer", "format": "int32"})
 }
 
 /// Amounts as the controller writes them: strings in canonical form.
@@ -62,9 +62,9 @@ pub fn amounts(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "properties": {
-            "cpu": {"description": "CPU in cores, or in millicores with m: 2, 250m.", "type": "string"},
+            "cpu": {"description": "CPU in cores, or in millicores with the suffix m. Examples: 2, 250m.", "type": "string"},
             "memory": {
-                "description": "Memory in bytes, with a binary suffix where that is exact: 12Gi, 1000.",
+                "description": "Memory in bytes, with a binary suffix if that is exact. Examples: 12Gi, 1000.",
                 "type": "string",
             },
         },
@@ -78,13 +78,13 @@ pub fn label_selector(_: &mut SchemaGenerator) -> Schema {
         "x-kubernetes-map-type": "atomic",
         "properties": {
             "matchLabels": {
-                "description": "Labels that a pod must have, each with this value. Example: {app: checkout}.",
+                "description": "The labels that a pod must have, each with this value, at most 32. Example: {app: checkout}.",
                 "type": "object",
                 "maxProperties": 32,
                 "additionalProperties": label_value(),
             },
             "matchExpressions": {
-                "description": "Requirements that a pod must meet, all of them. \
+                "description": "The requirements that the labels of a pod must all meet, at most 6. \
                                 Example: [{key: tier, operator: In, values: [web, api]}].",
                 "type": "array",
                 "x-kubernetes-list-type": "atomic",
@@ -101,12 +101,12 @@ pub fn selector_told(_: &mut SchemaGenerator) -> Schema {
         "type": "object",
         "properties": {
             "matchLabels": {
-                "description": "Labels that the pod has, each with this value.",
+                "description": "The labels that the pod has, each with this value.",
                 "type": "object",
                 "additionalProperties": {"type": "string"},
             },
             "matchExpressions": {
-                "description": "Requirements that the pod meets, all of them.",
+                "description": "The requirements that the labels of the pod all meet.",
                 "type": "array",
                 "x-kubernetes-list-type": "atomic",
                 "items": {
@@ -115,11 +115,11 @@ pub fn selector_told(_: &mut SchemaGenerator) -> Schema {
                     "properties": {
                         "key": {"description": "The key of the label.", "type": "string"},
                         "operator": {
-                            "description": "In, NotIn, Exists or DoesNotExist.",
+                            "description": "How the label is compared: In, NotIn, Exists or DoesNotExist.",
                             "type": "string",
                         },
                         "values": {
-                            "description": "What In and NotIn compare the label's value with.",
+                            "description": "The values that In and NotIn compare the label's value with.",
                             "type": "array",
                             "x-kubernetes-list-type": "atomic",
                             "items": {"type": "string"},
@@ -144,14 +144,15 @@ fn label_requirement() -> Schema {
                 "x-kubernetes-validations": [rules::label_key()],
             },
             "operator": {
-                "description": "In, NotIn, Exists or DoesNotExist.",
+                "description": "How the label is compared. In: it has one of the values. NotIn: it has \
+                                none of them, or the pod does not have the label. Exists: the pod has \
+                                the label. DoesNotExist: it does not.",
                 "type": "string",
-                "maxLength": 32,
-                "x-kubernetes-validations": [rules::operator()],
+                "enum": ["In", "NotIn", "Exists", "DoesNotExist"],
             },
             "values": {
-                "description": "What In and NotIn compare the label's value with. \
-                                Nothing for Exists and DoesNotExist.",
+                "description": "The values that In and NotIn compare the label's value with, at most 20. \
+                                Leave it out for Exists and DoesNotExist.",
                 "type": "array",
                 "x-kubernetes-list-type": "atomic",
                 "maxItems": 20,
@@ -183,35 +184,35 @@ pub fn conditions(_: &mut SchemaGenerator) -> Schema {
             "required": ["lastTransitionTime", "message", "reason", "status", "type"],
             "properties": {
                 "type": {
-                    "description": "The condition: Ready, Reconciling, Stalled, Overcommitted, MixedClasses, CoarseWeights or MetricsAvailable.",
+                    "description": "The name of the condition: Ready, Reconciling, Stalled, Overcommitted, MixedClasses, CoarseWeights or MetricsAvailable.",
                     "type": "string",
                     "maxLength": 316,
                 },
                 "status": {
-                    "description": "Whether the condition holds.",
+                    "description": "Whether the condition holds: True, False or Unknown.",
                     "type": "string",
                     "enum": ["True", "False", "Unknown"],
                 },
                 "observedGeneration": {
-                    "description": "The generation of the spec that the condition speaks of.",
+                    "description": "The `metadata.generation` of the spec that the condition describes.",
                     "type": "integer",
                     "format": "int64",
                     "minimum": 0,
                 },
                 "lastTransitionTime": {
-                    "description": "When the condition's status changed last.",
+                    "description": "The time when the condition's status last changed.",
                     "type": "string",
                     "format": "date-time",
                 },
                 "reason": {
-                    "description": "Why, in one word in CamelCase, for programs.",
+                    "description": "The reason for the status, as one word in CamelCase, for programs.",
                     "type": "string",
                     "minLength": 1,
                     "maxLength": 1024,
                     "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
                 },
                 "message": {
-                    "description": "Why, and what can be done about it, in a sentence, for people.",
+                    "description": "The reason for the status in words, with what to do about it.",
                     "type": "string",
                     "maxLength": 32768,
                 },

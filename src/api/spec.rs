@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Member, WeightedShareStatus, rules, schema};
 use crate::share::{Bytes, MilliCpu, PerResource, Resource};
 
-/// A pool of CPU and memory, and the members that share it by weight.
+/// The capacity that the pool divides, and the members that share it by weight.
 ///
 /// Example: six cores, of which `checkout` owns four parts and `search` owns one:
 /// `{capacity: {cpu: "6"}, members: [{name: checkout, weight: 400, selector: {matchLabels: {app:
@@ -21,20 +21,34 @@ use crate::share::{Bytes, MilliCpu, PerResource, Resource};
     kind = "WeightedShare",
     plural = "weightedshares",
     shortname = "ws",
-    category = "weightedshare",
+    category = "weighted-sharing",
     namespaced,
     status = "WeightedShareStatus",
     derive = "Default",
     derive = "PartialEq",
-    doc = "A pool of CPU and memory, and the members that share it by weight.",
+    doc = "A WeightedShare is a pool of CPU and memory, and the members that share it by weight. The controller divides the pool, \
+           resizes the running pods of its members in place, and reports in `status` who got what and why.",
     printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
+    printcolumn(name = "Members", type_ = "integer", json_path = ".status.memberCount"),
     printcolumn(name = "CPU", type_ = "string", json_path = ".spec.capacity.cpu"),
-    printcolumn(name = "CPU Allocated", type_ = "string", json_path = ".status.allocated.cpu"),
-    printcolumn(name = "Memory", type_ = "string", json_path = ".spec.capacity.memory"),
+    printcolumn(name = "Alloc", type_ = "string", json_path = ".status.allocated.cpu"),
+    printcolumn(name = "Lent", type_ = "string", json_path = ".status.lent.cpu"),
     printcolumn(
-        name = "Memory Allocated",
+        name = "Memory",
+        type_ = "string",
+        json_path = ".spec.capacity.memory",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Memory Alloc",
         type_ = "string",
         json_path = ".status.allocated.memory",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Memory Lent",
+        type_ = "string",
+        json_path = ".status.lent.memory",
         priority = 1
     ),
     printcolumn(
@@ -59,75 +73,78 @@ use crate::share::{Bytes, MilliCpu, PerResource, Resource};
 #[x_kube(validation = rules::bounds_in_capacity("memory"))]
 #[serde(rename_all = "camelCase")]
 pub struct WeightedShareSpec {
-    /// What the controller does with the division. `Auto` resizes the pods in place. `Observe` works
-    /// everything out, reports it in status, and changes nothing.
+    /// Whether the controller resizes pods. `Auto` (the default): running pods are resized in place.
+    /// `Observe`: all shares are computed and reported in `status`, and nothing is changed.
     #[serde(default)]
     pub mode: Mode,
 
-    /// How much the members share in all, in the unit of pod requests. At least one of cpu and
-    /// memory. A resource that is not named is not touched. Example: `{cpu: "6", memory: 12Gi}`.
+    /// How much CPU and memory the members share in total, in the unit of pod requests. Set `cpu`,
+    /// `memory` or both, each above zero. A resource that is not named is not touched. Example:
+    /// `{cpu: "6", memory: 12Gi}`.
     #[x_kube(validation = rules::capacity_named())]
     #[x_kube(validation = rules::capacity_positive("cpu"))]
     #[x_kube(validation = rules::capacity_positive("memory"))]
     pub capacity: Resources,
 
-    /// What becomes of the part of a share that its owner leaves idle, and how much of a node the
-    /// pool leaves free.
+    /// Whether members lend what they do not need, and how much of each node the pool leaves free.
+    /// Each field has a default, so `sharing` can be left out.
     #[serde(default)]
     pub sharing: Sharing,
 
-    /// Who shares the pool: at most 256 members, each with its own name. Two managers may own
-    /// different members of one list with server-side apply.
+    /// The members that share the pool, at most 256, each with a name of its own. With server-side
+    /// apply, different managers can own different members of the list. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub members: Vec<Member>,
 }
 
-/// What the controller does with the division.
+/// Whether the controller resizes pods.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum Mode {
-    /// Resize the pods in place.
+    /// Running pods are resized in place.
     #[default]
     Auto,
-    /// Work everything out, change nothing.
+    /// All shares are computed and reported, and nothing is changed.
     Observe,
 }
 
-/// What becomes of the part of a share that its owner leaves idle, and how much of a node the pool
-/// leaves free.
+/// Whether members lend what they do not need, and how much of each node the pool leaves free.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sharing {
-    /// Whether idle capacity moves. `Weighted`: what a member leaves idle is lent to those on the
-    /// same node that have a use for it, and comes back when its owner wants it. `Isolated`: every
-    /// member holds what it owns, used or not.
+    /// Whether members lend what they do not need. `Weighted` (the default): on each node, what a
+    /// member owns and does not need is lent to members that need it, by weight, and returned when
+    /// its owner needs it. `Isolated`: every member holds what it owns, used or not.
     #[serde(default)]
     pub strategy: Strategy,
 
-    /// How much of what a member leaves idle above its min others may have, in percent. The rest
-    /// stays with the member, so that it does not wake up with nothing. From 0 to 100.
+    /// How much of its idle share above `min` a member lends, in percent from 0 to 100 (default: 75).
+    /// The rest stays with the member, so that it has that part at once when it wakes. A member can
+    /// set a `lendPercent` of its own.
     #[serde(default = "default_lend_percent")]
-    #[schemars(schema_with = "schema::integer")]
+    #[schemars(schema_with = "schema::integer", range(min = 0, max = 100))]
     #[x_kube(validation = rules::percent("lendPercent", 100))]
     pub lend_percent: u8,
 
-    /// What becomes of capacity that nobody has a use for. `Release`: the pods do not ask for it, so
-    /// that the scheduler and the cluster autoscaler see that it is free. `Spread`: the members hold
-    /// it in proportion to their weights; for pools that have their nodes to themselves.
+    /// What happens to capacity that no member needs. `Release` (the default): the pods do not
+    /// request it, so that the scheduler and the cluster autoscaler see it as free. `Spread`: the
+    /// members hold it in proportion to their weights. Use that for pools that have their nodes to
+    /// themselves.
     #[serde(default)]
     pub surplus: Surplus,
 
-    /// How much more than it uses a pod has a use for, in percent of what it uses. From 0 to 200.
+    /// How much more than its peak usage a pod needs, in percent of that peak, from 0 to 200
+    /// (default: 20).
     #[serde(default = "default_headroom_percent")]
-    #[schemars(schema_with = "schema::integer")]
+    #[schemars(schema_with = "schema::integer", range(min = 0, max = 200))]
     #[x_kube(validation = rules::percent("headroomPercent", 200))]
     pub headroom_percent: u8,
 
-    /// How much of what a node can allocate the pool leaves free there, in percent: room for new
-    /// pods, and for those that grow. From 0 to 90.
+    /// How much of what each node can allocate the pool leaves free, in percent from 0 to 90
+    /// (default: 10). It is room for new pods, and for pods that grow.
     #[serde(default = "default_node_reserve_percent")]
-    #[schemars(schema_with = "schema::integer")]
+    #[schemars(schema_with = "schema::integer", range(min = 0, max = 90))]
     #[x_kube(validation = rules::percent("nodeReservePercent", 90))]
     pub node_reserve_percent: u8,
 }
@@ -157,20 +174,20 @@ fn default_node_reserve_percent() -> u8 {
     10
 }
 
-/// Whether idle capacity moves.
+/// Whether members lend what they do not need.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum Strategy {
-    /// It is lent to those on the same node that have a use for it.
+    /// They lend it, by weight, to members on the same node that need it.
     #[default]
     Weighted,
-    /// It stays with its owner.
+    /// Every member holds what it owns.
     Isolated,
 }
 
-/// What becomes of capacity that nobody has a use for.
+/// What happens to capacity that no member needs.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum Surplus {
-    /// The pods do not ask for it.
+    /// The pods do not request it.
     #[default]
     Release,
     /// The members hold it in proportion to their weights.
@@ -180,11 +197,11 @@ pub enum Surplus {
 /// An amount of CPU, of memory, or of both.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct Resources {
-    /// CPU in cores. Examples: `"2"`, `500m` (half a core), `"0.25"`.
+    /// CPU in cores, in whole millicores, at most 1G. Examples: `"2"`, `500m` (half a core), `"0.25"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<MilliCpu>,
 
-    /// Memory in bytes. Examples: `512Mi`, `1.5Gi`, `4G`.
+    /// Memory in whole bytes, at most 1E. Examples: `512Mi`, `1.5Gi`, `4G`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Bytes>,
 }

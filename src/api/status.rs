@@ -2,41 +2,61 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{
+        IntoDeserializer,
+        value::{self, StringDeserializer},
+    },
+};
 
 use super::{Resources, condition::RECONCILING, schema};
 use crate::share::Bytes;
 
-/// What the controller made of the pool.
+/// The most bytes of a message in a status, and so the most characters. A longer one is cut.
+pub const LONGEST_MESSAGE: usize = 1024;
+/// The most recommendations for one member.
+pub const MOST_RECOMMENDATIONS: usize = 8;
+/// The most recommendations for all members of a pool together, so that etcd can store its status.
+pub const MOST_RECOMMENDATIONS_IN_POOL: usize = 128;
+
+/// What the pool divides now, who got what, and why. The controller writes it.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WeightedShareStatus {
-    /// The generation of the spec that this status speaks of.
+    /// The `metadata.generation` of the spec that this status describes. If it is lower than the
+    /// object's, the controller has not seen the last edit yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// Ready, Reconciling, Stalled, Overcommitted, MixedClasses, CoarseWeights and MetricsAvailable, each with a
-    /// reason and a sentence.
+    /// The state of the pool as a whole: Ready, Reconciling, Stalled, Overcommitted, MixedClasses,
+    /// CoarseWeights and MetricsAvailable, each with a reason and a message.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 
-    /// What there is to divide.
+    /// How much CPU and memory the pool has.
     #[serde(default, skip_serializing_if = "Resources::is_empty")]
     #[schemars(schema_with = "schema::amounts")]
     pub capacity: Resources,
 
-    /// What the pods of the pool hold in all, by their requests.
+    /// How much the pods of the pool are charged in total. A pod's charge is the largest of what it
+    /// requests, what its node has allocated to it, and what is in force.
     #[serde(default, skip_serializing_if = "Resources::is_empty")]
     #[schemars(schema_with = "schema::amounts")]
     pub allocated: Resources,
 
-    /// How much of what its owners leave idle others hold.
+    /// How much of what members own is lent to other members now.
     #[serde(default, skip_serializing_if = "Resources::is_empty")]
     #[schemars(schema_with = "schema::amounts")]
     pub lent: Resources,
 
-    /// Each member of the spec: what it owns and what it holds.
+    /// How many members the pool has. `kubectl get` shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64")]
+    pub member_count: Option<u32>,
+
+    /// The members of the pool: what each of them owns and holds, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), extend(
         "x-kubernetes-list-type" = "map",
@@ -53,145 +73,159 @@ impl WeightedShareStatus {
     }
 }
 
-/// One member of the pool, as the controller sees it.
+/// What a member of the pool owns and holds, and why.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MemberStatus {
-    /// The member's name, as in the spec.
+    /// The name of the member, as in the spec.
     pub name: String,
 
     /// The weight of the member, as in the spec.
     #[schemars(with = "i64")]
     pub weight: u32,
 
-    /// The weight that the member has beside the others: its weight, counted once, for each pod or for
-    /// each virtual CPU, as `weightPer` says.
+    /// The weight with which the member is compared to the others: `weight`, or the dynamic one in its
+    /// place, times its pods or virtual CPUs if `weightPer` says so.
     #[serde(default)]
     #[schemars(with = "i64")]
     pub effective_weight: u64,
 
-    /// The weight that is worked out, where the spec has `dynamicWeight`: it takes the place of
-    /// `weight`.
+    /// The computed weight, if the spec has `dynamicWeight`. It takes the place of `weight`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "DynamicWeightStatus")]
     pub dynamic_weight: Option<DynamicWeightStatus>,
 
-    /// How many pods the member has, without those that are finished or terminating.
+    /// How many pods the member has. Pods that are finished or terminating do not count.
     #[schemars(with = "i64")]
     pub pods: u32,
 
-    /// What the member's pods have a use for, all together, as the last decision took it. Nothing where
-    /// nobody has measured it.
+    /// How much the member's pods need, all together, as of the last decision. It is missing until they
+    /// are measured.
     #[serde(default, skip_serializing_if = "Resources::is_empty")]
     #[schemars(schema_with = "schema::amounts")]
     pub demand: Resources,
 
-    /// What the member owns by its weight, min and max, as far as its nodes have room.
+    /// How much the member owns: by weight, `min` and `max`, as far as its nodes have room. Demand does
+    /// not change it.
     #[serde(default, skip_serializing_if = "Resources::is_empty")]
     #[schemars(schema_with = "schema::amounts")]
     pub fair: Resources,
 
-    /// What the member is granted, all its pods together: its fair share, less what it lends or with
-    /// what it borrows.
+    /// How much the member is granted, all its pods together: `fair`, less what it lends or plus what
+    /// it borrows.
     #[serde(default, skip_serializing_if = "Resources::is_empty")]
     #[schemars(schema_with = "schema::amounts")]
     pub share: Resources,
 
-    /// What the member's pods hold by now, all together.
+    /// How much the member's pods are charged now, all together. It becomes `share` as they are
+    /// resized.
     #[serde(default, skip_serializing_if = "Resources::is_empty")]
     #[schemars(schema_with = "schema::amounts")]
     pub applied: Resources,
 
-    /// What the member would own besides, if its nodes had room for it. The message names a node that
-    /// would have to be freed.
+    /// How much more the member would own if its nodes had room for it. The message names a node to
+    /// free.
     #[serde(default, skip_serializing_if = "Resources::is_empty")]
     #[schemars(schema_with = "schema::amounts")]
     pub unplaceable: Resources,
 
-    /// The `cpu.shares` (cgroup v1) of the member's pods together: 1024 for each core.
+    /// The sum of the `cpu.shares` of the member's pods on nodes with cgroup v1: 1024 for each core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64")]
     pub cpu_shares: Option<u64>,
 
-    /// The `cpu.weight` (cgroup v2) of the member's pods together.
+    /// The sum of the `cpu.weight` of the member's pods on nodes with cgroup v2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64")]
     pub cpu_weight: Option<u64>,
 
-    /// What would help virtual machines of the member beyond their share, and is left to their owner: at
-    /// most eight.
+    /// The changes that would help virtual machines of the member beyond their share, one for each
+    /// machine. At most 8 for a member, and at most 128 for all members of a pool.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8), extend(
+    #[schemars(length(max = MOST_RECOMMENDATIONS), extend(
         "x-kubernetes-list-type" = "map",
         "x-kubernetes-list-map-keys" = ["virtualMachine"]
     ))]
     pub recommendations: Vec<Recommendation>,
 
-    /// How far the member's pods are on the way to their share. `Settled`: every pod holds it.
-    /// `Resizing`: a pod is being resized. `Deferred`: a pod's node has no room now. `Infeasible`: a
-    /// pod's node can never give it. `Skipped`: the member is left alone, and the reason says why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "MemberState")]
+    /// The most urgent state among the member's pods. `Settled`: every pod holds its share.
+    /// `Resizing`: a pod is being resized. `Deferred`: a pod waits for room. `Infeasible`: a pod's node
+    /// can never give it its share. `Skipped`: the member is left alone, and `reason` says why. Later
+    /// versions may add states.
+    #[serde(default, deserialize_with = "known_state", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub state: Option<MemberState>,
 
-    /// Why the member is in this state: one word in CamelCase, for programs.
+    /// The reason for the state, as one word in CamelCase, for programs.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
 
-    /// Why the member is in this state, and what can be done about it: a sentence, for people.
+    /// The reason for the state in words, with what to do about it. At most 1024 characters.
     #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = LONGEST_MESSAGE))]
     pub message: String,
 }
 
-/// A dynamic weight as the last decision took it.
+/// Reads a state. One of a later version, which this one does not know, counts as none.
+fn known_state<'de, D: Deserializer<'de>>(state: D) -> Result<Option<MemberState>, D::Error> {
+    let state = Option::<String>::deserialize(state)?;
+    let known = |name: String| {
+        let name: StringDeserializer<value::Error> = name.into_deserializer();
+        MemberState::deserialize(name).ok()
+    };
+    Ok(state.and_then(known))
+}
+
+/// A dynamic weight as of the last decision.
 #[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DynamicWeightStatus {
-    /// The weight, from 1 to 10000.
+    /// The computed weight, from 1 to 10000.
     #[schemars(with = "i64")]
     pub weight: u32,
 
-    /// What the expression looked at, as it was then: `performance 0.62, cpu.pressure 0.10`.
+    /// The values that the expression used. Example: `performance 0.62, cpu.pressure 0.10`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub signals: String,
 }
 
-/// What would help a virtual machine that is short of something. It is a live migration, so it is not done without its
-/// owner.
+/// A change that would help a virtual machine that is short of something. It takes a live migration, so its owner decides.
 #[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Recommendation {
     /// The name of the virtual machine.
     pub virtual_machine: String,
 
-    /// How many sockets it should have.
+    /// How many CPU sockets the machine should have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i64>")]
     pub cpu_sockets: Option<u64>,
 
-    /// How much memory its guest should have.
+    /// How much memory the machine's guest should have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guest_memory: Option<Bytes>,
 
-    /// A node that has room for it, where it is short because of the one that it runs on.
+    /// A node that has room for the machine, if the machine is short because of the node that it runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
 
-    /// Why, in a sentence.
+    /// Why the machine is short, and what would help. At most 1024 characters.
+    #[schemars(length(max = LONGEST_MESSAGE))]
     pub message: String,
 
-    /// What to commit, or to give to `kubectl apply --server-side`; for a node, to `kubectl create`.
+    /// The manifest that makes the change. Commit it, or give it to `kubectl apply --server-side`; if `node` is set, to
+    /// `kubectl create`.
     pub manifest: String,
 }
 
 /// How far the pods of a member are on the way to their share.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum MemberState {
     /// Every pod holds its share.
     Settled,
     /// A pod is being resized.
     Resizing,
-    /// A pod's node has no room for its share now.
+    /// A pod waits for room.
     Deferred,
     /// A pod's node can never give it its share.
     Infeasible,

@@ -13,7 +13,8 @@ const INTRODUCTION: &str = "\
 
 Every field of a `WeightedShare`, as its CustomResourceDefinition has it: `kubectl explain weightedshare.spec` says the same.
 This page is made from it. What the API server refuses, and in which words, stands below each table; the same rules hold in
-[`weightedshare plan`](plan.md). `NewPods`, the other kind, is written by the controller: see [new pods](new-pods.md).
+[`weightedshare plan`](plan.md). The controller writes the other kind, `StartProfile`: see
+[new pods](new-pods.md).
 ";
 
 /// An object in the schema, with the path that leads there.
@@ -70,7 +71,9 @@ fn kind(schema: &Value) -> String {
         false => format!("at most {most}"),
     });
     let least = schema["minItems"].as_u64().map(|least| format!("at least {least}"));
-    let parts = [Some(whole), (!values.is_empty()).then(|| values.join(", "))];
+    let bounds = schema["minimum"].as_f64().zip(schema["maximum"].as_f64());
+    let bounds = bounds.map(|(least, most)| format!("{least} to {most}"));
+    let parts = [Some(whole), bounds, (!values.is_empty()).then(|| values.join(", "))];
     let parts = parts.into_iter().flatten().chain(keys).chain(least).chain(most);
     parts.collect::<Vec<_>>().join("; ")
 }
