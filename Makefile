@@ -8,100 +8,100 @@ endif
 BINARY := $(CURDIR)/target/$(TARGET)/release/weightedshare
 export WEIGHTEDSHARE_BINARY := $(BINARY)
 E2E := target/debug/e2e
-# Cluster tests share one node: one at a time, one file after the other. (Of the whole workspace, as the unit tests are: other
-# features of what both are built from would be another build.)
-# They wait more than they compute, so they are built without the optimising of the unit tests.
+# Cluster tests share one node, so they run one at a time, one file after the other. (They are built for the whole workspace,
+# like the unit tests: with other features, the dependencies of both would be built twice.)
+# They wait more than they compute, so they are built without the optimisation of the unit tests.
 CLUSTER_TEST := cargo test --workspace --locked --profile dev
-# `make test` shows each promise once: docs/testing.md says which test shows it. used_rights looks at what the others did.
+# `make test` shows each promise once: docs/testing.md says which test shows it. used_rights checks what the others did.
 CLUSTER_TESTS := harness guest machines migration newcomer schema states laws resizes examples changes neighbours plan tenant \
   lending prometheus page footprint chart division admission leader uninstall used_rights
-# What takes longer than its promise needs. Of a file that is in both lists, TIER chooses the tests.
+# Tests that take longer than their promise needs. If a file is in both lists, TIER chooses its tests.
 NIGHTLY_TESTS := admission cgroup_v2 lending migration nodes objective prometheus resizes rollout simulate
 
-# What the test runs of one `make test` found, for its end.
+# The results of the test runs of one `make test`, for the summary at its end.
 TIMES := target/times.jsonl
 TIMED = $(E2E) timed --record $(TIMES) --
 
-# Builds the tests of files, and then runs them on a cluster, with more arguments for the test runner if need be.
+# Builds the tests in these files, then runs them on a cluster. The second argument goes to the test runner.
 define on_cluster
 	$(CLUSTER_TEST) --no-run $(addprefix --test ,$(1))
 	$(TIMED) $(E2E) run -- $(CLUSTER_TEST) --offline --no-fail-fast $(addprefix --test ,$(1)) \
 	  -- --ignored --test-threads=1 --nocapture $(2)
 endef
 
-# The versions of Kubernetes that are supported: of each, the last patch release is tested.
+# The supported versions of Kubernetes. The last patch release of each is tested.
 VERSIONS := v1.34 v1.35 v1.36 v1.37
 
-# What a test on the cluster says is its error; a hundred lines of frames would hide it.
+# A test on the cluster explains itself by its error; a hundred lines of backtrace would hide it.
 e2e longer versions chaos stats plug: export RUST_BACKTRACE := 0
 
 .PHONY: help try demo test test-cluster nightly nightly-cluster fresh beside lint unit e2e longer versions cluster binary faults seeds chaos stats plug bench scale worth crds manifests docs pictures image clean
 
-help: ## this list
-	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+help: ## show this list
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-# TRY=PROGRAM uses a program that is there already.
-try: $(if $(TRY),,toolchain) ## a first look without a cluster: a plan in the terminal and as a page (no root, no Go; a few minutes to build)
+# TRY=PROGRAM uses an existing program.
+try: $(if $(TRY),,toolchain) ## take a first look without a cluster: a plan in the terminal and as a page (no root, no Go; a few minutes to build)
 	$(if $(TRY),,cargo build -p weightedshare --bin weightedshare --locked --profile try)
 	@sh docs/try.sh "$(or $(TRY),$(or $(CARGO_TARGET_DIR),target)/try/weightedshare)" "$(CURDIR)/target/try/index.html"
 
-demo: setup binary harness ## three Deployments share a real node by weight, before your eyes (2 minutes after the build)
+demo: setup binary harness ## watch three Deployments share a real node by weight (2 minutes after the build)
 	@$(E2E) demo
 
-# All that the cluster's tests need is built before: beside them, it would wait for what else is built.
-test: fresh setup binary ## shows every promise: lints, unit and property tests, tests on a real cluster
+# Everything that the cluster tests need is built first: a build beside them would wait for other builds.
+test: fresh setup binary ## show every promise: lints, unit and property tests, tests on a real cluster
 	$(CLUSTER_TEST) --no-run $(addprefix --test ,$(CLUSTER_TESTS) chaos)
 	$(MAKE) --jobs=2 --keep-going test-cluster beside
 	@$(E2E) times $(TIMES)
 
-# Tests on the cluster mostly wait. What only computes takes the CPU time that they leave idle, and is shown when it has ended.
-# The lints come first: what builds in the folder of the cluster's tests would hold those up.
-# A priority only counts among the processes of one session (Linux groups them by that), so this is a session of its own whose
-# priority is the lowest, too. Ctrl-C does not reach it by itself.
+# Tests on the cluster mostly wait. Targets that only compute use the idle CPU time, and their output is shown when they end.
+# The lints come first: a build in the target folder of the cluster tests would hold those up.
+# A priority counts only among the processes of one session (Linux groups them by session), so this is a session of its own
+# with the lowest priority. Ctrl-C does not reach it by itself.
 BESIDE := lint unit
 beside:
 	@setsid sh -c '[ ! -w /proc/self/autogroup ] || echo 19 > /proc/self/autogroup; exec nice -n 19 $(MAKE) --jobs=1 $(BESIDE)' \
 	  > target/beside.log 2>&1 & lane=$$!; trap 'kill -- -$$lane' INT TERM; \
 	wait $$lane; code=$$?; cat target/beside.log; exit $$code
 
-# Chaos comes first: by its end the lints, which build elsewhere, are still under way, and later the unit tests' build would
-# have the folder to itself for minutes.
+# Chaos comes first: it ends while the lints, which build elsewhere, still run. Later, the build of the unit tests would lock
+# the target folder for minutes.
 test-cluster:
 	$(MAKE) --jobs=1 --keep-going chaos e2e TIER=test
 
-# What only computes is beside all of it.
-nightly: fresh setup binary ## what `make test` shows, and all that takes too long for each change: two hours
+# Targets that only compute run beside all of it.
+nightly: fresh setup binary ## run `make test`, then everything that takes too long for each change: two hours
 	$(CLUSTER_TEST) --no-run $(addprefix --test ,$(sort $(CLUSTER_TESTS) $(NIGHTLY_TESTS) chaos plug))
 	$(MAKE) --jobs=2 --keep-going nightly-cluster beside BESIDE='lint unit seeds release reproducible book'
 	@$(E2E) times $(TIMES)
 
-# One after the other, and each whatever became of those before it.
+# One after the other, each even if an earlier one failed.
 nightly-cluster:
 	$(MAKE) --jobs=1 --keep-going test-cluster longer versions stats plug chaos
 
 fresh:
 	@rm -f $(TIMES)
 
-# In a folder of its own, as a build in the same one would wait for it.
+# In a target folder of its own, because a build in the same folder would wait for it.
 lint: toolchain deny
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --locked --target-dir target/lint -- -D warnings
 
-unit: harness ## unit and property tests, without a cluster
+unit: harness ## run the unit and property tests, without a cluster
 	$(TIMED) cargo test --workspace --locked --no-fail-fast
 
 e2e: export ALL_TESTS := 1
-e2e: setup binary harness ## the tests on a real cluster
+e2e: setup binary harness ## run the tests on a real cluster
 	$(call on_cluster,$(CLUSTER_TESTS))
 
 longer: export TIER := nightly
-longer: setup binary harness ## the tests on a real cluster that `make test` leaves out: half an hour
+longer: setup binary harness ## run the tests on a real cluster that `make test` leaves out: half an hour
 	cargo build -p busy-service --release --locked --target $(TARGET)
 	$(call on_cluster,$(NIGHTLY_TESTS))
 
-# All are run, and the test runner's summary of each is said again at the end.
+# All versions are tested, and the test runner's summary of each is repeated at the end.
 versions: export WEIGHTEDSHARE_BINARY := $(CURDIR)/target/debug/weightedshare
-versions: setup ## what we ask of an API server, on each Kubernetes version that is supported (2 minutes; their API servers are built first, once)
+versions: setup ## test what the controller needs of an API server, on each supported Kubernetes version (2 minutes; the API servers are built first, once)
 	cargo build -p weightedshare --locked
 	$(CLUSTER_TEST) --no-run --test versions
 	@mkdir -p target/versions && rm -f target/versions/*
@@ -114,85 +114,86 @@ versions: setup ## what we ask of an API server, on each Kubernetes version that
 	done
 	@cd target/versions; for version in $(VERSIONS); do grep -q '^test result: ok' $$version || exit 1; done
 
-# On a cluster of its own: the others need one that nothing was done to. It kills the cluster's programs, so never on yours.
+# On a cluster of its own, because the other tests need an untouched one. It kills the cluster's programs, so it never runs on
+# yours.
 chaos: export TIER ?= nightly
-chaos: setup binary harness ## five minutes of everything going wrong at once, on a real cluster; CHAOS_SEED=n chooses
+chaos: setup binary harness ## let everything go wrong at once, on a real cluster, for five minutes; CHAOS_SEED=n chooses the faults
 ifeq ($(CLUSTER),current)
 	@echo 'With CLUSTER=current nothing is killed: chaos is left out.'
 else
 	$(call on_cluster,chaos)
 endif
 
-# By default cAdvisor measures, every 10 to 20 s, when it likes. Guests are left to `longer`: an emulated kubelet that measures
-# whenever it is asked does so too unevenly.
+# By default cAdvisor measures every 10 to 20 s, at times of its own. Guests are left to `longer`: an emulated kubelet that
+# measures on request does so too unevenly.
 stats: export TIER := all
 stats: export WEIGHTEDSHARE_E2E_KUBELET_FLAGS := --feature-gates=PodAndContainerStatsFromCRI=true
-stats: setup binary harness ## what follows measurements, on a kubelet that measures when it is asked: a quarter of an hour
+stats: setup binary harness ## run the tests that follow measurements, on a kubelet that measures on request: a quarter of an hour
 	$(call on_cluster,lending prometheus,--skip cgroup_v2)
 
-plug: setup binary harness ## virtual machines that are short are given more while they run: a quarter of an hour
+plug: setup binary harness ## test that virtual machines are given more while they run: a quarter of an hour
 	$(call on_cluster,plug)
 
-cluster: setup binary harness ## a shell on a cluster that is gone when you leave it
+cluster: setup binary harness ## open a shell on a cluster that is gone when you leave it
 	@$(E2E) shell
 
-binary: toolchain ## the static binary, for the image
+binary: toolchain ## build the static binary, for the image
 	@command -v musl-gcc > /dev/null || ls /lib/ld-musl-* > /dev/null 2>&1 || { \
 	  echo 'A C compiler for static programs is missing: apt-get install musl-tools' >&2; exit 1; }
 	rustup target add $(TARGET)
 	cargo build --release --locked --target $(TARGET)
 
-image: binary harness ## an OCI image of it, as an archive, made without an engine
+image: binary harness ## build an OCI image of it, as an archive, without a container engine
 	@$(E2E) image --binary $(BINARY) --output target/weightedshare.tar
 
 faults: export TIER := nightly
-faults: harness ## 100,000 runs of the fault bench (about an hour); SEED=n replays one
+faults: harness ## run the fault bench 100,000 times (about an hour); SEED=n replays one run
 	$(TIMED) cargo test -p weightedshare --release --locked --test faults -- --nocapture
 
 # The same seeds again would find nothing new.
 seeds: export RUNS := 20000
 seeds: export FROM := $(shell expr $$(date +%s) / 86400 '*' 5000)
-seeds: faults ## 20,000 runs of the fault bench with the seeds of the day
+seeds: faults ## run the fault bench 20,000 times with the seeds of the day
 
-bench: toolchain ## how long the division and whole decisions take, against sorting as many keys
+bench: toolchain ## measure how long the division and whole decisions take, against sorting as many keys
 	cargo bench -p weightedshare --locked --bench division --bench decide
 
-# SIZES are pods in pools x namespaces. Both sides are built as what users run is.
+# SIZES are pods in pools x namespaces. Both sides are release builds, as users run them.
 SIZES := 1000x50 1000x1 10000x50 10000x1
-scale: setup binary ## how the controller bears a large cluster, against a bare loop of the same resizes: an hour
+scale: setup binary ## measure the controller in a large cluster, against a bare loop of the same resizes: an hour
 	cargo build -p e2e --release --locked
 	@mkdir -p target/scale
 	@for size in $(SIZES); do \
 	  target/release/e2e scale --pods $${size%x*} --namespaces $${size#*x} --json target/scale/$$size.json || exit 1; \
 	done
 
-# ROUNDS of each variant, ON which nodes; NEIGHBOURS are what else is there.
+# ROUNDS of each variant, ON these nodes; NEIGHBOURS are the other loads there.
 ROUNDS := 5
 ON := host,guest
 NEIGHBOURS := quiet,normal,crowded
-worth: setup binary ## the same loads with fixed limits, with requests only, under VPA and in a pool, compared: five hours
+worth: setup binary ## compare the same loads with fixed limits, with requests only, under VPA and in a pool: five hours
 	cargo build -p busy-service --release --locked --target $(TARGET)
 	cargo build -p e2e --release --locked
 	target/release/e2e build --compared > /dev/null
 	target/release/e2e worth --rounds $(ROUNDS) --on $(ON) --neighbours $(NEIGHBOURS) --machines --output target/worth
 
-crds: toolchain ## crds/, generated from the types
+crds: toolchain ## generate crds/ from the types
 	cargo run --locked --quiet -- crd > target/crds.yaml && mv target/crds.yaml crds/weightedshares.yaml
 
-manifests: setup binary harness ## deploy/, generated from the chart, for who installs without Helm
+manifests: setup binary harness ## generate deploy/ from the chart, for people who install without Helm
 	$(CLUSTER_TEST) --no-run --test chart
-	WRITE_MANIFESTS=1 $(E2E) run -- $(CLUSTER_TEST) --offline --test chart kustomize -- --ignored
+	WRITE_MANIFESTS=1 $(E2E) run -- $(CLUSTER_TEST) --offline --test chart kustomize_has_the_files -- --ignored
 
-docs: toolchain pictures ## what the documents show, written anew: outputs and pictures
+docs: toolchain pictures ## regenerate what the documents show: outputs and pictures
 	WRITE_DOCS=1 cargo test -p weightedshare --locked --test docs
 
-pictures: toolchain ## docs/pictures/*.svg, drawn from the code
+pictures: toolchain ## draw docs/pictures/*.svg from the code
 	cargo run -p weightedshare --locked --quiet --example pictures
 
 harness: toolchain
 	cargo build -p e2e --locked
 
-# Installs the Debian packages and builds the cluster's programs, once: then it only looks.
+# Installs the Debian packages and builds the cluster's programs once. After that, it only checks them.
 setup: harness
 	@$(E2E) build > /dev/null
 
@@ -202,6 +203,7 @@ toolchain:
 	@command -v cc > /dev/null || { echo 'A C compiler is missing: apt-get install gcc' >&2; exit 1; }
 
 include release.mk
+include dev.mk
 
-clean: ## all that was built here (the cluster's programs stay in ~/.cache/weightedshare)
+clean: ## remove all that was built here (the cluster's programs stay in ~/.cache/weightedshare)
 	cargo clean
