@@ -73,7 +73,7 @@ async fn plan(arguments: PlanArguments) -> Result<ExitCode, String> {
         let elsewhere = plan.keep(namespace);
         if !elsewhere.is_empty() {
             let elsewhere = elsewhere.join(", ");
-            eprintln!("no pool is in namespace {namespace}; there are pools in: {elsewhere}");
+            eprintln!("namespace {namespace} has no pools; there are pools in: {elsewhere}");
         }
     }
     let text = match arguments.output {
@@ -110,7 +110,7 @@ async fn top(arguments: TopArguments) -> Result<(), String> {
         let from_files = !arguments.source.files.is_empty();
         let now = Clock::system().now();
         if from_files && planned::fill_in_statuses(&mut looked, now) {
-            eprintln!("a pool in these files has no status: its shares are those of the plan");
+            eprintln!("a pool in these files has no status, so its planned shares are shown");
         }
         Ok(top::top(&looked, arguments.namespace.as_deref(), style))
     };
@@ -129,7 +129,7 @@ async fn history(arguments: HistoryArguments) -> Result<(), String> {
     };
     let of_pools = ListParams::default().fields("regarding.kind=WeightedShare");
     let events = events.list(&of_pools).await.map_err(|error| {
-        format!("the events cannot be listed: {error}: name a namespace that you may read with -n")
+        format!("the events cannot be listed: {error}: with -n, name a namespace that you may read")
     })?;
     say(&history::history(&events.items, arguments.pool.as_deref()))
 }
@@ -147,12 +147,12 @@ async fn look(source: &Source, leader: Leader) -> Result<(Looked, String), Strin
     if source.files.is_empty() {
         let client = client()
             .await
-            .map_err(|error| format!("{error}; or name files with -f, and no cluster is needed"))?;
+            .map_err(|error| format!("{error}; or name files with -f, which needs no cluster"))?;
         let mut looked = std::pin::pin!(runtime::list_once(&client));
         let looked = tokio::select! {
             looked = &mut looked => looked,
             () = tokio::time::sleep(SLOW) => {
-                eprintln!("reading the cluster: its pools, pods, nodes, workloads, and what they use ...");
+                eprintln!("reading the cluster: its pools, pods, nodes, workloads and metrics ...");
                 looked.await
             }
         };
@@ -162,7 +162,9 @@ async fn look(source: &Source, leader: Leader) -> Result<(Looked, String), Strin
             Leader::LeftAlone => Remembered::default(),
         };
         if let Some(trouble) = trouble.filter(|_| remembered.pods.is_empty()) {
-            eprintln!("every member is taken to need what it owns: {trouble}");
+            eprintln!(
+                "without measurements, every member is assumed to need what it owns: {trouble}"
+            );
         }
         remembered.measure(&cluster, &mut metrics);
         let mut looked = Looked { cluster, metrics, remembered };
@@ -185,7 +187,7 @@ async fn look(source: &Source, leader: Leader) -> Result<(Looked, String), Strin
 async fn remembered(client: &Client, cluster: &Cluster) -> Remembered {
     runtime::ask_leader(client, cluster).await.unwrap_or_else(|why| {
         eprintln!(
-            "this rests on what pods use now, as the controller could not be asked for their peaks of the last ten minutes: {why}"
+            "this is based on current usage only, because the controller could not be asked for the peaks of the last ten minutes: {why}"
         );
         Remembered::default()
     })
@@ -215,19 +217,24 @@ async fn run_controller(arguments: ControllerArguments) -> Result<(), String> {
     runtime::listen(&arguments.health_address, "probes", health)
         .await
         .map_err(|error| error.to_string())?;
-    runtime::listen_guarded(&arguments.metrics_address, "metrics and the page", looked_at, &client)
-        .await
-        .map_err(|error| error.to_string())?;
+    runtime::listen_guarded(
+        &arguments.metrics_address,
+        "metrics and the web page",
+        looked_at,
+        &client,
+    )
+    .await
+    .map_err(|error| error.to_string())?;
     if arguments.recall_address.is_exposed() {
-        return Err("what this process remembers is for its own host: set --recall-address to one of 127.0.0.1, or to 0".to_owned());
+        return Err("--recall-address must not be reachable from other hosts: set it to a port of 127.0.0.1, or to 0".to_owned());
     }
-    runtime::listen(&arguments.recall_address, "what is remembered", recall)
+    runtime::listen(&arguments.recall_address, "recent peaks and granted shares", recall)
         .await
         .map_err(|error| error.to_string())?;
     let version = client.apiserver_version().await.map_err(|error| {
         format!("the API server does not answer: {error}: check the kubeconfig and the network")
     })?;
-    info!(server = %version.git_version, "weightedshare {} is here", env!("CARGO_PKG_VERSION"));
+    info!(server = %version.git_version, "weightedshare {} started", env!("CARGO_PKG_VERSION"));
     let sources = metrics::sources(&client, arguments.prometheus.options().as_ref());
     let sources = sources.map_err(|error| error.to_string())?;
     let run = Run {
@@ -240,7 +247,7 @@ async fn run_controller(arguments: ControllerArguments) -> Result<(), String> {
     };
     let work = |stop| runtime::run(run, stop);
     runtime::lead(candidacy, &serving, stop, work).await.map_err(|error| error.to_string())?;
-    info!("ended");
+    info!("stopped");
     Ok(())
 }
 
@@ -263,7 +270,8 @@ fn candidacy(
         Ok(Election::new(client, (&namespace, NAME), identity, terms, of_election))
     };
     let candidacy = Candidacy::on_a_thread(election);
-    let candidacy = candidacy.map_err(|error| format!("no thread for the lease: {error}"))?;
+    let candidacy = candidacy
+        .map_err(|error| format!("the thread for the lease cannot be started: {error}"))?;
     Ok((Some(candidacy), leadership))
 }
 

@@ -44,7 +44,7 @@ pub async fn simulate(arguments: SimulateArguments) -> Result<(), String> {
         Some(last) => from_prometheus(&arguments, last, step.unwrap_or(STEP), &stopped).await?,
         None => from_files(&arguments.usage, &stopped)?,
     };
-    let trace = recorder.finish(step).ok_or("nothing in it says what any pod used")?;
+    let trace = recorder.finish(step).ok_or("the recording has no usage of any pod")?;
     // What says what pods used may say all that there is to know of them.
     let cluster = match arguments.from_cluster.is_some() || !arguments.source.files.is_empty() {
         true => look(&arguments.source, Leader::LeftAlone).await?.0.cluster,
@@ -54,7 +54,7 @@ pub async fn simulate(arguments: SimulateArguments) -> Result<(), String> {
         return say(&suggest(&cluster, &trace, namespace)?);
     }
     if cluster.pools().next().is_none() {
-        let help = "name a file with one by -f, or let --suggest propose one";
+        let help = "name a file with one (-f), or let --suggest propose one";
         return Err(format!("there is no pool to replay it in: {help}"));
     }
     let options = Options { batch: arguments.batch };
@@ -89,7 +89,7 @@ async fn run(
         bar.finish_and_clear();
         outcome
     });
-    work.await.map_err(|error| format!("the replay ended by itself: {error}"))
+    work.await.map_err(|error| format!("the replay failed: {error}"))
 }
 
 fn from_files(files: &[PathBuf], stopped: &AtomicBool) -> Result<Recorder, String> {
@@ -109,8 +109,8 @@ fn read_file(recorder: &mut Recorder, path: &Path, stopped: &AtomicBool) -> Resu
     file.by_ref().take(BEGINS as u64).read_to_end(&mut begins).map_err(cannot)?;
     let form = read::form_of(&name, &String::from_utf8_lossy(&begins)).ok_or_else(|| {
         format!(
-            "{name}: what it has is not known: CSV begins with the names of its columns, time,namespace,pod,cpu,memory; an answer of \
-             Prometheus with {{; and the files of published traces keep their names"
+            "{name}: its format is not recognized: CSV begins with the names of its columns, time,namespace,pod,cpu,memory; an answer of \
+             Prometheus begins with {{; and the files of published traces keep their names"
         )
     })?;
     let bar = bar(&name, length, "{bytes}/{total_bytes}");
@@ -131,7 +131,7 @@ async fn from_prometheus(
     stopped: &AtomicBool,
 ) -> Result<Recorder, String> {
     let options = arguments.prometheus.options();
-    let options = options.ok_or("name the Prometheus that recorded it, by --prometheus-url")?;
+    let options = options.ok_or("set --prometheus-url to the Prometheus that recorded it")?;
     let to = Clock::system().now().as_second();
     let from = to - i64::try_from(last.as_secs()).unwrap_or(to);
     let mut recorder = Recorder::default();

@@ -1,9 +1,11 @@
 //! The admission policies of the chart, as far as they can be read without a cluster.
 
-use std::{error::Error, fs};
+use std::{collections::BTreeSet, error::Error, fs};
 
 use cel::Program;
+use kube::Resource;
 use serde_yaml_ng::Value;
+use weightedshare::api::{StartProfile, WeightedShare};
 
 /// The policies and their bindings, with what Helm fills in.
 fn policies() -> Result<Vec<Value>, Box<dyn Error>> {
@@ -70,7 +72,8 @@ fn they_stand_in_nobodys_way() -> Result<(), Box<dyn Error>> {
     };
     assert_eq!(policy["spec"]["failurePolicy"], "Ignore");
     assert_eq!(policy["spec"]["reinvocationPolicy"], "Never");
-    assert_eq!(policy["spec"]["paramKind"]["kind"], "NewPods");
+    assert_eq!(policy["spec"]["paramKind"]["kind"], *StartProfile::kind(&()));
+    assert_eq!(policy["spec"]["paramKind"]["apiVersion"], *StartProfile::api_version(&()));
     let rules = &policy["spec"]["matchConstraints"]["resourceRules"];
     assert_eq!(rules[0]["operations"], Value::from(vec!["CREATE"]));
     assert_eq!(rules[0]["resources"], Value::from(vec!["pods"]));
@@ -82,5 +85,32 @@ fn they_stand_in_nobodys_way() -> Result<(), Box<dyn Error>> {
     assert_eq!(&corrects["spec"]["matchConstraints"]["resourceRules"], rules);
     let conditions = &corrects["spec"]["matchConditions"];
     assert_eq!(conditions[0]["name"], "pod-says-what-it-starts-with");
+    Ok(())
+}
+
+/// The resources of our API group in a template, without their subresources.
+fn granted(template: &str) -> impl Iterator<Item = &str> {
+    let lines = template.lines().zip(template.lines().skip(1));
+    let ours = lines.filter(|(groups, _)| groups.ends_with("apiGroups: [weightedshare.dev]"));
+    let lists =
+        ours.filter_map(|(_, next)| next.trim().strip_prefix("resources: [")?.strip_suffix(']'));
+    lists.flat_map(|list| list.split(", ")).filter_map(|resource| resource.split('/').next())
+}
+
+#[test]
+fn the_roles_name_the_resources_that_the_crds_define() -> Result<(), Box<dyn Error>> {
+    let folder = format!("{}/charts/weighted-share/templates", env!("CARGO_MANIFEST_DIR"));
+    let (mut found, mut times) = (BTreeSet::new(), 0);
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let template = if path.is_file() { fs::read_to_string(&path)? } else { continue };
+        for resource in granted(&template) {
+            found.insert(resource.to_owned());
+            times += 1;
+        }
+    }
+    let defined = [StartProfile::plural(&()), WeightedShare::plural(&())];
+    assert_eq!(found, BTreeSet::from(defined.map(String::from)));
+    assert!(times >= 4, "{times} rules");
     Ok(())
 }

@@ -28,7 +28,7 @@ use support::{
     replicas::{PROCESS, Replicas, written},
 };
 use tokio::time::sleep;
-use weightedshare::api::NewPods;
+use weightedshare::api::StartProfile;
 
 /// After this time without a sign of life the lease is free; and how soon that is seen.
 const LEASE: Duration = Duration::from_secs(15 + 2);
@@ -175,7 +175,7 @@ async fn what_a_pod_started_with_outlives_the_controller() -> Result<()> {
         pod_spec(json!([container("main", json!({"requests": requests}))]))
     };
     bench.pool("pool", &format!("{room}m"), json!([member("web", 100)])).await?;
-    let new_pods: Api<NewPods> = Api::namespaced(bench.client.clone(), &bench.namespace);
+    let new_pods: Api<StartProfile> = Api::namespaced(bench.client.clone(), &bench.namespace);
     eventually(MINUTE, || async {
         ensure!(new_pods.get("pool").await?.spec.starts.contains_key("app=web"), "nothing is told");
         Ok(())

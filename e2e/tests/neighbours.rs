@@ -52,7 +52,7 @@ async fn what_an_autoscaler_counts_by_utilization_is_left_alone_and_by_value_is_
     bench.holding("plain", &[250]).await?;
     bench.holding("scaled", &[50]).await?;
     let message = left(&bench, "scaled", "HorizontalPodAutoscaler").await?;
-    ensure!(message.contains("HorizontalPodAutoscaler scaled counts"), "{message}");
+    ensure!(message.contains("HorizontalPodAutoscaler scaled scales"), "{message}");
 
     bench.apply(scaler(json!({"type": "AverageValue", "averageValue": "200m"}))).await?;
     bench.holding("plain", &[150]).await?;

@@ -14,7 +14,7 @@ use support::MINUTE;
 
 const PAGE: &str = include_str!("../../docs/getting-started.md");
 /// The kinds that the charts bring.
-const CRDS: [&str; 2] = ["weightedshares.weightedshare.dev", "newpods.weightedshare.dev"];
+const CRDS: [&str; 2] = ["weightedshares.weightedshare.dev", "startprofiles.weightedshare.dev"];
 /// What the charts' own tag is.
 const TAG: &str = env!("CARGO_PKG_VERSION");
 

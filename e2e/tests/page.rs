@@ -80,7 +80,7 @@ async fn the_page_is_for_who_may_read_it_and_lives_in_a_browser() -> Result<()> 
     let bind = ["create", "clusterrolebinding", "page-reader", "--clusterrole=weighted-share-page"];
     kubectl::run("kubectl", &[&bind[..], &["--serviceaccount=page:reader"]].concat(), "").await?;
     let text = eventually(MINUTE, || read(&url, path, &reader)).await?;
-    ensure!(text.contains("TargetNotFound") && text.contains("that others leave idle"), "{text}");
+    ensure!(text.contains("TargetNotFound") && text.contains("of idle cpu from others"), "{text}");
 
     let header = json!({"Authorization": format!("Bearer {reader}")});
     let Some(mut browser) = Browser::start(&header).await? else {

@@ -150,7 +150,7 @@ async fn a_member_sees_the_series_of_its_own_namespace_only() -> Result<()> {
     ensure!(value("own")? == Ok(0.25) && value("load")? == Ok(7.0), "{told:?}");
     ensure!(value("sum(load)")? == Ok(7.0), "{told:?}");
     ensure!(
-        value("only_theirs")?.is_err_and(|why| why.starts_with("it gives nothing")),
+        value("only_theirs")?.is_err_and(|why| why.starts_with("it returns nothing")),
         "{told:?}"
     );
     ensure!(value("own[5m]")?.is_err() && value("info(own)")?.is_err(), "{told:?}");

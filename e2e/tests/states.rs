@@ -51,7 +51,7 @@ async fn a_best_effort_pod_is_reported_and_its_part_goes_to_the_others() -> Resu
     let status = bench.settled("pool").await?;
     let none = of(&status, "none");
     ensure!(none.state == Some(MemberState::Skipped) && none.reason == "BestEffort", "{none:?}");
-    ensure!(none.message.contains("give its template a cpu or memory request"), "{none:?}");
+    ensure!(none.message.contains("Give its template a cpu or memory request"), "{none:?}");
     let describe = ["-n", "best-effort", "describe", "ws", "pool"];
     eventually(MINUTE, || async {
         let described = e2e::kubectl::run("kubectl", &describe, "").await?;

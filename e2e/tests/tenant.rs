@@ -56,8 +56,8 @@ async fn a_tenant_shares_out_what_is_his_and_reaches_nothing_else() -> Result<()
     his.holding("web", &[300]).await?;
 
     // What the controller keeps for itself, he cannot reach: what new pods start with, its lease, its metrics.
-    is_forbidden(&["get", "newpods", "--namespace=tenant"], &Value::Null).await?;
-    is_forbidden(&["delete", "newpods", "pool", "--namespace=tenant"], &Value::Null).await?;
+    is_forbidden(&["get", "startprofiles", "--namespace=tenant"], &Value::Null).await?;
+    is_forbidden(&["delete", "startprofiles", "pool", "--namespace=tenant"], &Value::Null).await?;
     let lease = ["delete", "lease", "weighted-share", "--namespace=weighted-share-system"];
     is_forbidden(&lease, &Value::Null).await?;
     is_forbidden(&["get", "--raw", "/metrics"], &Value::Null).await?;

@@ -21,7 +21,7 @@ const UNSEEN: [[&str; 3]; 3] = [
     // More sockets or memory for a machine: the test `plug` takes ten minutes.
     ["kubevirt.io", "virtualmachines", "patch"],
     // A patch that makes an object takes both verbs, and is logged as patch.
-    ["weightedshare.dev", "newpods", "create"],
+    ["weightedshare.dev", "startprofiles", "create"],
 ];
 /// Set where all tests run: a part of them does not use all of it.
 const ALL: &str = "ALL_TESTS";

@@ -1,4 +1,4 @@
-//! What is written to a pool, or beside it: its finalizer, its status, and with what its new pods start.
+//! What is written to a pool, or beside it: its finalizer, its status, and its StartProfile.
 
 use kube::{
     Api, Client,
@@ -7,7 +7,7 @@ use kube::{
 use serde_json::json;
 
 use crate::{
-    api::{NewPods, NewPodsSpec, WeightedShare, WeightedShareStatus},
+    api::{StartProfile, StartProfileSpec, WeightedShare, WeightedShareStatus},
     cluster::FIELD_MANAGER,
     engine::{FINALIZER, PoolRef},
 };
@@ -51,24 +51,28 @@ pub async fn status(
     api.patch_status(&pool.name, &params, &Patch::Apply(patch)).await
 }
 
-/// Writes with what new pods of the pool start, beside the pool: it goes when the pool does.
+/// Writes what new pods of the pool start with, beside the pool: it goes when the pool does.
 ///
 /// # Errors
 /// When the API server does not take it.
-pub async fn new_pods(client: &Client, pool: &PoolRef, new_pods: &NewPodsSpec) -> kube::Result<()> {
+pub async fn start_profile(
+    client: &Client,
+    pool: &PoolRef,
+    spec: &StartProfileSpec,
+) -> kube::Result<()> {
     let name = &pool.name;
     let told = json!({
         "apiVersion": "weightedshare.dev/v1alpha1",
-        "kind": "NewPods",
+        "kind": "StartProfile",
         "metadata": {"name": name, "ownerReferences": [{
             "apiVersion": "weightedshare.dev/v1alpha1",
             "kind": "WeightedShare",
             "name": name,
             "uid": pool.uid,
         }]},
-        "spec": new_pods,
+        "spec": spec,
     });
-    let api: Api<NewPods> = Api::namespaced(client.clone(), &pool.namespace);
+    let api: Api<StartProfile> = Api::namespaced(client.clone(), &pool.namespace);
     match api.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(told)).await {
         // A cluster with the definitions of an earlier version: its pods start as their templates say. In a namespace that
         // is being deleted, no pod starts any more.

@@ -54,7 +54,8 @@ impl ReportPace {
         let (mut published, room) = (notices, EVENTS - known.events.len());
         let left_out = published.split_off(room.min(published.len()));
         if let Some(first) = published.first_mut().filter(|_| known.left_out > 0) {
-            first.note += &format!(" ({} more before it are in the log.)", known.left_out);
+            first.note +=
+                &format!(" (Events before it that are only in the log: {}.)", known.left_out);
             known.left_out = 0;
         }
         known.left_out += left_out.len();
@@ -110,7 +111,7 @@ mod tests {
         assert_eq!(pace.notices(&pool, notices(7), now + MINUTE / 2).len(), 3);
         assert!(pace.notices(&pool, notices(2), now + MINUTE / 2).is_empty());
         let later = pace.notices(&pool, notices(2), now + MINUTE);
-        assert_eq!(later[0].note, "0 (6 more before it are in the log.)");
+        assert_eq!(later[0].note, "0 (Events before it that are only in the log: 6.)");
         assert_eq!(later[1].note, "1");
     }
 }

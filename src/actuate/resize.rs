@@ -36,7 +36,7 @@ pub async fn send(
         if let Some(surprise) = surprise(resize, before, &Pod::read(&answer)) {
             let kind = RefusalKind::LimitRange;
             let message = format!(
-                "a LimitRange would {surprise}, which was not asked for: set that in the pod's template, or take the default out of the LimitRange"
+                "a LimitRange would {surprise}, which the resize does not ask for. Set that in the pod's template, or remove the default from the LimitRange"
             );
             let (pod, resource) = (resize.pod.clone(), resize.resource);
             return Err(Refusal { pod, resource, kind, message });
@@ -125,8 +125,8 @@ pub fn altered(resize: &PodResize, answer: &Pod) -> Option<Refusal> {
     let told = |amount| resize.resource.quantity(amount);
     let (resource, kind) = (resize.resource, RefusalKind::Altered);
     let message = format!(
-        "something in the way of the API server, a mutating webhook most likely, gave {part} a {resource} {what} of {} \
-         where {} was asked for: exempt pods/resize from it, or bound the member by min and max",
+        "the API server gave {part} a {resource} {what} of {} instead of {}, most likely because of a mutating webhook. \
+         Exempt pods/resize from the webhook, or bound the member by min and max",
         is.map_or("nothing".to_owned(), told),
         told(wanted),
     );
@@ -165,7 +165,7 @@ fn remedy(kind: RefusalKind) -> Option<&'static str> {
             "change the LimitRange, or bound the member by min, max and minPerPod"
         }
         RefusalKind::NotSupported => {
-            "bring the node and the API server to Kubernetes 1.34 or later"
+            "upgrade the node and the API server to Kubernetes 1.34 or later"
         }
         RefusalKind::Outdated
         | RefusalKind::Refused

@@ -9,7 +9,7 @@ use tracing::{Instrument, debug_span, info, warn};
 
 use super::{events, hotplug::hotplug, pool_writes, resize};
 use crate::{
-    api::{NewPodsSpec, WeightedShare, WeightedShareStatus},
+    api::{StartProfileSpec, WeightedShare, WeightedShareStatus},
     cluster::{Pod, PoolId},
     engine::{Hotplug, Notice, PodResize, PoolRef, Refusal, RefusalKind},
     runtime::{CARRIED_OUT, Clock, Serving},
@@ -28,7 +28,7 @@ pub enum Key {
     /// The status of a pool.
     Status(PoolId),
     /// With what new pods of a pool start.
-    NewPods(PoolId),
+    StartProfile(PoolId),
     /// The last event of a pool that is being deleted.
     Farewell(PoolId),
     /// A virtual machine, by namespace.
@@ -49,7 +49,7 @@ pub enum Write {
     /// Writes a status.
     Status { id: PoolId, pool: PoolRef, status: Arc<WeightedShareStatus> },
     /// Writes with what new pods start.
-    NewPods { id: PoolId, pool: PoolRef, new_pods: Arc<NewPodsSpec> },
+    StartProfile { id: PoolId, pool: PoolRef, new_pods: Arc<StartProfileSpec> },
     /// Publishes an event.
     Event { pool: PoolRef, notice: Notice },
     /// Publishes the last event of a pool.
@@ -96,7 +96,7 @@ pub enum Answer {
     /// The status of a pool as it was written, and the pool as the API server shows it.
     Status(PoolId, Arc<WeightedShareStatus>, Box<WeightedShare>),
     /// With what new pods of a pool start was written.
-    NewPods(PoolId, Arc<NewPodsSpec>),
+    StartProfile(PoolId, Arc<StartProfileSpec>),
     /// The last event of a pool that is being deleted was written.
     Farewell(PoolId),
     /// Something else was written, or it failed, which changes nothing for the next decision.
@@ -120,9 +120,10 @@ impl Key {
             Self::Pod(namespace, _) | Self::Hotplug(namespace) | Self::Event(namespace, _) => {
                 namespace
             }
-            Self::Finalizer(id) | Self::Status(id) | Self::NewPods(id) | Self::Farewell(id) => {
-                &id.namespace
-            }
+            Self::Finalizer(id)
+            | Self::Status(id)
+            | Self::StartProfile(id)
+            | Self::Farewell(id) => &id.namespace,
         }
     }
 }
@@ -155,19 +156,19 @@ pub async fn send(
         Write::ReadBack { pool, resizes, sent } => read_back(&client, pool, resizes, sent).await,
         Write::Finalizer { pool, ours } => {
             let done = pool_writes::finalizer(&client, &pool, ours).await;
-            done.map_err(failure("set the finalizer of", &pool)).map(|()| Answer::Other)
+            done.map_err(failure("finalizer", &pool)).map(|()| Answer::Other)
         }
         Write::Status { id, pool, status } => {
             let shown = pool_writes::status(&client, &pool, &status)
                 .instrument(debug_span!("report", namespace = %pool.namespace, pool = %pool.name))
                 .await
-                .map_err(failure("take the status of", &pool))?;
+                .map_err(failure("status", &pool))?;
             Ok(Answer::Status(id, status, Box::new(shown)))
         }
-        Write::NewPods { id, pool, new_pods } => {
-            let done = pool_writes::new_pods(&client, &pool, &new_pods).await;
-            done.map_err(failure("write the NewPods of", &pool))?;
-            Ok(Answer::NewPods(id, new_pods))
+        Write::StartProfile { id, pool, new_pods } => {
+            let done = pool_writes::start_profile(&client, &pool, &new_pods).await;
+            done.map_err(failure("StartProfile", &pool))?;
+            Ok(Answer::StartProfile(id, new_pods))
         }
         Write::Event { pool, notice } => {
             // It must not hold up the division.
@@ -179,19 +180,21 @@ pub async fn send(
         Write::Farewell { id, pool, notice } => {
             match events::publish(&client, clock.now(), &pool, notice).await {
                 Err(error) if events::may_pass(&error) => {
-                    let what =
-                        format!("no event says which pods of {} keep what they have", pool.name);
+                    let what = format!(
+                        "the event that names the pods of {} that are not restored could not be written",
+                        pool.name
+                    );
                     Err(Failure::of(&what, &error))
                 }
                 _ => Ok(Answer::Farewell(id)),
             }
         }
         Write::Hotplug(plug) => {
-            info!(namespace = %plug.namespace, machine = %plug.machine, what = ?plug.what, "more for a machine");
+            info!(namespace = %plug.namespace, machine = %plug.machine, what = ?plug.what, "giving a virtual machine more");
             let done = hotplug(&client, &plug).await;
             let machine = &plug.machine;
             let what = format!(
-                "the API server gave no more to the VirtualMachine {machine} (is liveUpdate.enabled set in the chart?)"
+                "VirtualMachine {machine} could not be given more (is liveUpdate.enabled set in the chart?)"
             );
             done.map_err(|error| Failure::of(&what, &error))?;
             Ok(Answer::Other)
@@ -209,7 +212,7 @@ impl Failure {
 
 fn failure(what: &str, pool: &PoolRef) -> impl FnOnce(kube::Error) -> Failure {
     let pool = format!("{}/{}", pool.namespace, pool.name);
-    let what = format!("the API server did not {what} the WeightedShare {pool}");
+    let what = format!("the {what} of WeightedShare {pool} could not be written");
     move |error| Failure::of(&what, &error)
 }
 

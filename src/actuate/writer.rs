@@ -17,7 +17,7 @@ use super::{
     write::{Answer, Failure, Key, Write, send},
 };
 use crate::{
-    api::NewPodsSpec,
+    api::StartProfileSpec,
     cluster::{Cluster, PoolId, Requests},
     engine::{Deletion, Plan, PodResize, PoolPlan},
     runtime::{Clock, Serving},
@@ -54,7 +54,7 @@ pub struct Writer {
     /// How often pools are reported on.
     pace: ReportPace,
     /// With what new pods start, as it was written last.
-    new_pods: BTreeMap<PoolId, Arc<NewPodsSpec>>,
+    new_pods: BTreeMap<PoolId, Arc<StartProfileSpec>>,
     /// How many events there were.
     number: u64,
 }
@@ -121,8 +121,8 @@ impl Writer {
         }
         keys.extend(self.want_resizes(Some(id), resizes, cluster));
         if let Some(new_pods) = new_pods.filter(|it| self.new_pods.get(id) != Some(it)) {
-            let write = Write::NewPods { id: id.clone(), pool: pool.clone(), new_pods };
-            keys.insert(self.want(Key::NewPods(id.clone()), write));
+            let write = Write::StartProfile { id: id.clone(), pool: pool.clone(), new_pods };
+            keys.insert(self.want(Key::StartProfile(id.clone()), write));
         }
         if !is_reported {
             let write = Write::Status { id: id.clone(), pool: pool.clone(), status };
@@ -140,12 +140,12 @@ impl Writer {
         self.forget_pool(id);
         let Deletion { pool, notice, done } = deletion;
         let mut keys = BTreeSet::new();
-        let nothing = NewPodsSpec::default();
+        let nothing = StartProfileSpec::default();
         if self.new_pods.get(id).is_none_or(|told| **told != nothing) {
             // Pods that come now belong to no pool.
             let new_pods = Arc::new(nothing);
-            let write = Write::NewPods { id: id.clone(), pool: pool.clone(), new_pods };
-            keys.insert(self.want(Key::NewPods(id.clone()), write));
+            let write = Write::StartProfile { id: id.clone(), pool: pool.clone(), new_pods };
+            keys.insert(self.want(Key::StartProfile(id.clone()), write));
         }
         if let Some(notice) = notice {
             let write = Write::Farewell { id: id.clone(), pool: pool.clone(), notice };
@@ -238,7 +238,7 @@ impl Writer {
         match key {
             Key::Pod(..) => Lane::Resizes,
             Key::Finalizer(_) | Key::Farewell(_) | Key::Hotplug(_) => Lane::Others,
-            Key::NewPods(_) | Key::Event(..) => Lane::Reports,
+            Key::StartProfile(_) | Key::Event(..) => Lane::Reports,
             Key::Status(_) => match self.wanted.get(key) {
                 Some(Write::Status { status, .. }) if status.is_reconciling() => Lane::Progress,
                 _ => Lane::Reports,
@@ -310,7 +310,7 @@ impl Writer {
             Err(Failure { why, unanswered, .. }) => {
                 let longest = if unanswered { LONGEST_UNANSWERED } else { LONGEST_RETRY };
                 let wait = self.retry(key, longest);
-                warn!(seconds = wait.as_secs(), "tried again later: {why}");
+                warn!(seconds = wait.as_secs(), "a write failed, and will be tried again: {why}");
                 if self.is_still_wanted(key) {
                     self.wanted.entry(key.clone()).or_insert(write);
                 }
@@ -326,7 +326,7 @@ impl Writer {
         match key {
             // Resizes without an answer are looked up, whatever the plan.
             Key::Pod(..) => true,
-            Key::Finalizer(id) | Key::Status(id) | Key::NewPods(id) | Key::Farewell(id) => {
+            Key::Finalizer(id) | Key::Status(id) | Key::StartProfile(id) | Key::Farewell(id) => {
                 self.of_pools.get(id).is_some_and(|keys| keys.contains(key))
             }
             // Later plans repeat a hotplug. An event is sent once.
@@ -348,7 +348,7 @@ impl Writer {
             Answer::Resized { refused: Some(ref refusal), .. } if !refusal.kind.is_final() => {
                 self.retry(key, LONGEST_RETRY);
             }
-            Answer::NewPods(ref id, ref told) => {
+            Answer::StartProfile(ref id, ref told) => {
                 self.failures.remove(key);
                 self.new_pods.insert(id.clone(), told.clone());
             }

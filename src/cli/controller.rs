@@ -25,25 +25,26 @@ pub struct ControllerArguments {
     /// How much one namespace may have.
     #[command(flatten)]
     pub bounds: BoundsArguments,
-    /// How the log is written: as lines to read, or as JSON, an object for each line.
+    /// The format of the log: text, or JSON with one object per line.
     #[arg(long, value_name = "FORMAT", env = "LOG_FORMAT", default_value = "text", value_enum)]
     pub log_format: LogFormat,
-    /// Where /healthz and /readyz are answered: ADDRESS:PORT, :PORT for all addresses, or 0 for nowhere.
+    /// The address that serves /healthz and /readyz: ADDRESS:PORT, :PORT for all addresses, or 0 for none.
     #[arg(long, value_name = "ADDRESS", default_value = ":8081")]
     pub health_address: Address,
-    /// Where /metrics is answered, and / with a page to look at, likewise. On 127.0.0.1 to whoever asks, by HTTP; elsewhere by
-    /// HTTPS, to who sends a bearer token that the API server knows and allows to get the path.
+    /// The address that serves /metrics and the web page at /, in the same form. A loopback address serves anyone on the host,
+    /// over HTTP. Any other address serves over HTTPS, and only clients whose bearer token the API server accepts and allows to
+    /// get the path.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub metrics_address: Address,
-    /// Whether /metrics has series of each member, up to nine. Without them it tells of pools only.
+    /// Whether /metrics has series for each member, up to nine per member. If not, it has series for pools only.
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
           default_value = "true", default_missing_value = "true")]
     pub member_metrics: bool,
-    /// A loopback address on which plan and explain ask for recent peaks and granted shares, through port forwarding. 0: none.
+    /// The loopback address where plan and explain ask for recent peaks and granted shares, through port forwarding. 0: none.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8083")]
     pub recall_address: Address,
-    /// Trust the annotation weightedshare.dev/started on pods. Only where the chart's admission policies are installed: they
-    /// keep others from changing it.
+    /// Trust the annotation weightedshare.dev/started on pods. Set this only if the chart's admission policies are installed:
+    /// they keep others from changing the annotation.
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
           default_value = "false", default_missing_value = "true")]
     pub admission_policy: bool,
@@ -52,26 +53,26 @@ pub struct ControllerArguments {
 /// How the log is written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum LogFormat {
-    /// Lines to read.
+    /// Plain text.
     Text,
-    /// An object for each line.
+    /// One JSON object per line.
     Json,
 }
 
-/// How much one namespace may have, its oldest pools first: what is over takes no part, and its status says so.
+/// How much one namespace may have, its oldest pools first. A pool beyond that is not divided, and its status says so.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct BoundsArguments {
-    /// How many pools one namespace may have.
+    /// The maximum number of pools in one namespace.
     #[arg(long, value_name = "NUMBER", default_value_t = Bounds::default().pools)]
     pub max_pools: usize,
-    /// How many members all pools of one namespace may have together.
+    /// The maximum number of members that all pools of one namespace have together.
     #[arg(long, value_name = "NUMBER", default_value_t = Bounds::default().members)]
     pub max_members: usize,
-    /// How many characters all expressions of one namespace may have together.
+    /// The maximum number of characters that all expressions of one namespace have together.
     #[arg(long, value_name = "NUMBER", default_value_t = Bounds::default().expressions)]
     pub max_expressions: usize,
-    /// On nodes that pools of several namespaces share: the percentage of the free memory above the stakes that they can own.
-    /// Memory that is in use cannot be taken back for others.
+    /// On nodes that pools of several namespaces share: the percentage of the free memory above the stakes that pools can own.
+    /// Memory in use cannot be taken back for others.
     #[arg(long, value_name = "PERCENT", default_value_t = Bounds::default().node_memory_grow_percent, value_parser = value_parser!(u8).range(..=100))]
     pub node_memory_grow_percent: u8,
 }
@@ -79,10 +80,10 @@ pub struct BoundsArguments {
 /// Which namespaces may have pools. A pool elsewhere is not divided, and its status says so.
 #[derive(Args, Clone, Debug)]
 pub struct NamespaceArguments {
-    /// Only pools in these namespaces are divided, separated by commas. Without it: those of all namespaces.
+    /// Divide only the pools in these namespaces, separated by commas. Default: all namespaces.
     #[arg(long, value_name = "NAMESPACES", value_delimiter = ',')]
     pub include_namespaces: Vec<String>,
-    /// Pools in these namespaces are not divided, separated by commas.
+    /// Do not divide the pools in these namespaces, separated by commas.
     #[arg(long, value_name = "NAMESPACES", value_delimiter = ',', default_values_t = AllowedNamespaces::default().exclude)]
     pub exclude_namespaces: Vec<String>,
 }
@@ -111,17 +112,17 @@ impl ControllerArguments {
 /// Of several controllers on one cluster, one writes, and the others stand by.
 #[derive(Args, Clone, Debug)]
 pub struct ElectionArguments {
-    /// Write only while this process holds the Lease weighted-share. Turn it off only where nobody else can run.
+    /// Write only while this process holds the Lease weighted-share. Turn this off only if no other controller can run.
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
           default_value = "true", default_missing_value = "true")]
     pub leader_elect: bool,
-    /// The namespace of the Lease. Without it: that of the pod, or of the kubeconfig's context.
+    /// The namespace of the Lease. Default: that of the pod, or of the kubeconfig's context.
     #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE")]
     pub lease_namespace: Option<String>,
-    /// How long after its last sign of life another process takes over from one that died, in seconds.
+    /// How many seconds after the leader's last renewal another process takes over.
     #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = value_parser!(u16).range(10..=600))]
     pub lease_duration: u16,
-    /// The name of this process in the Lease, to which something unique is added.
+    /// The name of this process in the Lease. A unique suffix is added.
     #[arg(long, hide = true, env = "POD_NAME", default_value = "weightedshare")]
     pub pod_name: String,
 }
@@ -129,14 +130,14 @@ pub struct ElectionArguments {
 /// The Prometheus that is asked how members do, and what pods use and wait for.
 #[derive(Args, Clone, Debug, Default)]
 pub struct PrometheusArguments {
-    /// The address of a Prometheus, or of what speaks its query API: http://prometheus-operated.monitoring.svc:9090.
-    /// Without it, objectives are not asked.
+    /// The URL of Prometheus, or of a server with its query API, such as http://prometheus-operated.monitoring.svc:9090.
+    /// Without it, the queries of objectives are not sent.
     #[arg(long = "prometheus-url", env = "PROMETHEUS_URL", value_name = "URL")]
     pub url: Option<String>,
-    /// A file with the bearer token for it; it is read again for each look.
+    /// A file with the bearer token for Prometheus. It is read again for each round of queries.
     #[arg(long = "prometheus-token-file", env = "PROMETHEUS_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// A file with the certificates, in PEM, that its own is checked with. Without it: those of the system.
+    /// A PEM file with the CA certificates that verify the server's certificate. Default: those of the system.
     #[arg(long = "prometheus-ca-file", env = "PROMETHEUS_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
 }

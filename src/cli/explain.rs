@@ -26,7 +26,7 @@ pub enum ExplainError {
         remedy: String,
     },
     /// It has run to its end.
-    #[error("pod {namespace}/{name} has finished: it holds nothing, and has no share any more")]
+    #[error("pod {namespace}/{name} has finished: it holds nothing, and no longer has a share")]
     Finished {
         /// Its namespace.
         namespace: String,
@@ -78,7 +78,7 @@ fn no_pod(cluster: &Cluster, namespace: &str, name: &str) -> ExplainError {
         Some((namespace, _)) => {
             format!("there is one in namespace {namespace}, so add -n {namespace}")
         }
-        None => "check the name, or name its namespace with -n".to_owned(),
+        None => "check the name, or set its namespace with -n".to_owned(),
     };
     ExplainError::NoPod { namespace: namespace.into(), name: name.into(), remedy }
 }
@@ -104,7 +104,7 @@ impl Story<'_, '_> {
             lines.push(format!("It is left alone: {}.", obstacle.remedy()));
         }
         if pool.spec.mode == Mode::Observe {
-            lines.push("The pool only observes: nothing of this is carried out.".to_owned());
+            lines.push("The pool is in mode Observe: none of this is carried out.".to_owned());
         }
         for resource in Resource::ALL {
             if let Some(divided) = &self.shares[resource] {
@@ -131,7 +131,7 @@ impl Story<'_, '_> {
         let mut lines = vec![match now == then {
             true => format!("{resource}: it holds {}, which is its share.", amount(now)),
             false => {
-                format!("{resource}: it holds {}, and is to hold {}.", amount(now), amount(then))
+                format!("{resource}: it holds {}, and will hold {}.", amount(now), amount(then))
             }
         }];
         if let Some(needed) = divided.too_small {
@@ -144,20 +144,20 @@ impl Story<'_, '_> {
         }
         if let Some(to) = &pod.left_to {
             lines.push(format!(
-                "  It is left alone, and the pool has that much less to divide: {}.",
+                "  It is left alone, and what it holds is subtracted from the pool: {}.",
                 to.message
             ));
             return lines;
         }
         let (Some(claim), Some(share)) = (pod.claim, pod.share) else {
-            lines.push("  It cannot be resized, so it keeps what it holds, and the pool has that much less to divide.".to_owned());
+            lines.push("  It cannot be resized, so it keeps what it holds, and that is subtracted from the pool.".to_owned());
             return lines;
         };
         lines.push(format!("  {}", self.capacity(resource, divided)));
         lines.push(format!("  {}", self.fair_of_member(resource, divided, member)));
         if let Some(remedy) = member.makes_room() {
             lines.push(format!(
-                "  Its nodes cannot give it {} of that: {remedy}, or move pods elsewhere.",
+                "  Its nodes have no room for {} of that: {remedy}, or move its pods to other nodes.",
                 amount(member.unplaceable)
             ));
         }
@@ -169,7 +169,7 @@ impl Story<'_, '_> {
             let node = pod.pod.node.as_deref().unwrap_or_default();
             lines.push(match share.fair < share.by_weight {
                 true => format!("  By weight it would own {by_weight}, but node {node} has no more room for the pool."),
-                false => format!("  By weight it would own {by_weight}: the rest is what full nodes cannot give to others."),
+                false => format!("  By weight it would own {by_weight}. It gets the rest because full nodes cannot give it to others."),
             });
         }
         lines.extend(
@@ -190,7 +190,7 @@ impl Story<'_, '_> {
         let capacity = resource.readable(divided.capacity);
         if let Some(bound) = divided.quota {
             return format!(
-                "The pool has {capacity}, but ResourceQuota {} leaves it {}, of which {} are divided.",
+                "The pool has {capacity}, but ResourceQuota {} leaves it {}, of which {} is divided.",
                 bound.quota,
                 resource.readable(divided.divisible),
                 resource.readable(divided.divisible.saturating_sub(aside)),
@@ -199,7 +199,7 @@ impl Story<'_, '_> {
         match aside {
             0 => format!("The pool has {capacity} to divide."),
             _ => format!(
-                "The pool has {capacity}, of which pods that cannot be resized hold {}: {} are divided.",
+                "The pool has {capacity}, of which pods that cannot be resized hold {}. The other {} is divided.",
                 resource.readable(aside),
                 resource.readable(divided.capacity.saturating_sub(aside)),
             ),
@@ -218,7 +218,7 @@ impl Story<'_, '_> {
         let weights: u64 = weights.map(|member| member.claim.weight).fold(0, u64::saturating_add);
         let fair: u64 =
             member.sum(|pod| pod.share.map_or(0, |share| share.fair)) + member.unplaceable;
-        let verb = if member.unplaceable > 0 { "is to own" } else { "owns" };
+        let verb = if member.unplaceable > 0 { "would own" } else { "owns" };
         let per = match spec.weight_per {
             WeightPer::Member => String::new(),
             WeightPer::Replica => format!(" ({} for each pod)", spec.weight),
@@ -227,17 +227,17 @@ impl Story<'_, '_> {
         let why = match bound(member, fair) {
             Some(bound) if divided.overcommitted => {
                 format!(
-                    "{bound}, and the minima of all exceed the pool, so that each is cut by weight"
+                    "{bound}, and the minima of all members exceed the pool, so each is cut by weight"
                 )
             }
             Some(bound) => bound.to_owned(),
             None if divided.overcommitted => {
-                "the minima of all exceed the pool, so that each is cut by weight".to_owned()
+                "the minima of all members exceed the pool, so each is cut by weight".to_owned()
             }
-            None => "by weight, beside what bounds the others".to_owned(),
+            None => "by weight, within the bounds of the others".to_owned(),
         };
         format!(
-            "Member {} weighs {}{per} of {weights} in all, and {verb} {}: {why}.",
+            "Member {} has weight {}{per} of {weights} in total, and {verb} {}: {why}.",
             spec.name,
             member.claim.weight,
             resource.readable(fair),
@@ -256,11 +256,11 @@ impl Story<'_, '_> {
         let why = if fair != by_weight {
             return format!("Of the member's {pods} pods, this one owns {fair_text}.");
         } else if fair == claim.floor {
-            "the least that a pod of it holds".to_owned()
+            "the least that a pod of this member holds".to_owned()
         } else if claim.cap == Some(fair) {
             "the most that it can take (its limit)".to_owned()
         } else {
-            "its part by weight, beside what bounds the others".to_owned()
+            "its part by weight, within the bounds of the others".to_owned()
         };
         format!("Of the member's {pods} pods, this one owns {fair_text}: {why}.")
     }
@@ -276,10 +276,9 @@ impl Story<'_, '_> {
         let amount = |amount| resource.readable(amount);
         let (fair, granted) = (pod.fair(), pod.granted());
         let Some(demand) = pod.demand() else {
-            return vec!["Nobody has measured what it uses, so it holds what it owns.".to_owned()];
+            return vec!["No source has measured it, so it holds what it owns.".to_owned()];
         };
-        let mut lines =
-            vec![format!("By what it was measured to use, it has a use for {}.", amount(demand))];
+        let mut lines = vec![format!("Based on measured usage it needs {}.", amount(demand))];
         let market = Market::of(divided);
         let names = |members: Vec<usize>| {
             let names = members.into_iter().map(|i| self.pool.members[i].spec.name.as_str());
@@ -288,7 +287,7 @@ impl Story<'_, '_> {
         if granted < fair {
             let lend = divided.members[self.member].claim.lend;
             lines.push(format!(
-                "Of the {} that it owns and leaves idle, it keeps what is never lent: its part of the member's min, \
+                "Of the {} that it owns and does not need, it keeps what is never lent: its part of the member's min, \
                  and {} % of the rest.",
                 amount(fair.saturating_sub(demand)),
                 100 - u16::from(lend.min(100)),
@@ -296,13 +295,12 @@ impl Story<'_, '_> {
             let (given, lent) = (fair - granted, market.lent(pod));
             let borrowers = || names(market.borrowers(pod));
             lines.push(match (lent, given - lent) {
-                (0, _) => format!(
-                    "Nobody on its node has a use for the other {}: it is released.",
-                    amount(given)
-                ),
-                (_, 0) => format!("The other {} are lent to {}.", amount(given), borrowers()),
+                (0, _) => {
+                    format!("No pod on its node needs the other {}: it is released.", amount(given))
+                }
+                (_, 0) => format!("The other {} is lent to {}.", amount(given), borrowers()),
                 (_, rest) => format!(
-                    "Of the other {}, {} are lent to {}, and {} are released.",
+                    "Of the other {}, {} is lent to {}, and {} is released.",
                     amount(given),
                     amount(lent),
                     borrowers(),
@@ -312,26 +310,25 @@ impl Story<'_, '_> {
         } else if granted > fair {
             let lenders = names(market.lenders(pod));
             lines.push(format!(
-                "It borrows {} of what lies idle on its node, from {lenders}.",
+                "It borrows {} of idle {resource} on its node, from {lenders}.",
                 amount(granted - fair)
             ));
             if granted < demand {
                 let most = pod.share.map_or(granted, |share| share.most);
                 lines.push(match granted == most {
                     true if claim.cap == Some(most) => {
-                        "More it cannot take: that is its limit.".to_owned()
+                        "It cannot take more: that is its limit.".to_owned()
                     }
                     true => {
-                        "More it may not hold: that is its part of the member's max.".to_owned()
+                        "It may not hold more: that is its part of the member's max.".to_owned()
                     }
-                    false => "More is not lent on its node.".to_owned(),
+                    false => "No more is lent on its node.".to_owned(),
                 });
             }
         } else if demand < fair {
-            lines
-                .push("It keeps all that it owns: none of what it leaves idle is lent.".to_owned());
+            lines.push(format!("It keeps all that it owns: none of its idle {resource} is lent."));
         } else {
-            lines.push("It holds all that it owns, and nothing that others own.".to_owned());
+            lines.push("It holds all that it owns, and borrows nothing.".to_owned());
         }
         lines
     }

@@ -24,7 +24,7 @@ pub fn history(events: &[Event], pool: Option<&str>) -> String {
         let _ = writeln!(text, "{at} {mark} {namespace}/{name}  {reason}: {note}");
     }
     match text.is_empty() {
-        true => "Nothing has happened of which there still is an event.\n".to_owned(),
+        true => "No events found. (Kubernetes keeps events for about an hour.)\n".to_owned(),
         false => text,
     }
 }

@@ -54,7 +54,7 @@ impl Looked {
 /// What follows the list of commands.
 const EXAMPLES: &str = "\
 Examples:
-  weightedshare plan                               the pools of the cluster of the current kubeconfig
+  weightedshare plan                               the pools of the current kubeconfig's cluster
   weightedshare plan -f docs/shop.yaml             the pools in a file, without a cluster
   weightedshare explain search-1 -n shop -f docs/shop.yaml
   weightedshare plan -f docs/shop.yaml -o html > plan.html";
@@ -71,22 +71,22 @@ pub struct Arguments {
 /// What the program can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the controller, in a cluster or on the cluster of the current kubeconfig.
+    /// Run the controller, inside a cluster or against the current kubeconfig's cluster.
     Controller(Box<ControllerArguments>),
-    /// Show what the pods of each pool would hold. Nothing is changed.
+    /// Show what the pods of each pool would get. Changes nothing.
     Plan(PlanArguments),
     /// Explain in words why a pod gets its share.
     #[command(override_usage = "weightedshare explain <POD> [-n <NAMESPACE>] [-f <FILE>...]")]
     Explain(ExplainArguments),
-    /// Show what the members of each pool use, are granted and own, as bars. In a terminal they are drawn again and again until Ctrl-C.
+    /// Show what the members of each pool use, are granted and own, as bars. In a terminal, the bars are redrawn until Ctrl-C.
     Top(TopArguments),
-    /// Show what happened to the pools lately: the events on them.
+    /// Show what happened to the pools recently: their events.
     History(HistoryArguments),
-    /// Replay what pods used, and show what they would have had in pools. Nothing is changed.
+    /// Replay what pods used, and show what they would have got in pools. Changes nothing.
     Simulate(SimulateArguments),
-    /// Print the CustomResourceDefinitions, as kubectl apply takes them.
+    /// Print the CustomResourceDefinitions, for kubectl apply.
     Crd,
-    /// Print the completions of a shell: `source <(weightedshare completion bash)`.
+    /// Print the completion script for a shell: `source <(weightedshare completion bash)`.
     Completion {
         /// The shell.
         shell: Shell,
@@ -99,13 +99,13 @@ pub struct TopArguments {
     /// Where to look.
     #[command(flatten)]
     pub source: Source,
-    /// Show only the pools of this namespace.
+    /// Show only the pools in this namespace.
     #[arg(short, long)]
     pub namespace: Option<String>,
-    /// Draw once and end, in a terminal too.
+    /// Print once and exit, even in a terminal.
     #[arg(long)]
     pub once: bool,
-    /// How many seconds pass before the bars are drawn again.
+    /// How often the bars are redrawn, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = clap::value_parser!(u16).range(1..))]
     pub interval: u16,
 }
@@ -113,9 +113,9 @@ pub struct TopArguments {
 /// Whose events are told.
 #[derive(Args, Debug)]
 pub struct HistoryArguments {
-    /// The name of the pool. Without it: all pools.
+    /// The name of the pool. Default: all pools.
     pub pool: Option<String>,
-    /// Its namespace. Without it: all namespaces.
+    /// The namespace of the pool. Default: all namespaces.
     #[arg(short, long)]
     pub namespace: Option<String>,
 }
@@ -126,10 +126,10 @@ pub struct PlanArguments {
     /// Where to look.
     #[command(flatten)]
     pub source: Source,
-    /// Show only the pools of this namespace.
+    /// Show only the pools in this namespace.
     #[arg(short, long)]
     pub namespace: Option<String>,
-    /// The format. JSON and YAML have whole millicores and bytes.
+    /// The output format. In JSON and YAML, amounts are whole millicores and bytes.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
     /// Exit with 1 if a pod would be resized, and with 0 if none would. (Errors always exit with 2.)
@@ -143,39 +143,39 @@ pub struct SimulateArguments {
     /// Where pools, nodes and pods are.
     #[command(flatten)]
     pub source: Source,
-    /// Files that say what pods used: CSV with the columns time, namespace, pod, cpu and memory; answers of Prometheus to range queries
+    /// Files with what pods used: CSV with the columns time, namespace, pod, cpu and memory; answers of Prometheus to range queries
     /// (cpu.json, memory.json); or files of the traces that Azure (2019), Google (2019) and Alibaba (2018) published.
     ///
-    /// Their form is told by their names and how they begin. Files that say how large machines or containers are come before those that
-    /// say what they used.
+    /// The format of a file is recognized by its name and its first bytes. Put files with the sizes of machines or containers before
+    /// the files with their usage.
     #[arg(short, long, value_name = "FILE", num_args = 1.., required_unless_present = "from_cluster")]
     pub usage: Vec<PathBuf>,
-    /// Replay the last so much time of the cluster of the current kubeconfig, as Prometheus recorded it: 24h, 90m.
+    /// Replay this much of the recent past of the current kubeconfig's cluster, as Prometheus recorded it: 24h, 90m.
     #[arg(long, value_name = "TIME", conflicts_with_all = ["usage", "files"], requires = "url", value_parser = duration)]
     pub from_cluster: Option<Duration>,
     /// Where it is recorded.
     #[command(flatten)]
     pub prometheus: PrometheusArguments,
-    /// How far apart the steps of the replay are: 60s, 5m. Without it: as far as most samples.
+    /// The time between two steps of the replay: 60s, 5m. Default: the time between most samples.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub step: Option<Duration>,
-    /// Propose a pool for this namespace, from what its pods used, instead of a replay: a manifest in mode Observe.
+    /// Instead of a replay, propose a pool for this namespace from what its pods used: a manifest with mode Observe.
     #[arg(long, value_name = "NAMESPACE")]
     pub suggest: Option<String>,
-    /// Members whose pods take all the CPU that they get, as batch jobs do.
+    /// Members whose pods use all the CPU that they get, as batch jobs do.
     #[arg(long, value_name = "MEMBER", num_args = 1..)]
     pub batch: Vec<String>,
-    /// The format.
+    /// The output format.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
 }
 
 /// A time as Go and Prometheus write it: 24h, 1h30m.
 fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = |_| format!("{text:?} is no time: write 24h, 90m or 60s");
+    let wrong = |_| format!("{text:?} is not a duration: write 24h, 90m or 60s");
     let span: SignedDuration = text.parse().map_err(wrong)?;
     let positive = Duration::try_from(span).ok().filter(|it| it.as_secs() > 0);
-    positive.ok_or_else(|| format!("{text:?} is less than a second"))
+    positive.ok_or_else(|| format!("{text:?} is less than a second: write 1s or more"))
 }
 
 /// The pod to explain.
@@ -183,7 +183,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 pub struct ExplainArguments {
     /// The name of the pod.
     pub pod: String,
-    /// Its namespace. Without it: that of the kubeconfig's context; with files, default.
+    /// The namespace of the pod. Default: that of the kubeconfig's context; with files, the namespace default.
     #[arg(short, long)]
     pub namespace: Option<String>,
     /// Where to look.
@@ -194,13 +194,13 @@ pub struct ExplainArguments {
 /// Where the objects come from.
 #[derive(Args, Debug)]
 pub struct Source {
-    /// Files with manifests, directories of them, or - for the standard input. Without it: the cluster of the current kubeconfig.
+    /// Files with manifests, directories of them, or - for standard input. Default: the current kubeconfig's cluster.
     ///
-    /// Pools, pods, nodes, workloads, ResourceQuotas, LimitRanges, autoscalers, KubeVirt's VirtualMachines and
-    /// VirtualMachineInstances, PodMetrics and NodeMetrics are read, as YAML or JSON. Other kinds are left out.
+    /// These kinds are read, as YAML or JSON: pools, pods, nodes, workloads, ResourceQuotas, LimitRanges, autoscalers, KubeVirt's
+    /// VirtualMachines and VirtualMachineInstances, PodMetrics and NodeMetrics. Other kinds are left out.
     #[arg(short, long = "file", value_name = "FILE", num_args = 1..)]
     pub files: Vec<PathBuf>,
-    /// The controller's setting of that name. Without it: what the controller says, or 0 where it is not asked.
+    /// The controller's setting of the same name. Default: what the controller reports, or 0 if it is not asked.
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(..=100))]
     pub node_memory_grow_percent: Option<u8>,
 }
@@ -215,6 +215,6 @@ pub enum Output {
     Json,
     /// YAML, for programs.
     Yaml,
-    /// A page for a browser, in one file: -o html > page.html.
+    /// A web page in one file: -o html > page.html.
     Html,
 }

@@ -39,7 +39,7 @@ fn length(outcome: &Outcome) -> String {
     let pods: usize = outcome.members.iter().map(|member| member.pods).sum();
     let hours = outcome.seconds as f64 / HOUR;
     let stopped = if outcome.complete { "" } else { ", stopped before the end" };
-    format!("Replayed: {hours:.1} h, {pods} pods{stopped}. As it was -> in pools, on average.")
+    format!("Replayed: {hours:.1} h, {pods} pods{stopped}. On average, without pools -> in pools.")
 }
 
 fn row(member: &MemberOutcome, seconds: f64) -> Vec<String> {
@@ -53,7 +53,7 @@ fn row(member: &MemberOutcome, seconds: f64) -> Vec<String> {
     let hours = member.pod_seconds as f64 / HOUR;
     vec![
         match member.member.as_str() {
-            "" => "(pods of no pool)".to_owned(),
+            "" => "(pods in no pool)".to_owned(),
             name => format!("{}/{} {name}", member.namespace, member.pool),
         },
         member.pods.to_string(),
@@ -75,12 +75,12 @@ fn node(node: &NodeOutcome) -> String {
     let NodeOutcome { name, cpu, requested_before: before, requested_after: after, .. } = node;
     let memory = |bytes: f64| Resource::Memory.readable(bytes as u64);
     format!(
-        "Node {name}: of {cpu:.1} cores {:.2} -> {:.2} are requested, of {} of memory {} -> {}.\n",
+        "Node {name}: pods request {:.2} -> {:.2} of {cpu:.1} cores, and {} -> {} of {} of memory.\n",
         before.0,
         after.0,
-        memory(node.memory),
         memory(before.1),
         memory(after.1),
+        memory(node.memory),
     )
 }
 
@@ -91,14 +91,14 @@ fn freed(nodes: &[NodeOutcome]) -> String {
     let memory = sum(|it| it.requested_before.1) - sum(|it| it.requested_after.1);
     let more = |amount: f64| if amount < 0.0 { "more" } else { "less" };
     format!(
-        "In pools {:.2} cores {} and {} of memory {} are requested: {}.\n",
+        "In pools, pods request {:.2} cores {} and {} of memory {}: {}.\n",
         cpu.abs(),
         more(cpu),
         Resource::Memory.readable(memory.abs() as u64),
         more(memory),
         match cpu >= 0.0 && memory >= 0.0 {
             true => "room for other pods",
-            false => "what lies idle is lent to members that have a use for it",
+            false => "idle CPU and memory are lent to members that need more",
         }
     )
 }
@@ -140,13 +140,13 @@ mod tests {
         assert_eq!(
             table(&outcome),
             "\
-Replayed: 1.0 h, 2 pods, stopped before the end. As it was -> in pools, on average.
+Replayed: 1.0 h, 2 pods, stopped before the end. On average, without pools -> in pools.
 
 MEMBER            PODS  CPU: REQUESTED           GOT         UNMET        THROTTLED  MEMORY: REQUESTED  RESIZES/POD/H
 shop/shop search     2    1.00 -> 0.75  0.50 -> 0.60  0.10 -> 0.00  10.0 % -> 0.0 %         1Gi -> 1Gi  1.50
 
-Node n1: of 4.0 cores 1.00 -> 0.75 are requested, of 8Gi of memory 1Gi -> 1Gi.
-In pools 0.25 cores less and 0 of memory less are requested: room for other pods.
+Node n1: pods request 1.00 -> 0.75 of 4.0 cores, and 1Gi -> 1Gi of 8Gi of memory.
+In pools, pods request 0.25 cores less and 0 of memory less: room for other pods.
 "
         );
     }

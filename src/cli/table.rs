@@ -95,7 +95,7 @@ fn remark(pool: &PoolPlan, member: &MemberPlan, resources: &[Resource]) -> Strin
     for &resource in resources {
         if let Some((amount, remedy)) = member.unplaceable.get(resource) {
             let amount = resource.readable(*amount);
-            remarks.push(format!("no room for {amount} of {resource} more: {remedy}"));
+            remarks.push(format!("no room for {amount} more {resource}: {remedy}"));
         }
     }
     let told = member.state == MemberState::Resizing || member.reason == "NodeFull";
@@ -117,7 +117,7 @@ fn pod_row(pod: &PodPlan, member: &MemberPlan, resources: &[Resource]) -> Vec<St
     }
     let on = pod.node.as_ref().map_or("on no node yet".to_owned(), |node| format!("on {node}"));
     row.push(match pod.kept.as_ref().filter(|kept| kept.reason != member.reason) {
-        Some(kept) => format!("{on}; {}: {}", kept.reason, kept.message),
+        Some(kept) => format!("{on}; {}: {}.", kept.reason, kept.message),
         None => on,
     });
     row

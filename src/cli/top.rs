@@ -59,7 +59,7 @@ fn draw(pool: &PoolMembers, style: Style) -> String {
     let name = format!("{}/{}", pool.id.namespace, pool.id.name);
     let Some(status) = &pool.object.status else {
         return format!(
-            "{}  nobody has divided it yet: does the controller run?\n",
+            "{}  Not divided yet. Is the controller running?\n",
             style.paint(BOLD, &name)
         );
     };

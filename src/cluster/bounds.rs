@@ -94,7 +94,7 @@ impl Excess {
     pub fn message(self) -> String {
         let (what, flag) = match self {
             Self::Namespace => {
-                return "The controller leaves this namespace out, so the pool is not divided. Delete the pool, or ask whoever runs the controller to let the namespace in (--include-namespaces, --exclude-namespaces).".to_owned();
+                return "The controller excludes this namespace, so the pool is not divided. Delete the pool, or ask the administrator of the controller to allow the namespace (--include-namespaces, --exclude-namespaces).".to_owned();
             }
             Self::Pools(most) => (format!("{most} pools"), "pools"),
             Self::Members(most) => (format!("{most} members in all its pools"), "members"),
@@ -103,7 +103,7 @@ impl Excess {
             }
         };
         format!(
-            "The namespace may have {what}, and older pools come first: this one is not divided. Delete some, or ask who runs the controller for more (--max-{flag})."
+            "The namespace may have at most {what}, and older pools come first, so this one is not divided. Delete some, or ask the administrator of the controller for more (--max-{flag})."
         )
     }
 }

@@ -67,26 +67,26 @@ impl Obstacle {
     pub fn remedy(self) -> &'static str {
         match self {
             Self::BestEffort => {
-                "it has no requests, and Kubernetes does not let a resize add them to a BestEffort pod: \
-                 give its template a cpu or memory request"
+                "it has no requests, and a resize cannot add them to a BestEffort pod. Give its template a cpu or memory \
+                 request"
             }
             Self::StaticPod => {
-                "it is a static pod, which only its node's manifest can change: take it out of the selector"
+                "it is a static pod, which only its node's manifest can change. Exclude it from the member's selector"
             }
             Self::Windows => {
-                "Kubernetes does not resize Windows pods in place: take it out of the selector"
+                "Kubernetes does not resize Windows pods in place. Exclude it from the member's selector"
             }
             Self::UnknownMachine => {
-                "it has the label kubevirt.io, but its virtual machine was not found: check that it belongs to a \
+                "it has the label kubevirt.io, but its virtual machine was not found. Check that it belongs to a \
                  VirtualMachineInstance, or remove the label"
             }
             Self::DedicatedCpu => {
-                "its virtual CPUs have CPUs of the node to themselves, which weights cannot move: take \
-                 dedicatedCpuPlacement out of its domain, or it out of the pool"
+                "its virtual CPUs have dedicated CPUs, which cannot be shared by weight. Remove dedicatedCpuPlacement \
+                 from its virtual machine's domain, or exclude it from the pool"
             }
             Self::GuaranteedMachine => {
-                "its virtual machine is guaranteed all that it has (requests equal limits): take the limits out of \
-                 its domain's resources, or it out of the pool"
+                "its virtual machine's requests equal its limits, so all of them are guaranteed. Remove the limits from \
+                 the virtual machine's domain, or exclude it from the pool"
             }
         }
     }

@@ -103,12 +103,11 @@ impl CoarseWeight<'_> {
     fn sentence(&self, more: usize) -> String {
         let Self { pod, node, split, error } = self;
         let others = if more > 0 { format!(" (and {more} more)") } else { String::new() };
-        let way = if split.by_cpu_weight > split.by_share { "more" } else { "less" };
         let [gets, share] = [split.by_cpu_weight, split.by_share].map(|it| it.rounded());
         format!(
-            "If node {node} uses cgroup v2, its kernel would give pod {}{others} {error} of the node {way} CPU than its \
-             share while the node is busy ({gets} instead of {share}), because cpu.weight moves in steps of 25.6m. Raise \
-             the capacity or run fewer pods on the node, so that each share is larger.",
+            "If node {node} uses cgroup v2, its kernel gives pod {}{others} {gets} of CPU instead of its share of {share} \
+             while the node is busy (the difference is {error} of the node), because cpu.weight moves in steps of 25.6m. \
+             Raise the capacity or run fewer pods on the node, so that each share is larger.",
             pod.name,
         )
     }

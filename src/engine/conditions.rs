@@ -160,16 +160,17 @@ impl Judged<'_, '_> {
             Some(Named { reason, message }) => {
                 Verdict::new(condition::RECONCILING, true, reason, message)
             }
-            None => {
-                Verdict::new(condition::RECONCILING, false, "Settled", "Nothing is on its way.")
-            }
+            None => Verdict::new(condition::RECONCILING, false, "Settled", "No resize is pending."),
         }
     }
 
     fn stalled(&self) -> Verdict {
         match self.too_small() {
             Some(message) => Verdict::new(condition::STALLED, true, "PoolTooSmall", message),
-            None => Verdict::new(condition::STALLED, false, "NotStalled", "Nothing stands still."),
+            None => {
+                let message = "The pool is large enough for its pods.";
+                Verdict::new(condition::STALLED, false, "NotStalled", message)
+            }
         }
     }
 
@@ -187,8 +188,8 @@ impl Judged<'_, '_> {
             let needed = u64::try_from(divided.too_small?).unwrap_or(u64::MAX);
             let [needed, capacity] = [needed, divided.capacity].map(|it| resource.quantity(it));
             Some(format!(
-                "The pods need at least {needed} of {resource}, but the pool has {capacity}, so nothing is changed: \
-                 raise capacity.{resource}, or run fewer pods."
+                "The pods need at least {needed} of {resource}, but the pool has {capacity}, so nothing is changed. \
+                 Raise capacity.{resource}, or run fewer pods."
             ))
         })
     }
@@ -198,8 +199,8 @@ impl Judged<'_, '_> {
             let divided = self.divided[resource].as_ref().filter(|it| it.overcommitted)?;
             let capacity = resource.quantity(divided.capacity);
             Some(format!(
-                "What the members are to have at least is more than the pool's {capacity} of {resource}, \
-                 so they share it by weight: lower some min, or raise capacity.{resource}."
+                "The members' minima exceed the pool's {capacity} of {resource}, so each is cut by weight. \
+                 Lower some min, or raise capacity.{resource}."
             ))
         });
         match found {
@@ -207,7 +208,7 @@ impl Judged<'_, '_> {
                 Verdict::new(condition::OVERCOMMITTED, true, "MinAboveCapacity", message)
             }
             None => {
-                let message = "What the members are to have at least fits the pool.";
+                let message = "The members' minima fit the pool.";
                 Verdict::new(condition::OVERCOMMITTED, false, "Fits", message)
             }
         }
@@ -235,7 +236,9 @@ impl fmt::Display for Readiness {
             Self::NotSeen(it) | Self::Moving(it) | Self::NotFound(it) | Self::Skipped(it) => {
                 &it.message
             }
-            Self::Observing => "The mode is Observe: everything is worked out, nothing is changed.",
+            Self::Observing => {
+                "The mode is Observe: all shares are computed, and nothing is changed."
+            }
             Self::NoMembers => "The pool has no members.",
             Self::Divided => "Every member holds its share.",
         })
@@ -269,14 +272,14 @@ fn mixed_classes(divided: &Shares) -> Verdict {
     }
     let mixed = nodes.iter().find(|(_, (guaranteed, burstable))| *guaranteed > 0 && *burstable > 0);
     let Some((node, (guaranteed, burstable))) = mixed else {
-        let message = "On each node, its pods are of one QoS class, so the kernel weighs them against each other.";
+        let message = "On each node, the pool's pods are of one QoS class, so the kernel compares their weights.";
         return Verdict::new(condition::MIXED_CLASSES, false, "OneClass", message);
     };
     let [guaranteed, burstable] = [*guaranteed, *burstable].map(|it| Resource::Cpu.quantity(it));
     let message = format!(
-        "On node {node}, its Guaranteed pods have {guaranteed} of cpu and its Burstable ones {burstable}: weights hold \
-         inside a class only, as the kernel weighs a Guaranteed pod against all Burstable pods of the node together. \
-         Make all of them one class."
+        "On node {node}, the pool's Guaranteed pods have {guaranteed} of cpu and its Burstable pods {burstable}, but weights \
+         hold inside one QoS class only: the kernel weighs a Guaranteed pod against all Burstable pods of the node together. \
+         Give all of them one QoS class."
     );
     Verdict::new(condition::MIXED_CLASSES, true, "GuaranteedBesideBurstable", message)
 }
@@ -287,20 +290,20 @@ fn metrics_available(view: &View) -> Verdict {
     let (holds, reason, message) = match view.metrics.usage(view.now) {
         Freshness::Fresh if interval > TIMELY => {
             let message = format!(
-                "What the pods use is measured every {interval} s only, so {TIMELY}/{interval} of what may be lent is lent."
+                "The pods' usage is measured only every {interval} s, so {TIMELY}/{interval} of what could be lent is lent."
             );
             (true, "MeasuredLate", message)
         }
-        Freshness::Fresh => (true, "Measured", "It is known what the pods use.".to_owned()),
+        Freshness::Fresh => (true, "Measured", "The pods' usage is measured.".to_owned()),
         Freshness::Stale(why) => (
             false,
             "Stale",
-            format!("Nothing is moved by demand, and what is lent stays lent: {why}."),
+            format!("Changes of demand are not followed, and what is lent stays lent: {why}."),
         ),
         Freshness::Absent(why) => (
             false,
             "NoMetrics",
-            format!("Nothing is lent, every member holds what it owns: {why}."),
+            format!("Nothing is lent, and every member holds what it owns: {why}."),
         ),
     };
     Verdict::new(condition::METRICS_AVAILABLE, holds, reason, message)
@@ -316,7 +319,7 @@ fn coarse(divided: &Shares, view: &View) -> Verdict {
         None => (
             false,
             "WithinTolerance",
-            "On each node that is known, cpu.weight (cgroup v2) splits the CPU as the shares do, to within 2 % of the node."
+            "On each known node, cpu.weight (cgroup v2) splits the CPU like the shares, to within 2 % of the node."
                 .to_owned(),
         ),
     };

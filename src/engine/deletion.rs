@@ -141,7 +141,7 @@ fn deletion(pool: &Pool, known: &mut PoolHistory, restore: Option<&Restore>, now
     let notice = (!is_patient && !left.is_empty() && !known.farewell).then(|| Notice {
         warning: true,
         reason: "NotReleased".into(),
-        note: format!("These pods keep what they have: {}", left.join(", ")),
+        note: format!("These pods are not restored, and keep what they have: {}", left.join(", ")),
     });
     // Nothing else says so, once the pool is gone.
     let is_told = notice.is_none() || elapsed >= PATIENCE + TELLING;

@@ -35,8 +35,7 @@ fn exclusion(view: &View, pod: &MemberPod, resource: Resource) -> Option<Exclusi
     let MemberPod { pod, namespace, migrates_to, .. } = *pod;
     if pod.critical {
         // A shrink that could not be taken back would be worse than none.
-        let message = "it is critical to the system, and room for more of it could cost others theirs (they are \
-                       evicted): take it out of the pool";
+        let message = "it is critical to the system, and growing it could evict other pods. Take it out of the pool";
         return Some(Exclusion { reason: "SystemCritical", message: message.to_owned() });
     }
     // Its own spec may say nothing of that.
@@ -49,8 +48,8 @@ fn exclusion(view: &View, pod: &MemberPod, resource: Resource) -> Option<Exclusi
     if let Some(target) = migrates_to {
         let target = &target.name;
         let message = format!(
-            "its virtual machine moves, and pod {target} has its share: it keeps what it has until the machine is there, \
-             and both are charged"
+            "its virtual machine is migrating to pod {target}, which has its share. It keeps what it has until the machine \
+             is there, and both pods are charged"
         );
         return Some(Exclusion { reason: "Migrating", message });
     }
@@ -59,8 +58,8 @@ fn exclusion(view: &View, pod: &MemberPod, resource: Resource) -> Option<Exclusi
     }
     let by = view.conflicts.holder(&pod.uid, resource, view.now)?;
     let message = format!(
-        "{by} has set its {resource} three times after this pool did, so it is left to {by} for an hour: let one of \
-         the two do it"
+        "{by} has set its {resource} three times after this pool did, so it is left to {by} for an hour. Let only one of \
+         the two set it"
     );
     Some(Exclusion { reason: "ContestedBy", message })
 }
@@ -79,8 +78,8 @@ pub fn autoscaled<'w, W: Iterator<Item = &'w Owner>>(
     for workload in workloads() {
         if let Some((name, mode)) = autoscalers.vertical.get(workload) {
             let message = format!(
-                "VerticalPodAutoscaler {name} (updateMode {mode}) sets what {} {} requests: take the workload out of one \
-                 of the two, or set its updateMode to \"Off\"",
+                "VerticalPodAutoscaler {name} (updateMode {mode}) sets the requests of {} {}. Take the workload out of the \
+                 autoscaler or the pool, or set updateMode to \"Off\"",
                 workload.kind, workload.name
             );
             return Some(Exclusion { reason: "VerticalPodAutoscaler", message });
@@ -90,9 +89,8 @@ pub fn autoscaled<'w, W: Iterator<Item = &'w Owner>>(
         let scaler = autoscalers.horizontal.get(workload).and_then(|it| it[resource].as_ref());
         if let Some(name) = scaler {
             let message = format!(
-                "HorizontalPodAutoscaler {name} counts the replicas of {} {} by how much of its {resource} request a pod \
-                 uses, which every resize would change: give it a target of type AverageValue (averageValue) instead of \
-                 averageUtilization",
+                "HorizontalPodAutoscaler {name} scales {} {} by how much of its {resource} request a pod uses, which every \
+                 resize changes. Give it a target of type AverageValue (averageValue) instead of averageUtilization",
                 workload.kind, workload.name
             );
             return Some(Exclusion { reason: "HorizontalPodAutoscaler", message });

@@ -20,7 +20,7 @@ use super::{
     stabilize::Memory,
 };
 use crate::{
-    api::{NewPodsSpec, WeightedShare, WeightedShareStatus},
+    api::{StartProfileSpec, WeightedShare, WeightedShareStatus},
     cluster::PoolId,
 };
 
@@ -74,7 +74,7 @@ pub struct PoolHistory {
     pub resized: Vec<PodResize>,
     pub resized_since: Option<Timestamp>,
     /// With what its new pods are to start.
-    pub new_pods: Option<Arc<NewPodsSpec>>,
+    pub new_pods: Option<Arc<StartProfileSpec>>,
     /// It is deleted: since when its pods are restored, since the process began.
     pub restoring: Option<Duration>,
     /// It is deleted: whether the event that names the pods that keep what they have was written.

@@ -109,8 +109,8 @@ fn without_share(member: &MemberPods, divided: &Shares) -> Option<MemberReport> 
         skipped(
             NOT_SEEN,
             format!(
-                "Pod {} may be of it, but the {kind} {name} that it belongs to has not been seen yet, so the pool stands \
-             still. If that does not pass, check that the controller may list objects of kind {kind}.",
+                "Pod {} may belong to this member, but its owner, {kind} {name}, has not been seen yet, so nothing in the pool \
+                 is changed. If this lasts, check that WeightedShare may list objects of kind {kind}.",
                 pod.name
             ),
         )
@@ -121,13 +121,13 @@ fn without_share(member: &MemberPods, divided: &Shares) -> Option<MemberReport> 
         skipped(
             "ClaimedByOlderPool",
             format!(
-                "{} to the older pool {pool}, {} among them: take them out of one of the two.",
+                "{} to the older pool {pool} (for example {}). Exclude them from one of the two pools.",
                 count(member.lost.len(), one, many),
                 pod.name,
             ),
         )
     } else if member.pods.is_empty() {
-        let message = "It has no pods now, so the others share its part.";
+        let message = "It has no pods now, so the other members share its part.";
         Some(MemberReport::new(MemberState::Settled, "NoPods", message))
     } else if Resource::ALL.iter().any(is_too_small) {
         let message =
@@ -143,9 +143,9 @@ fn target_missing(member: &MemberPods) -> String {
     let what = target.map(|it| format!("{} {}", it.kind, it.name)).unwrap_or_default();
     match target.is_some_and(|target| MACHINE_SETS.contains(&&*target.kind)) {
         true => format!(
-            "No virtual machine in this namespace belongs to a {what}: check targetRef, or give it a machine."
+            "No virtual machine in this namespace belongs to {what}. Check targetRef, or create one."
         ),
-        false => format!("There is no {what} in this namespace: check targetRef, or create it."),
+        false => format!("There is no {what} in this namespace. Check targetRef, or create it."),
     }
 }
 
@@ -164,7 +164,7 @@ fn settled(member: &MemberPods, index: usize, divided: &Shares) -> MemberReport 
         report(
             "Settled",
             format!(
-                "{} matched by the younger pool {pool} as well, {} among them; this pool keeps them.",
+                "{} also matched by the younger pool {pool} (for example {}). This pool keeps them.",
                 count(member.contested.len(), "pod is", "pods are"),
                 pod.name
             ),
@@ -173,7 +173,7 @@ fn settled(member: &MemberPods, index: usize, divided: &Shares) -> MemberReport 
         report(
             "Settled",
             format!(
-                "Pod {} has no controller: once it is resized, the API server refuses its own manifest.",
+                "Pod {} has no controller. Once it is resized, the API server refuses to apply its original manifest again.",
                 pod.name
             ),
         )
@@ -188,7 +188,7 @@ fn unplaceable(member: usize, divided: &Shares) -> Option<String> {
         let share = &divided[resource].as_ref()?.members[member];
         let (amount, remedy) = (resource.quantity(share.unplaceable), share.makes_room()?);
         Some(format!(
-            "It owns {amount} of {resource} more than its nodes can give it: {remedy}, or move pods elsewhere."
+            "It owns {amount} more {resource} than its nodes have room for: {remedy}, or move its pods to other nodes."
         ))
     })
 }
@@ -201,12 +201,12 @@ pub(super) fn quota_full(resource: Resource, divided: &Divided) -> Option<String
             .map(|amount| resource.quantity(amount));
     let kept = match bound.kept {
         0 => String::new(),
-        _ => format!(" and {kept} for pods to come"),
+        _ => format!(" (and {kept} for new pods)"),
     };
     let quota = bound.quota;
     Some(format!(
-        "ResourceQuota {quota}, of which {used} of {hard} are used, leaves the pool {left} of its {all} of {resource}{kept}: raise the \
-         quota, or lower capacity.{resource}"
+        "ResourceQuota {quota} ({used} of {hard} used) leaves the pool {left} of its {all} of {resource}{kept}. Raise the quota, or \
+         lower capacity.{resource}"
     ))
 }
 

@@ -42,6 +42,7 @@ mod restore;
 mod shares;
 mod stabilize;
 mod status;
+mod status_size;
 #[cfg(test)]
 mod tests;
 mod view;

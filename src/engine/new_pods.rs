@@ -1,4 +1,4 @@
-//! With what new pods start: what one more pod of each member would own, laid out so that the API server finds a pod's
+//! What new pods start with: what one more pod of each member would own, laid out so that the API server finds a pod's
 //! member by looking up the pod's labels and owner. Pure.
 
 use std::{
@@ -13,7 +13,7 @@ use super::{
     pool_members::PoolMembers, stabilize,
 };
 use crate::{
-    api::{ContainerMode, Member, Mode, NewPodsSpec, Resources, Start},
+    api::{ContainerMode, Member, Mode, Resources, Start, StartProfileSpec},
     cluster::{Limits, Namespace},
     share::{Divider, PerResource, Resource},
 };
@@ -31,11 +31,11 @@ pub fn new_pods(
     view: &View,
     pool: &Rc<PoolMembers>,
     grants: &stabilize::Memory,
-    before: Option<&NewPodsSpec>,
+    before: Option<&StartProfileSpec>,
     decided: bool,
-) -> NewPodsSpec {
+) -> StartProfileSpec {
     if pool.object.spec.mode == Mode::Observe {
-        return NewPodsSpec::default();
+        return StartProfileSpec::default();
     }
     let requests = requests(view, pool, grants);
     let members = &pool.object.spec.members;
@@ -64,7 +64,7 @@ pub fn new_pods(
             });
         }
     }
-    let now = NewPodsSpec {
+    let now = StartProfileSpec {
         starts,
         container_min: container_min(limits(view, pool)),
         virtual_machines: view
@@ -167,8 +167,8 @@ fn something(selector: LabelSelector) -> Option<LabelSelector> {
 }
 
 /// Whether they differ in amounts of starts alone.
-fn same_but_amounts(before: &NewPodsSpec, now: &NewPodsSpec) -> bool {
-    let bare = |new_pods: &NewPodsSpec| {
+fn same_but_amounts(before: &StartProfileSpec, now: &StartProfileSpec) -> bool {
+    let bare = |new_pods: &StartProfileSpec| {
         let mut bare = new_pods.clone();
         let starts = bare.starts.values_mut().flatten();
         // Which resources it names counts, too.

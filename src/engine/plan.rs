@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{notices::Notice, resize::PodResize};
 use crate::{
-    api::{NewPodsSpec, WeightedShare, WeightedShareStatus},
+    api::{StartProfileSpec, WeightedShare, WeightedShareStatus},
     cluster::PoolId,
     share::{PerResource, Resource},
 };
@@ -47,7 +47,7 @@ pub struct PoolPlan {
     /// What happened, for events.
     pub notices: Vec<Notice>,
     /// With what new pods are to start. None: what was told before stands.
-    pub new_pods: Option<Arc<NewPodsSpec>>,
+    pub new_pods: Option<Arc<StartProfileSpec>>,
     /// How long members waited that have back what they own.
     pub reclaimed: Vec<(Resource, Duration)>,
 }

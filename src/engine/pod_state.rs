@@ -63,7 +63,10 @@ impl PodProgress<'_, '_> {
         let refusal = self.outcome.refused.iter().find(|refusal| refusal.pod == pod.name);
         match (refusal, &pod.resize) {
             (Some(refusal), _) if refusal.kind == RefusalKind::Outdated => {
-                return Some(resizing("Resizing", "it changed meanwhile, and is looked at again"));
+                return Some(resizing(
+                    "Resizing",
+                    "it changed in the meantime, and is decided again",
+                ));
             }
             (Some(refusal), _) => {
                 return Some(deferred(refusal.kind.reason(), refusal.message.clone()));
@@ -94,10 +97,10 @@ impl PodProgress<'_, '_> {
         };
         let [now, then] = [charge, share].map(|amount| resource.quantity(amount));
         if share != charge && self.mode == Mode::Observe {
-            let message = format!("{resource} would go from {now} to {then}, were the mode Auto");
+            let message = format!("{resource} would go from {now} to {then} in mode Auto");
             Some(skipped("ModeObserve", message))
         } else if is_under_way(pod, resource) || charge != admitted {
-            Some(resizing("Resizing", "the kubelet is carrying a resize out"))
+            Some(resizing("Resizing", "the kubelet is carrying out a resize"))
         } else if share > charge {
             Some(self.waits(resource, divided, part, share))
         } else if share < charge {
@@ -110,12 +113,12 @@ impl PodProgress<'_, '_> {
             if floor.is_unknown(share) {
                 // The smaller share is from a time when its use was measured.
                 let message = format!(
-                    "{stays}: its limit would go down with it, and no recent measurement says what it uses"
+                    "{stays}: its limit would go down with it, and no recent measurement shows what it uses"
                 );
                 return Some(deferred("NotMeasured", message));
             }
             let safe = resource.quantity(floor.safe);
-            let message = format!("{stays} while it is in use: with a margin, {safe} of late");
+            let message = format!("{stays} while it is in use: recent use with a margin is {safe}");
             let margin = floor.is_margin(share);
             let state = if margin { MemberState::Settled } else { MemberState::Deferred };
             Some(MemberReport::new(state, "MemoryInUse", message))
@@ -154,13 +157,14 @@ impl PodProgress<'_, '_> {
         let (pod, charge) = (self.pod, part.holding.charge());
         let [now, then] = [charge, share].map(|amount| resource.quantity(amount));
         if pod.parts(resource).iter().any(|container| container.unheard) {
-            let message =
-                format!("{resource} goes to {then} once its node has said that its containers run");
+            let message = format!(
+                "{resource} goes to {then} once its node has reported that its containers run"
+            );
             return resizing("NotStarted", message);
         }
         if !self.view.may_grow {
             let message = format!(
-                "{resource} goes from {now} to {then} as soon as no write of the process that led before can be on its way: within 35 s"
+                "{resource} goes from {now} to {then} within 35 s, once no write of the previous leader can still be in flight"
             );
             return resizing("AwaitingFormerLeader", message);
         }
@@ -169,7 +173,7 @@ impl PodProgress<'_, '_> {
             return resizing(
                 "Migrating",
                 format!(
-                    "{resource} goes from {now} to {then} when its virtual machine has left its other pod"
+                    "{resource} goes from {now} to {then} once its virtual machine has left its other pod"
                 ),
             );
         }
@@ -177,7 +181,7 @@ impl PodProgress<'_, '_> {
             return resizing(
                 "AwaitingRoom",
                 format!(
-                    "{resource} goes from {now} to {then} as soon as others have given back what they hold"
+                    "{resource} goes from {now} to {then} as soon as other pods have released room"
                 ),
             );
         }
@@ -189,26 +193,25 @@ impl PodProgress<'_, '_> {
                 [quota.free, quota.hard, lacks].map(|amount| resource.quantity(amount));
             let (name, what) = (quota.name(), quota.what(resource));
             format!(
-                "ResourceQuota {name} has {free} of {hard} of {what} left, and {lacks} are needed: raise it, or lower the pool's capacity"
+                "ResourceQuota {name} has {free} of {hard} of {what} left, but {lacks} is needed. Raise the quota, or lower the pool's capacity"
             )
         });
         // Or it bounds what the pool divides.
         let full = full.or_else(|| quota_full(resource, divided).filter(|_| room < lacks));
         let (reason, why) = match (&pod.node, full) {
-            (None, _) if pod.gated => (
-                "SchedulingGated",
-                "it has no node as long as its scheduling gates are closed".to_owned(),
-            ),
+            (None, _) if pod.gated => {
+                ("SchedulingGated", "it has no node while it has scheduling gates".to_owned())
+            }
             (None, _) => ("Unscheduled", "it has no node yet".to_owned()),
             (Some(node), _) if self.view.cluster.node(node).is_none() => {
-                ("NodeNotSeen", format!("there is no node {node}, or it has not been seen yet"))
+                ("NodeNotSeen", format!("node {node} does not exist, or has not been seen yet"))
             }
             (Some(node), _) if self.view.cluster.node(node).is_some_and(|node| node.is_silent) => {
-                ("NodeSilent", format!("nothing has been heard of node {node} for some time"))
+                ("NodeSilent", format!("node {node} has not reported for some time"))
             }
             (Some(_), Some(why)) => ("QuotaFull", why),
             (Some(node), None) => {
-                ("NoRoom", format!("neither the pool nor node {node} has more room now"))
+                ("NoRoom", format!("there is no more room in the pool or on node {node} now"))
             }
         };
         deferred(reason, format!("{resource} stays at {now} instead of {then}: {why}"))
@@ -241,6 +244,6 @@ fn failed(failure: &Failure) -> MemberReport {
         false => (MemberState::Deferred, "ResizeFailing"),
     };
     let message =
-        format!("its node does not carry the resize out, so it keeps what it has: {}", failure.why);
+        format!("its node cannot carry out the resize, so it keeps what it has: {}", failure.why);
     MemberReport::new(state, reason, message)
 }

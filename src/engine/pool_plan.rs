@@ -21,7 +21,7 @@ use super::{
     status,
 };
 use crate::{
-    api::{Mode, NewPodsSpec, WeightedShare, WeightedShareStatus},
+    api::{Mode, StartProfileSpec, WeightedShare, WeightedShareStatus},
     cluster::{Excess, Pod, Resize},
     share::Resource,
 };
@@ -182,7 +182,7 @@ fn new_pods_of(
     pool: &std::rc::Rc<PoolMembers>,
     decided: bool,
     known: &mut PoolHistory,
-) -> Option<Arc<NewPodsSpec>> {
+) -> Option<Arc<StartProfileSpec>> {
     if pool.stands_still() {
         // Until it is known whose all pods are, what was told before stands.
         if decided {

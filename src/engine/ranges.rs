@@ -46,13 +46,13 @@ impl LeftAlone {
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {
-            Self::SwitchedOff => "the member's containers say mode Off",
+            Self::SwitchedOff => "the member sets mode Off for its containers",
             Self::Restarts => {
-                "a resize would restart the container, as its resizePolicy says: take that out of the template, or say allowRestart: true"
+                "its resizePolicy would restart the container. Remove the policy from the template, or set allowRestart: true"
             }
-            Self::Injected => "its template does not know its containers",
+            Self::Injected => "its template does not have its containers",
             Self::Guest => {
-                "memory that a virtual machine has is never taken from it: take memory out of the capacity"
+                "memory is never taken from a running virtual machine. Remove memory from the pool's capacity"
             }
         }
     }

@@ -23,14 +23,14 @@ pub struct Restore {
     pub stuck: Vec<(String, &'static str)>,
 }
 
-const NO_TEMPLATE: &str = "it has no controller whose template says what it started with";
-const ADDED_LIMIT: &str = "a limit that was added stays for the life of the pod";
-const NO_ROOM: &str = "no room for what its template asks";
-const NOT_CONFIRMED: &str = "its node has not carried it out";
-const NOT_STARTED: &str = "its node has not said yet what it holds";
+const NO_TEMPLATE: &str = "it has no controller with a template to restore it to";
+const ADDED_LIMIT: &str = "a limit that was added to it cannot be removed while it runs";
+const NO_ROOM: &str = "there is no room for its template's requests";
+const NOT_CONFIRMED: &str = "its node has not carried out the resize";
+const NOT_STARTED: &str = "its node has not reported yet what it holds";
 const IN_USE: &str = "it uses more memory than its template's limit allows";
 const NOT_MEASURED: &str =
-    "its memory limit would go down, and no recent measurement says what it uses";
+    "its memory limit would go down, and no recent measurement shows what it uses";
 
 /// Whether a resize of ours changed the pod, or it started with less than its template says.
 #[must_use]

@@ -56,10 +56,12 @@ impl MemberShare<'_> {
     pub fn makes_room(&self) -> Option<String> {
         let node = self.full_node?;
         Some(match self.full_by {
-            Full::Charges => format!("free node {node}"),
-            Full::Reserve => format!("lower sharing.nodeReservePercent, or free node {node}"),
+            Full::Charges => format!("make room on node {node}"),
+            Full::Reserve => {
+                format!("lower sharing.nodeReservePercent, or make room on node {node}")
+            }
             Full::Stakes => format!(
-                "raise the controller's --node-memory-grow-percent, or free node {node} of pods of other namespaces"
+                "raise the controller's --node-memory-grow-percent, or move pods of other namespaces off node {node}"
             ),
         })
     }

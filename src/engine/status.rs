@@ -8,6 +8,7 @@ use super::{
     pool_members::{MemberPods, PoolMembers},
     resize::Outcome,
     shares::{Divided, MemberShare, PodShare, Shares},
+    status_size::bounded,
 };
 use crate::{
     api::{
@@ -48,14 +49,15 @@ pub fn status(
             None => now,
         }
     });
-    WeightedShareStatus {
+    bounded(WeightedShareStatus {
         observed_generation: pool.object.metadata.generation,
+        member_count: Some(count(pool.members.len())),
         members: members.collect(),
         conditions: conditions::conditions(view, pool, divided, &reports, &Time(view.now)),
         capacity: pool.object.spec.capacity,
         allocated: amounts(divided, |divided| divided.charged()),
         lent: stands.map_or_else(|| amounts(divided, |divided| divided.lent()), |it| it.lent),
-    }
+    })
 }
 
 /// The status of a pool that is not divided, as it is over a bound of its namespace.
@@ -65,6 +67,7 @@ pub fn over_bounds(pool: &WeightedShare, excess: Excess, now: &Time) -> Weighted
         observed_generation: pool.metadata.generation,
         conditions: conditions::over_bounds(pool, excess, now),
         capacity: pool.spec.capacity,
+        member_count: Some(count(pool.spec.members.len())),
         ..WeightedShareStatus::default()
     }
 }
@@ -123,7 +126,7 @@ fn member_status(
             weight: member.weight,
             signals: member.signals.clone(),
         }),
-        pods: u32::try_from(member.pods.len()).unwrap_or(u32::MAX),
+        pods: count(member.pods.len()),
         demand: PerResource::from_fn(|resource| of(resource)?.demand()).into(),
         fair: sums(|pod| pod.fair()),
         share: sums(|pod| pod.granted()),
@@ -139,6 +142,10 @@ fn member_status(
         reason: report.reason.to_owned(),
         message: report.message.clone(),
     }
+}
+
+fn count(things: usize) -> u32 {
+    u32::try_from(things).unwrap_or(u32::MAX)
 }
 
 /// What `of` says of each resource that is divided.

@@ -49,7 +49,7 @@ impl MetricsApi {
                 "metrics.k8s.io is not served: install metrics-server".to_owned(),
             ),
             kube::Error::Api(status) => SourceError::Failed(format!(
-                "metrics.k8s.io does not answer ({} {}): look at metrics-server",
+                "metrics.k8s.io does not answer ({} {}): check metrics-server",
                 status.code, status.reason
             )),
             error => failed(&error),

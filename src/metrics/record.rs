@@ -24,7 +24,7 @@ pub enum Freshness {
 
 impl Default for Freshness {
     fn default() -> Self {
-        Self::Absent("nobody measures".to_owned())
+        Self::Absent("no source measures it".to_owned())
     }
 }
 
@@ -113,7 +113,7 @@ impl Record {
                 Freshness::Absent(why.clone())
             }
             (Some(trouble), _) => Freshness::Stale(trouble.to_string()),
-            (None, None) => Freshness::Stale("no measurement has come yet".to_owned()),
+            (None, None) => Freshness::Stale("no measurement has arrived yet".to_owned()),
             (None, Some(_)) => Freshness::Stale("the newest measurement is too old".to_owned()),
         }
     }

@@ -68,7 +68,7 @@ fn a_peak_that_goes_down_by_next_to_nothing_stays_where_it_was() {
 #[test]
 fn what_is_older_than_three_intervals_is_stale() {
     let mut measured = metrics();
-    assert_eq!(measured.usage(at(0)), Freshness::Stale("no measurement has come yet".into()));
+    assert_eq!(measured.usage(at(0)), Freshness::Stale("no measurement has arrived yet".into()));
     for second in [0, 15, 30] {
         measured.take("metrics", Ok(said(second, 100)));
     }
@@ -108,7 +108,7 @@ fn where_all_sources_fail_each_says_why() {
     let mut measured = metrics();
     measured.expect("other", true, false);
     let stale = |words: &str| Freshness::Stale(words.into());
-    assert_eq!(measured.usage(at(0)), stale("no measurement has come yet"));
+    assert_eq!(measured.usage(at(0)), stale("no measurement has arrived yet"));
     measured.take("other", Err(SourceError::Failed("other is down".into())));
     measured.take("metrics", Err(failed()));
     assert_eq!(measured.usage(at(0)), stale("metrics do not answer; other is down"));

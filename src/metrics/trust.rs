@@ -20,7 +20,9 @@ pub enum TrustError {
         why: String,
     },
     /// The image has none.
-    #[error("this system has no certificates to check the server's own with: name a file of them")]
+    #[error(
+        "this system has no CA certificates to verify the server's certificate with: name a file that has them"
+    )]
     NoSystem,
     /// It is not our fault.
     #[error("TLS cannot be set up: {0}")]
@@ -42,7 +44,7 @@ pub fn trust(url: &str, file: Option<&Path>) -> Result<ClientConfig, TrustError>
             added.map_err(|error| bad(error.to_string()))?;
         }
         if roots.is_empty() {
-            return Err(bad("there is none".to_owned()));
+            return Err(bad("it has none".to_owned()));
         }
     } else if url.starts_with("https:") {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

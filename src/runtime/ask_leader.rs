@@ -23,7 +23,7 @@ pub enum NotAsked {
     #[error("no controller runs in this cluster")]
     NoController,
     /// Its Lease cannot be read, or has no holder.
-    #[error("the Lease {NAME} in namespace {0} does not say who leads: check that you may get it")]
+    #[error("the Lease {NAME} in namespace {0} names no leader: check that you may get it")]
     NoLeader(String),
     /// Its port cannot be reached.
     #[error(
@@ -36,7 +36,7 @@ pub enum NotAsked {
         why: String,
     },
     /// It does not answer.
-    #[error("pod {pod} does not say what it remembers: {why}")]
+    #[error("pod {pod} did not answer: {why}")]
     NoAnswer {
         /// Its namespace and name.
         pod: String,
@@ -58,7 +58,9 @@ pub async fn ask_leader(client: &Client, cluster: &Cluster) -> Result<Remembered
     let pods: Api<core::Pod> = Api::namespaced(client.clone(), namespace);
     let mut forwarder =
         pods.portforward(&leader, &[PORT]).await.map_err(|error| unreached(error.to_string()))?;
-    let stream = forwarder.take_stream(PORT).ok_or_else(|| unreached("no stream".to_owned()))?;
+    let stream = forwarder
+        .take_stream(PORT)
+        .ok_or_else(|| unreached("the port forwarding gave no stream".to_owned()))?;
     let answer = ask(stream).await.map_err(|why| NotAsked::NoAnswer { pod, why });
     forwarder.abort();
     answer
@@ -104,12 +106,12 @@ async fn ask(
         }
         serde_json::from_slice(&body).map_err(|error| {
             format!(
-                "its answer cannot be read ({error}): take the program of the version that it has"
+                "its answer cannot be read ({error}): use the version of weightedshare that the controller has"
             )
         })
     };
     tokio::select! {
         answer = exchange => answer,
-        ended = connection => Err(ended.err().map_or("it hung up".to_owned(), |error| error.to_string())),
+        ended = connection => Err(ended.err().map_or("it closed the connection".to_owned(), |error| error.to_string())),
     }
 }

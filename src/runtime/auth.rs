@@ -94,7 +94,10 @@ async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Respons
     let header = request.headers().get(AUTHORIZATION).and_then(|header| header.to_str().ok());
     let token = header.and_then(|header| header.strip_prefix("Bearer ")).map(str::trim);
     let Some(token) = token.filter(|token| !token.is_empty()) else {
-        return refuse(StatusCode::UNAUTHORIZED, "send a bearer token: kubectl create token");
+        return refuse(
+            StatusCode::UNAUTHORIZED,
+            "send a bearer token, for example from kubectl create token",
+        );
     };
     let path = request.uri().path();
     match gate.answer(token, path).await {
@@ -104,11 +107,14 @@ async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Respons
         }
         Ok(Answer::Forbidden) => refuse(
             StatusCode::FORBIDDEN,
-            &format!("a role must allow: get, nonResourceURLs [{path}]"),
+            &format!("a role must allow the verb get on nonResourceURLs [{path}]"),
         ),
         Err(error) => {
-            warn!(%error, "nobody is let through to {path}: the API server does not say who may");
-            refuse(StatusCode::SERVICE_UNAVAILABLE, "the API server does not say who may")
+            warn!(%error, "requests for {path} are refused: the API server cannot be asked who may read it");
+            refuse(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the API server cannot be asked who may read this",
+            )
         }
     }
 }

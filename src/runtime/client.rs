@@ -13,10 +13,10 @@ const SILENCE: Duration = Duration::from_secs(120);
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nothing says where the cluster is.
-    #[error("no cluster to work on: {0}: set KUBECONFIG, or run it in a pod with a ServiceAccount")]
+    #[error("no cluster is configured: {0}: set KUBECONFIG, or run in a pod with a ServiceAccount")]
     NoCluster(#[from] InferConfigError),
     /// What says it cannot be used.
-    #[error("the cluster cannot be spoken to: {0}: check the certificates of the kubeconfig")]
+    #[error("no client for the cluster can be made: {0}: check the certificates of the kubeconfig")]
     Unusable(#[from] kube::Error),
 }
 

@@ -176,7 +176,7 @@ impl Control {
         let turned = self.measuring.get(source) != Some(&worth);
         if turned {
             match &worth {
-                Freshness::Fresh => info!(source, "measures"),
+                Freshness::Fresh => info!(source, "measurements are up to date"),
                 Freshness::Stale(why) | Freshness::Absent(why) => warn!(source, "{why}"),
             }
             self.measuring.insert(source, worth);
@@ -290,7 +290,7 @@ impl Control {
                 self.cluster.set_status(&id, &shown);
             }
             Answer::Farewell(id) => self.history.said_farewell(&id),
-            Answer::NewPods(..) | Answer::Unknown { .. } | Answer::Other => {}
+            Answer::StartProfile(..) | Answer::Unknown { .. } | Answer::Other => {}
         }
     }
 
@@ -317,7 +317,7 @@ impl Control {
             self.unreadable.insert(id.clone(), version.to_owned());
             warn!(
                 namespace = %id.namespace, pool = %id.name,
-                "the object cannot be read: {why}: correct it, or bring its CRD and the controller to one version",
+                "the pool cannot be read: {why}: correct it, or use the same version of the CRD and the controller",
             );
         }
     }

@@ -76,7 +76,7 @@ impl Health {
         let seconds = |time: Duration| time.as_secs();
         let turn = self.state().turn.map(|began| began.elapsed());
         if let Some(time) = turn.filter(|time| *time > STUCK) {
-            return Err(format!("a decision has been going on for {} s", seconds(time)));
+            return Err(format!("one decision has been running for {} s", seconds(time)));
         }
         match leadership.overdue() {
             Some(late) if late > OVERDUE => {
@@ -93,9 +93,9 @@ impl Health {
     pub fn ready(&self) -> Result<(), String> {
         match self.state().stage {
             Stage::StandsBy | Stage::Filled => Ok(()),
-            Stage::Starts => Err("it starts".to_owned()),
+            Stage::Starts => Err("the process is starting".to_owned()),
             Stage::Fills => {
-                Err("the caches are being filled: is the CRD installed, and may all of it be read?"
+                Err("the caches are being filled: check that the CRDs are installed, and that the controller may read all kinds"
                     .to_owned())
             }
         }

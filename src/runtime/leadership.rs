@@ -66,12 +66,12 @@ impl fmt::Debug for Leadership {
 
 /// Why a write was not sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("not sent: this process does not lead, or is ending")]
+#[error("not sent: this process does not lead, or is shutting down")]
 pub struct NotLeading;
 
 /// Why a call has no answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("no answer in time; whether it was carried out is not known")]
+#[error("no answer in time; it may have been carried out")]
 struct NoAnswer;
 
 impl Leadership {

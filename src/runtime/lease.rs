@@ -66,11 +66,11 @@ impl Terms {
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Lost {
     /// Somebody else has the lease.
-    #[error("the lease is lost: {0} leads now; this process ends, and is to be started again")]
+    #[error("the lease is lost: {0} leads now. This process exits; Kubernetes restarts it")]
     Taken(String),
     /// It could not be renewed in time.
     #[error(
-        "the lease is lost: it could not be renewed for {} s ({why}); this process ends, and is to be started again", .after.as_secs()
+        "the lease is lost: it could not be renewed for {} s ({why}). This process exits; Kubernetes restarts it", .after.as_secs()
     )]
     Lapsed {
         /// How long it had been valid.
@@ -80,7 +80,7 @@ pub enum Lost {
     },
     /// Whoever renewed it has ended.
     #[error(
-        "the lease is not renewed any more, as its thread has ended: this process ends, and is to be started again"
+        "the lease is no longer renewed, because its thread has ended. This process exits; Kubernetes restarts it"
     )]
     Abandoned,
 }
@@ -143,7 +143,7 @@ impl Election {
 
     /// Waits until the lease is ours.
     pub async fn win(&mut self) {
-        info!(identity = %self.identity, lease = %self.name, "stands by");
+        info!(identity = %self.identity, lease = %self.name, "standing by: waiting for the lease");
         let (mut holder, mut trouble) = (None, None);
         loop {
             let now = match timeout(CALL, self.take()).await {
@@ -158,12 +158,12 @@ impl Election {
                 holder = told;
             }
             if let Some(why) = now.as_deref().filter(|_| now != trouble) {
-                warn!("the lease cannot be taken, and is asked for again and again: {why}");
+                warn!("the lease cannot be acquired, and is tried again: {why}");
             }
             trouble = now;
             sleep(self.terms.look_every()).await;
         }
-        info!(identity = %self.identity, "leads");
+        info!(identity = %self.identity, "this process leads");
     }
 
     /// Renews the lease for ever. Returns when it is lost.
@@ -172,7 +172,7 @@ impl Election {
         loop {
             sleep_until(renewed + self.terms.renew_every()).await;
             let end = renewed + self.terms.lasts();
-            let mut why = "no time was left".to_owned();
+            let mut why = "there was no time left".to_owned();
             loop {
                 let began = Instant::now();
                 if began >= end {
@@ -184,7 +184,7 @@ impl Election {
                         break;
                     }
                     Ok(Ok(Renewal::Taken(holder))) => return Lost::Taken(holder),
-                    Ok(Ok(Renewal::Unclear)) => why = "it changed meanwhile".to_owned(),
+                    Ok(Ok(Renewal::Unclear)) => why = "it changed in the meantime".to_owned(),
                     Ok(Err(error)) => why = error.to_string(),
                     Err(_) => why = "no answer in time".to_owned(),
                 }
@@ -198,7 +198,7 @@ impl Election {
     pub async fn release(&mut self) {
         if self.leadership.may_have_written() {
             info!(
-                "the lease is not released, as a write of ours had no answer: others wait for its end"
+                "the lease is not released, because a write got no answer: others wait until it expires"
             );
             return;
         }
@@ -215,8 +215,10 @@ impl Election {
         });
         match freed.await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(%error, "the lease is not released: others wait for its end"),
-            Err(_) => warn!("the lease is not released: others wait for its end"),
+            Ok(Err(error)) => {
+                warn!(%error, "the lease is not released: others wait until it expires")
+            }
+            Err(_) => warn!("the lease is not released: others wait until it expires"),
         }
     }
 

@@ -29,7 +29,7 @@ pub enum ListError {
     Unknown(String),
     /// A pool cannot be read.
     #[error(
-        "WeightedShare {pool} cannot be read, so nothing can be said of its pods: {why}: correct it"
+        "WeightedShare {pool} cannot be read, so nothing can be said about its pods: {why}: correct it"
     )]
     Unreadable {
         /// Its namespace and name.

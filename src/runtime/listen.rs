@@ -31,14 +31,14 @@ pub struct Address(Vec<SocketAddr>);
 
 /// An address that is none.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("write ADDRESS:PORT such as 127.0.0.1:8080, :PORT for all addresses, or 0 for nowhere")]
+#[error("write ADDRESS:PORT such as 127.0.0.1:8080, :PORT for all addresses, or 0 for none")]
 pub struct BadAddress;
 
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// It is taken, or not ours.
-    #[error("{address} cannot be listened on: {source}: free it, or name another one")]
+    #[error("cannot listen on {address}: {source}: free it, or use another address")]
     Taken {
         /// The address.
         address: String,
@@ -84,7 +84,7 @@ pub enum CertificateError {
     #[error("no certificate could be made: {0}")]
     Make(#[from] rcgen::Error),
     /// It cannot be used.
-    #[error("the certificate that was made cannot be used: {0}")]
+    #[error("the generated certificate cannot be used: {0}")]
     Use(#[from] rustls::Error),
 }
 
@@ -117,10 +117,10 @@ pub async fn listen(
         return Ok(());
     }
     let server = address.server()?;
-    info!(%address, "answers for {what}");
+    info!(%address, "serves {what}");
     tokio::spawn(async move {
         if let Err(error) = server.serve(routes.into_make_service()).await {
-            warn!(%error, "nobody answers for {what} any more");
+            warn!(%error, "the server for {what} no longer accepts connections");
         }
     });
     Ok(())
@@ -143,10 +143,10 @@ pub async fn listen_guarded(
     let routes = Gate::new(client.clone()).guard(routes);
     let config = RustlsConfig::from_config(Arc::new(certificate()?));
     let server = address.server()?.map(|capped| RustlsAcceptor::new(config).acceptor(capped));
-    info!(%address, "answers for {what}, by HTTPS, who may read it");
+    info!(%address, "serves {what} over HTTPS, to clients that may read it");
     tokio::spawn(async move {
         if let Err(error) = server.serve(routes.into_make_service()).await {
-            warn!(%error, "nobody answers for {what} any more");
+            warn!(%error, "the server for {what} no longer accepts connections");
         }
     });
     Ok(())

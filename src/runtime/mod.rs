@@ -147,7 +147,7 @@ async fn within_grace(leadership: &Leadership, stop: Stop, work: impl Future<Out
     };
     tokio::select! {
         () = work => leadership.retire().await,
-        () = impatience => info!("the work in progress is left where it is"),
+        () = impatience => info!("the work in progress is abandoned"),
     }
 }
 

@@ -59,7 +59,7 @@ where
             }
             match &mut self.events {
                 Some(events) => match events.next().await {
-                    Some(Err(error)) if is_not_served(&error) => self.none("is gone"),
+                    Some(Err(error)) if is_not_served(&error) => self.none("is no longer served"),
                     Some(event) => return event,
                     None => self.events = None,
                 },
@@ -75,13 +75,17 @@ where
         }
         match self.api.list_metadata(&ListParams::default().limit(1)).await {
             Ok(_) => {
-                info!(kind = %K::kind(&()), "the cluster has this kind: it is watched");
+                info!(kind = %K::kind(&()), "the cluster serves this kind, so it is watched");
                 self.events = Some(watcher(self.api.clone(), watcher::Config::default()).boxed());
             }
             // Who may not look does without, too.
             Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => {
                 if first {
-                    self.none(if status.code == 404 { "is not there" } else { "may not be seen" });
+                    self.none(if status.code == 404 {
+                        "is not served"
+                    } else {
+                        "may not be listed"
+                    });
                 }
             }
             Err(error) => {
@@ -95,7 +99,7 @@ where
 
     /// Says that there are no objects.
     fn none(&mut self, what: &str) {
-        info!(kind = %K::kind(&()), "the kind {what}: it is looked for now and then");
+        info!(kind = %K::kind(&()), "the kind {what}, and is checked again from time to time");
         self.events = None;
         self.told.extend([Event::Init, Event::InitDone]);
     }

@@ -94,9 +94,9 @@ struct OfCondition {
 type PoolAmount = (&'static str, &'static str, fn(&WeightedShareStatus) -> &Resources);
 
 const OF_POOLS: [PoolAmount; 3] = [
-    ("weightedshare_pool_capacity", "What there is to divide", |it| &it.capacity),
-    ("weightedshare_pool_allocated", "What the pods of the pool hold in all", |it| &it.allocated),
-    ("weightedshare_pool_lent", "What owners leave idle and others hold", |it| &it.lent),
+    ("weightedshare_pool_capacity", "The capacity of the pool", |it| &it.capacity),
+    ("weightedshare_pool_allocated", "What the pods of the pool hold in total", |it| &it.allocated),
+    ("weightedshare_pool_lent", "Idle capacity that is lent to other members", |it| &it.lent),
 ];
 
 /// Likewise of each member.
@@ -105,8 +105,8 @@ type MemberAmount = (&'static str, &'static str, fn(&MemberStatus) -> &Resources
 const OF_MEMBERS: [MemberAmount; 4] = [
     ("weightedshare_member_fair", "What the member owns", |it| &it.fair),
     ("weightedshare_member_share", "What the member is granted", |it| &it.share),
-    ("weightedshare_member_applied", "What the pods of the member hold by now", |it| &it.applied),
-    ("weightedshare_member_demand", "What the member was measured to have a use for", |it| {
+    ("weightedshare_member_applied", "What the pods of the member hold now", |it| &it.applied),
+    ("weightedshare_member_demand", "What the member needs, based on measured usage", |it| {
         &it.demand
     }),
 ];
@@ -125,7 +125,7 @@ impl Collector for Pools {
             *states.entry(OfMembers { state, reason: member.reason.clone() }).or_default() += 1;
         }
         let states = states.into_iter().map(|(labels, count)| (labels, f64::from(count)));
-        let help = "Members of all pools, by what their status says of them";
+        let help = "The members of all pools, by state and reason";
         gauges(&mut encoder, "weightedshare_members", help, states)?;
 
         let conditions = pools.iter().flat_map(|(pool, status)| {
@@ -136,7 +136,7 @@ impl Collector for Pools {
                 (OfCondition { namespace, pool: name, condition, reason }, holds)
             })
         });
-        let help = "The conditions of each pool: 1 where it holds";
+        let help = "The conditions of each pool: 1 if the condition holds";
         gauges(&mut encoder, "weightedshare_pool_condition", help, conditions)?;
 
         for (name, help, of) in OF_POOLS {
@@ -174,7 +174,7 @@ impl Collector for Pools {
             let labels = OfWeight { namespace, pool: name, member: member.name.clone() };
             (labels, member.effective_weight as f64)
         });
-        let help = "What the member weighs beside the others of its pool";
+        let help = "The weight of the member beside the others of its pool";
         gauges(&mut encoder, "weightedshare_member_weight", help, weights)
     }
 }

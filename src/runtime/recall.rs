@@ -50,11 +50,11 @@ impl Recall {
             return Err(trouble("this process does not lead\n"));
         }
         let (question, answer) = oneshot::channel();
-        self.asks.try_send(question).map_err(|_| trouble("too many ask at once\n"))?;
+        self.asks.try_send(question).map_err(|_| trouble("too many requests at once\n"))?;
         let answer = timeout(PATIENCE, answer).await;
         let answer = answer.ok().and_then(Result::ok);
-        let remembered = answer.ok_or(trouble("the loop is busy, or it ends\n"))?;
+        let remembered = answer.ok_or(trouble("the controller is busy, or shutting down\n"))?;
         serde_json::to_string(&remembered)
-            .map_err(|_| (StatusCode::INTERNAL_SERVER_ERROR, "it cannot be written\n"))
+            .map_err(|_| (StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be encoded\n"))
     }
 }

@@ -97,7 +97,7 @@ impl Telemetry {
         };
         inner.registry.register(
             "controller_runtime_reconcile",
-            "Decisions, and writes that failed, by how they ended",
+            "Decisions and failed writes, by result",
             inner.turns.clone(),
         );
         inner.registry.register(
@@ -107,7 +107,7 @@ impl Telemetry {
         );
         inner.registry.register(
             "controller_runtime_reconcile_time_seconds",
-            "How long decisions, and writes that failed, took",
+            "The duration of decisions and failed writes",
             inner.took.clone(),
         );
         inner.registry.register(
@@ -117,12 +117,12 @@ impl Telemetry {
         );
         inner.registry.register(
             "weightedshare_resizes",
-            "Resizes asked of the API server, by its answer: sent, or the reason of its refusal",
+            "Resizes requested from the API server, by its answer: sent, or the reason for the refusal",
             inner.resizes.clone(),
         );
         inner.registry.register(
             "weightedshare_pools_decided",
-            "Pools that were decided for, as something of them had changed: each counts once in a decision",
+            "Pools that were decided because something about them changed: each counts once per decision",
             inner.decided.clone(),
         );
         for resource in Resource::ALL {

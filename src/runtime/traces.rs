@@ -27,7 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
     /// The variables of OpenTelemetry are of no use.
-    #[error("no traces can be sent: {0}: check OTEL_EXPORTER_OTLP_ENDPOINT and its like")]
+    #[error(
+        "no traces can be sent: {0}: check OTEL_EXPORTER_OTLP_ENDPOINT and the other OTEL_ variables"
+    )]
     Exporter(#[from] ExporterBuildError),
     /// The collector cannot be believed.
     #[error("no traces can be sent: {0}: check OTEL_EXPORTER_OTLP_CERTIFICATE")]

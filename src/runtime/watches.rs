@@ -65,7 +65,7 @@ impl Watches<'_> {
                 let event = match event {
                     Ok(event) => read(event, &mut listed),
                     Err(error) => {
-                        warn!(kind = %K::kind(&()), %error, "the watch broke and is taken up again");
+                        warn!(kind = %K::kind(&()), %error, "the watch failed, and is restarted");
                         None
                     }
                 };

@@ -59,12 +59,12 @@ pub fn suggest(cluster: &Cluster, trace: &Trace, namespace: &str) -> Result<Stri
             trace.pods.iter().map(|pod| pod.namespace.as_str()).collect();
         let names = names.into_iter().collect::<Vec<_>>().join(", ");
         return Err(format!(
-            "nothing says what pods of namespace {namespace} used; there are pods in: {names}"
+            "the recording has no pods in namespace {namespace}; there are pods in: {names}"
         ));
     }
     if groups.is_empty() {
         return Err(format!(
-            "none of the {there} pods of namespace {namespace} has a controller or a label app, so it cannot be told which are one member"
+            "none of the {there} pods of namespace {namespace} has a controller or a label app, so they cannot be grouped into members"
         ));
     }
     Ok(manifest(namespace, &groups, trace, &alone))
@@ -123,18 +123,20 @@ fn manifest(
     alone: &[&str],
 ) -> String {
     let hours = trace.steps as f64 * f64::from(trace.step) / 3600.0;
-    let mut text = format!("# From what pods of namespace {namespace} used in {hours:.1} hours.\n");
+    let mut text = format!(
+        "# Proposed from what the pods of namespace {namespace} used in {hours:.1} hours.\n"
+    );
     if !alone.is_empty() {
         let _ = writeln!(
             text,
-            "# Left out, as nothing says what they belong to: {}.",
+            "# Left out, because nothing shows what they belong to: {}.",
             alone.iter().take(5).copied().collect::<Vec<_>>().join(", ")
         );
     }
     let _ = write!(
         text,
         "apiVersion: weightedshare.dev/v1alpha1\nkind: WeightedShare\nmetadata:\n  name: {namespace}\n  namespace: {namespace}\n\
-         spec:\n  # Nothing is changed; the status says what would be. Take this out when you like what it says.\n  mode: Observe\n  capacity:\n"
+         spec:\n  # Nothing is changed: the status shows what would be. Remove this line when you like what you see.\n  mode: Observe\n  capacity:\n"
     );
     for resource in Resource::ALL {
         text += &capacity(groups, resource);
@@ -148,8 +150,8 @@ fn manifest(
         let used_mostly = MilliCpu(percentile(&used.used.cpu, 50));
         let _ = write!(
             text,
-            "  # {} pods. They used {} of CPU in the busiest twentieth of the time, and {used_mostly} in half of it: the weight is the part of\n  \
-             # all that members used when they were busy, in thousandths.\n  - name: {}\n    weight: {weight}\n",
+            "  # Pods: {}. The 95th percentile of the CPU that they used together is {}, the median {used_mostly}. The weight is their part of\n  \
+             # the sum of all members' 95th percentiles, in thousandths.\n  - name: {}\n    weight: {weight}\n",
             used.pods,
             MilliCpu(busy),
             group.member(),
@@ -181,12 +183,12 @@ fn capacity(groups: &BTreeMap<Group, Use>, resource: Resource) -> String {
     };
     let reason = match resource {
         Resource::Cpu => {
-            format!("in {MOSTLY} % of the time they used at most {}", quantity(mostly))
+            format!("they used at most {} in {MOSTLY} % of the time", quantity(mostly))
         }
         Resource::Memory => format!("they used at most {}", quantity(most)),
     };
     format!(
-        "    # Together {reason}; with {HEADROOM} % over that. They request {}.\n    {resource}: {}\n",
+        "    # Together {reason}; this is {HEADROOM} % more. They request {}.\n    {resource}: {}\n",
         quantity(requested),
         quantity(amount)
     )

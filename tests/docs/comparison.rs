@@ -4,8 +4,20 @@ use std::fs;
 
 use super::{Result, code, root};
 
+/// The Makefile, with all that it includes.
+pub fn makefile() -> Result<String> {
+    let read = |name: &str| fs::read_to_string(root().join(name));
+    let mut text = read("Makefile")?;
+    let included: Vec<String> =
+        text.lines().filter_map(|line| line.strip_prefix("include ")).map(str::to_owned).collect();
+    for name in included {
+        text += &read(&name)?;
+    }
+    Ok(text)
+}
+
 /// Whether a Makefile has a target.
-fn has_target(makefile: &str, target: &str) -> bool {
+pub fn has_target(makefile: &str, target: &str) -> bool {
     makefile.lines().any(|line| line.strip_prefix(target).is_some_and(|rest| rest.starts_with(':')))
 }
 
@@ -18,8 +30,7 @@ pub fn cells(line: &str) -> Option<Vec<&str>> {
 #[test]
 fn what_the_comparison_says_of_us_is_there() -> Result {
     let text = fs::read_to_string(root().join("docs/comparison.md"))?;
-    let makefile = fs::read_to_string(root().join("Makefile"))?
-        + &fs::read_to_string(root().join("release.mk"))?;
+    let makefile = makefile()?;
     let (mut rows, mut missing) = (0, Vec::new());
     for line in text.lines().filter(|line| !line.starts_with("| |") && !line.starts_with("| ---")) {
         let Some(cells) = cells(line) else { continue };

@@ -59,7 +59,7 @@ fn make_try_prints_what_the_documents_show_and_writes_the_page() -> Result {
         assert!(page.contains(&format!("<h3>{member}</h3>")), "{member}: {page}");
     }
     // What cannot be resized is named, with its remedy.
-    assert!(page.contains("give its template a cpu or memory request"), "{page}");
+    assert!(page.contains("Give its template a cpu or memory request"), "{page}");
     assert!(!page.contains("<script") && !page.contains("http"), "{page}");
     Ok(())
 }

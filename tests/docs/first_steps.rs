@@ -2,6 +2,7 @@
 
 use std::{fs, process::Command};
 
+use serde_json::Value;
 use weightedshare::{
     cli::manifests::{self, Object},
     cluster::Kind,
@@ -62,5 +63,25 @@ fn the_first_steps_are_a_script_whose_pool_holds_to_the_rules() -> Result {
         }
     }
     assert_eq!((pools, deployments), (1, 2));
+    Ok(())
+}
+
+/// On kind, the chart finds the image that `make image` wrote without being told its name.
+#[test]
+fn the_charts_image_is_the_one_that_is_made() -> Result {
+    let chart = root().join("charts/weighted-share");
+    let values: Value = serde_yaml_ng::from_str(&fs::read_to_string(chart.join("values.yaml"))?)?;
+    let about: Value = serde_yaml_ng::from_str(&fs::read_to_string(chart.join("Chart.yaml"))?)?;
+    assert_eq!(about["appVersion"], env!("CARGO_PKG_VERSION"));
+    let image = &values["image"];
+    assert_eq!(image["tag"], "", "the default is the appVersion");
+    let name = format!("\"{}:{{tag}}\"", image["repository"].as_str().unwrap_or_default());
+    let maker = fs::read_to_string(root().join("e2e/src/image.rs"))?;
+    assert!(maker.contains(&name), "e2e/src/image.rs does not make {name}");
+    let archive = "target/weightedshare.tar";
+    for place in ["Makefile", "dev.mk", "docs/getting-started.md"] {
+        let text = fs::read_to_string(root().join(place))?;
+        assert!(text.contains(archive), "{place} does not name {archive}");
+    }
     Ok(())
 }

@@ -3,11 +3,15 @@
 //! A `console` block is run anew, and must show what comes out of it; it works on the `yaml` blocks of its document
 //! that begin with the name of a file. `make docs` writes what comes out.
 
+mod charts;
 mod comparison;
+mod decisions;
 mod fields;
 mod first_look;
 mod first_steps;
+mod hosting;
 mod links;
+mod runbooks;
 mod testing;
 
 use std::{
@@ -34,15 +38,31 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The documents, with their texts.
+/// The documents beside `docs/`. (The changelog tells of what was.)
+const BESIDE_DOCS: [&str; 9] = [
+    "ARCHITECTURE.md",
+    "CODE_OF_CONDUCT.md",
+    "CONTRIBUTING.md",
+    "GOVERNANCE.md",
+    "README.md",
+    "ROADMAP.md",
+    "SECURITY.md",
+    "charts/weighted-share-crds/README.md",
+    "charts/weighted-share/README.md",
+];
+
+/// The documents, with their texts: those of `docs/` in all of its folders.
 fn documents() -> Result<Vec<(PathBuf, String)>> {
-    let mut paths = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"]
-        .map(|name| root().join(name))
-        .to_vec();
-    for entry in fs::read_dir(root().join("docs"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "md") {
-            paths.push(path);
+    let mut paths = BESIDE_DOCS.map(|name| root().join(name)).to_vec();
+    let mut folders = vec![root().join("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                paths.push(path);
+            }
         }
     }
     paths.sort();
@@ -217,14 +237,13 @@ fn the_sum_of_the_idea_is_that_of_its_example() -> Result {
 }
 
 /// What stands in quotes in CamelCase and is no reason: kinds, values and words of the API.
-const NO_REASONS: [&str; 24] = [
+const NO_REASONS: [&str; 25] = [
     "Always",
     "Error",
     "Failed",
     "False",
     "In",
     "NamespaceTerminating",
-    "NewPods",
     "Normal",
     "Off",
     "Outdated",
@@ -236,9 +255,11 @@ const NO_REASONS: [&str; 24] = [
     "Recreate",
     "RestartContainer",
     "Running",
+    "StartProfile",
     "Succeeded",
     "Throttled",
     "True",
+    "Unknown",
     "VirtualMachine",
     "Warning",
     "WeightedShare",

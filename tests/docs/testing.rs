@@ -52,7 +52,7 @@ fn of_readme() -> Result<Vec<Row>> {
 }
 
 fn of_security() -> Result<Vec<Row>> {
-    rows("## The lines of SECURITY.md")
+    rows("## Promises of SECURITY.md")
 }
 
 /// The words of a variable of the Makefile.
@@ -138,7 +138,7 @@ fn each_line_of_security_is_on_the_page() -> Result {
     let security = read("SECURITY.md")?;
     let rows = of_security()?;
     let mut lines = 0;
-    for cells in section(&security, "## Who could want what")?.lines().filter_map(cells).skip(2) {
+    for cells in section(&security, "## Threat model")?.lines().filter_map(cells).skip(2) {
         let [line, _, shown_by] = cells[..] else { return Err(format!("{cells:?}").into()) };
         let row = rows.iter().find(|row| row.promise == line);
         let row = row.ok_or(format!("docs/testing.md does not have: {line}"))?;
@@ -166,7 +166,7 @@ fn each_promise_of_the_readme_is_on_the_page_word_for_word() -> Result {
     }
     let first = readme.split("\n## ").next().unwrap_or_default();
     let mut claims = paragraphs(first);
-    let to_know = section(&readme, "\n## What to know")?;
+    let to_know = section(&readme, "\n## Before you start")?;
     let list = to_know.trim().split("\n\n").next().unwrap_or_default();
     claims.extend(format!("\n{list}").split("\n- ").skip(1).map(unwrapped));
     assert!(claims.len() > 9, "{claims:#?}");

@@ -349,7 +349,7 @@ impl Cluster {
     fn collect(&mut self, key: &Key) {
         self.store.remove(key);
         if key.0 == "weightedshares" {
-            self.store.remove(&("newpods", key.1.clone(), key.2.clone()));
+            self.store.remove(&("startprofiles", key.1.clone(), key.2.clone()));
         }
     }
 }

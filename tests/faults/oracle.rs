@@ -119,7 +119,7 @@ impl Cluster {
         let right = match (&call.method, kind, sub) {
             (&Method::PATCH, "pods", Some("resize"))
             | (&Method::PATCH, "weightedshares", Some("status"))
-            | (&Method::PATCH, "newpods", None) => true,
+            | (&Method::PATCH, "startprofiles", None) => true,
             (&Method::POST, "events", None) => true,
             (&(Method::POST | Method::PUT | Method::PATCH), "leases", None) => true,
             (&Method::PATCH, "weightedshares", None) => {

@@ -31,7 +31,7 @@ impl Scenario {
 
 /// The plan for what there is, as a user would have it from `kubectl get -o yaml`.
 pub fn plan(cluster: &Cluster) -> Result<Planned, String> {
-    let kinds = ["events", "leases", "newpods"];
+    let kinds = ["events", "leases", "startprofiles"];
     let objects = cluster.store.objects.iter().filter(|((kind, ..), _)| !kinds.contains(kind));
     let items: Vec<_> = objects.map(|(_, object)| &**object).collect();
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items});

@@ -306,10 +306,10 @@ fn make(cluster: &mut Cluster, instance: usize, call: &Call) -> Result<Value, (u
     };
     let key = (kind, target.namespace.to_owned(), name.to_owned());
     // Some clusters have the definitions of an earlier version.
-    if kind == "newpods" && cluster.seed.is_multiple_of(10) {
+    if kind == "startprofiles" && cluster.seed.is_multiple_of(10) {
         return Err((404, "the server could not find the requested resource".into()));
     }
-    if kind == "newpods" && !cluster.store.objects.contains_key(&key) {
+    if kind == "startprofiles" && !cluster.store.objects.contains_key(&key) {
         // Server-side apply creates what is not there.
         let mut object = patch;
         object["metadata"]["namespace"] = target.namespace.into();

@@ -18,12 +18,12 @@ const KINDS: [&str; 13] = [
     "events",
     "leases",
     "limitranges",
-    "newpods",
     "nodes",
     "pods",
     "replicasets",
     "resourcequotas",
     "runtimeclasses",
+    "startprofiles",
     "statefulsets",
     "weightedshares",
 ];

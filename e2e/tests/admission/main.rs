@@ -21,7 +21,7 @@ use support::{
     tier::Tier,
 };
 use tokio::time::Instant;
-use weightedshare::{api::NewPods, share::MilliCpu};
+use weightedshare::{api::StartProfile, share::MilliCpu};
 
 const POLICY: &str = "weighted-share-new-pods";
 const DRY_RUN: fn() -> PostParams = || PostParams { dry_run: true, ..PostParams::default() };
@@ -74,7 +74,7 @@ fn resources(pod: &Pod) -> String {
 }
 
 impl Bench {
-    fn new_pods(&self) -> Api<NewPods> {
+    fn new_pods(&self) -> Api<StartProfile> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
@@ -290,7 +290,7 @@ async fn of_a_launcher_pod_the_cpu_of_the_machine_is_lowered_alone() -> Result<(
     let request = json!({"cpu": "55m", "memory": "64Mi"});
     let told = json!({
         "apiVersion": "weightedshare.dev/v1alpha1",
-        "kind": "NewPods",
+        "kind": "StartProfile",
         "metadata": {"name": "pool"},
         "spec": {
             "virtualMachines": true,

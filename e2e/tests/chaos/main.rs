@@ -114,7 +114,8 @@ async fn whatever_goes_wrong_no_pool_is_overdrawn_and_all_get_their_shares() -> 
         *counts.entry((&write.verb, &write.resource, write.code)).or_default() += 1;
     }
     println!("writes of ours: {counts:?}");
-    let asked_for = ["pods/resize", "weightedshares", "weightedshares/status", "newpods", "events"];
+    let asked_for =
+        ["pods/resize", "weightedshares", "weightedshares/status", "startprofiles", "events"];
     let other = writes
         .iter()
         .find(|write| !asked_for.contains(&&*write.resource) || write.verb == "delete");

@@ -107,7 +107,7 @@ async fn new_pods_start_inside_the_pool_where_the_policy_is_served() -> Result<(
     let start = json!([{"member": "web", "request": {"cpu": "100m", "memory": "64Mi"}}]);
     here.apply(json!({
         "apiVersion": "weightedshare.dev/v1alpha1",
-        "kind": "NewPods",
+        "kind": "StartProfile",
         "metadata": {"name": "pool"},
         "spec": {"starts": {"app=web": start}},
     }))

@@ -8,7 +8,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceDefinitionCondition as Condition,
 };
 use kube::Api;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     CRDS, Here, documents, meant,
@@ -55,18 +55,38 @@ async fn the_definitions_are_taken_as_they_are() -> Result<()> {
     if let Err(status) = here.place.create(&spec, false).await? {
         bail!("{}", status.message);
     }
-    for (more, wanted) in [
-        (&[][..], "NAME MODE CPU CPU ALLOCATED MEMORY READY REASON AGE"),
+    eventually(MINUTE, || here.apply(start_profile())).await?;
+    for (what, more, wanted) in [
+        ("ws", &[][..], "NAME MODE MEMBERS CPU ALLOC LENT READY REASON AGE"),
         (
+            "ws",
             &["-o", "wide"],
-            "NAME MODE CPU CPU ALLOCATED MEMORY MEMORY ALLOCATED READY REASON AGE MESSAGE",
+            "NAME MODE MEMBERS CPU ALLOC LENT MEMORY MEMORY ALLOC MEMORY LENT READY REASON AGE MESSAGE",
         ),
+        ("startprofile", &[], "NAME VIRTUAL MACHINES AGE"),
     ] {
-        let arguments = [&["get", "ws", "-n", &here.place.namespace], more].concat();
+        let arguments = [&["get", what, "-n", &here.place.namespace], more].concat();
         let table = kubectl::run("kubectl", &arguments, "").await?;
         let header = table.lines().next().unwrap_or_default();
         let header = header.split_whitespace().collect::<Vec<_>>().join(" ");
         ensure!(header == wanted, "{header}");
     }
+    let group = here.client().list_api_group_resources("weightedshare.dev/v1alpha1").await?;
+    for (plural, singular) in
+        [("startprofiles", "startprofile"), ("weightedshares", "weightedshare")]
+    {
+        let kind = group.resources.iter().find(|it| it.name == plural).context(plural)?;
+        ensure!(kind.singular_name == singular, "{kind:?}");
+        ensure!(kind.categories == Some(vec!["weighted-sharing".into()]), "{kind:?}");
+    }
     here.place.leave().await
+}
+
+fn start_profile() -> Value {
+    json!({
+        "apiVersion": "weightedshare.dev/v1alpha1",
+        "kind": "StartProfile",
+        "metadata": {"name": "pool"},
+        "spec": {},
+    })
 }

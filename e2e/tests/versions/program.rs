@@ -7,7 +7,7 @@ use e2e::{kubectl, operator};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use tokio::process::Command;
-use weightedshare::{api::NewPods, cluster, share::Resource};
+use weightedshare::{api::StartProfile, cluster, share::Resource};
 
 use crate::{
     CRDS, Here, play_node,
@@ -73,7 +73,7 @@ async fn the_controller_divides_and_lets_go() -> Result<()> {
     })
     .await?;
     ensure!(pool.finalizers().len() == 1, "{:?}", pool.finalizers());
-    let new_pods: Api<NewPods> = Api::namespaced(here.client().clone(), &here.place.namespace);
+    let new_pods: Api<StartProfile> = Api::namespaced(here.client().clone(), &here.place.namespace);
     let starts = new_pods.get("pool").await?.spec.starts;
     ensure!(starts.keys().eq(["app=a", "app=b"]), "{starts:?}");
     let lease = ["get", "lease", "-n", &here.place.namespace, "-o", "name"];

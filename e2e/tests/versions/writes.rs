@@ -33,6 +33,7 @@ async fn a_status_and_a_finalizer_are_written() -> Result<()> {
         "observedGeneration": generation,
         "capacity": {"cpu": "6"},
         "allocated": {"cpu": "1500m"},
+        "memberCount": 1,
         "conditions": [{
             "type": "Ready", "status": "True", "reason": "Settled", "message": "Well.",
             "observedGeneration": generation, "lastTransitionTime": "2026-01-01T00:00:00Z",

@@ -98,8 +98,8 @@ fn a_resize_that_becomes_something_else_counts_as_refused() {
         assert!(refusal.kind == RefusalKind::Altered && refusal.kind.is_final());
         refusal.message
     };
-    assert!(told(&pod(1000, 2000)).contains("container main a cpu request of 1 where 1500m was"));
-    assert!(told(&pod(1500, 3000)).contains("container main a cpu limit of 3 where 2 was"));
+    assert!(told(&pod(1000, 2000)).contains("container main a cpu request of 1 instead of 1500m"));
+    assert!(told(&pod(1500, 3000)).contains("container main a cpu limit of 3 instead of 2"));
 }
 
 #[tokio::test]

@@ -121,7 +121,7 @@ pub enum Problem {
     TooLarge(usize),
     /// A directory without manifests.
     #[error(
-        "there is no manifest in this directory: name one with *.yaml, *.yml or *.json files (folders in it are not looked into)"
+        "this directory has no manifests: name one with *.yaml, *.yml or *.json files (subdirectories are not read)"
     )]
     NoManifests,
     /// Neither YAML nor JSON.
@@ -134,7 +134,7 @@ pub enum Problem {
     },
     /// More lists and mappings in one another than there is room for on the stack.
     #[error(
-        "line {line}: it is nested deeper than {most} levels: no object of Kubernetes is, so take out what is not one"
+        "line {line}: it is nested deeper than {most} levels: no object of Kubernetes is, so remove what is not one"
     )]
     TooDeep {
         /// The line in the file, from 1.
@@ -143,10 +143,10 @@ pub enum Problem {
         most: usize,
     },
     /// More values than the text is long: aliases that multiply.
-    #[error("its aliases stand for far more than is written: write the values out")]
+    #[error("its aliases expand to far more than the text has: write the values out")]
     TooManyAliases,
     /// A document or an item that is no object.
-    #[error("{found} is not an object: write apiVersion, kind, metadata and spec, or take it out")]
+    #[error("{found} is not an object: write apiVersion, kind, metadata and spec, or remove it")]
     NotAnObject {
         /// What stands there.
         found: String,
@@ -186,7 +186,7 @@ pub enum Problem {
     #[error("is missing: write the name of the object")]
     NoName,
     /// An object that lets the API server make its name.
-    #[error("is missing, there is generateName alone: write the name that the object is to have")]
+    #[error("is missing, and generateName is not enough: write the name of the object")]
     GeneratedName,
     /// A name that the API server takes for no object, or no namespace.
     #[error("{found:?} cannot be a name: write {how}, with a letter or digit at both ends")]
@@ -209,7 +209,7 @@ pub enum Problem {
         explain: String,
     },
     /// A value of another type.
-    #[error("{found} stands where {expected} belongs: {remedy}")]
+    #[error("must be {expected}, not {found}: {remedy}")]
     WrongType {
         /// What stands there.
         found: String,
@@ -219,7 +219,7 @@ pub enum Problem {
         remedy: String,
     },
     /// A value that is not one of a few.
-    #[error("{found} is not known here: write {values}")]
+    #[error("{found} is not a valid value: write {values}")]
     NotAValue {
         /// What stands there.
         found: String,
@@ -237,7 +237,7 @@ pub enum Problem {
         bound: String,
     },
     /// Two entries of a list with one key.
-    #[error("has the {key}, as {first} has: give each its own")]
+    #[error("has the same {key} as {first}: give each its own")]
     SameKey {
         /// The key, with its value.
         key: String,

@@ -213,9 +213,9 @@ fn text<'a>(map: &'a Map<String, Value>, field: &str) -> Result<Option<&'a str>,
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(&**text).filter(|text| !text.is_empty())),
         Some(other @ (Value::Array(_) | Value::Object(_))) => {
-            Err(wrong_type(other, "a text", "write one word".into()))
+            Err(wrong_type(other, "a string", "write one word".into()))
         }
-        Some(other) => Err(wrong_type(other, "a text", in_quotes(other))),
+        Some(other) => Err(wrong_type(other, "a string", in_quotes(other))),
     }
 }
 

@@ -108,7 +108,7 @@ fn check_map(
     for (key, meant) in &unknown {
         let remedy = match meant {
             Some(meant) => format!("did you mean {meant}?"),
-            None => format!("write {}, or take it out", alternatives(properties.keys())),
+            None => format!("write {}, or remove it", alternatives(properties.keys())),
         };
         found.push((field.name(key), Problem::UnknownField { remedy }));
     }
@@ -142,12 +142,12 @@ fn nearest<'a>(
 
 fn wrong_type(schema: &JSONSchemaProps, value: &Value) -> Option<Problem> {
     let (expected, fits) = if schema.x_kubernetes_int_or_string == Some(true) {
-        ("a text or a whole number", value.is_string() || is_integer(value))
+        ("a string or a whole number", value.is_string() || is_integer(value))
     } else {
         match schema.type_.as_deref()? {
             "object" => ("a mapping", value.is_object()),
             "array" => ("a list", value.is_array()),
-            "string" => ("a text", value.is_string()),
+            "string" => ("a string", value.is_string()),
             "integer" => ("a whole number", is_integer(value)),
             "number" => ("a number", value.is_number()),
             "boolean" => ("true or false", value.is_boolean()),
@@ -155,13 +155,13 @@ fn wrong_type(schema: &JSONSchemaProps, value: &Value) -> Option<Problem> {
         }
     };
     let remedy = match (expected, value) {
-        ("a text" | "a text or a whole number", Value::Number(_) | Value::Bool(_)) => {
+        ("a string" | "a string or a whole number", Value::Number(_) | Value::Bool(_)) => {
             in_quotes(value)
         }
         ("a whole number", Value::String(text)) if text.parse::<i64>().is_ok() => {
             format!("write it without quotes: {text}")
         }
-        ("a whole number", _) => "write digits alone, such as 100".into(),
+        ("a whole number", _) => "write digits only, such as 100".into(),
         ("a mapping", _) => "write fields with their values, each as name: value".into(),
         ("a list", _) => "write items, each after a dash and a space".into(),
         _ => format!("write {expected}"),
@@ -229,8 +229,8 @@ pub(super) fn in_words(value: &Value) -> String {
         Value::Null => "null".into(),
         Value::Bool(value) => value.to_string(),
         Value::Number(number) => format!("the number {number}"),
-        Value::String(text) if text.chars().count() > 40 => "a long text".into(),
-        Value::String(text) => format!("the text {text:?}"),
+        Value::String(text) if text.chars().count() > 40 => "a long string".into(),
+        Value::String(text) => format!("the string {text:?}"),
         Value::Array(_) => "a list".into(),
         Value::Object(_) => "a mapping".into(),
     }

@@ -59,7 +59,7 @@ impl<'de> Visitor<'de> for Tree<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value that JSON has")
+        f.write_str("a JSON value")
     }
 
     fn visit_unit<E: Error>(self) -> Result<Value, E> {
@@ -122,7 +122,7 @@ impl<'de> Visitor<'de> for Tree<'_> {
             self.spend(key.len())?;
             let value = entries.next_value_seed(self.below()?)?;
             if map.contains_key(&key) {
-                return Err(A::Error::custom(format!("the key {key:?} stands twice")));
+                return Err(A::Error::custom(format!("the key {key:?} is there twice")));
             }
             map.insert(key, value);
         }

@@ -100,28 +100,27 @@ fn not_of_type(message: &str, explain: String) -> Problem {
     let found = match found.split_once(' ') {
         None if found == "sequence" => "a list".to_owned(),
         None if found == "map" => "a mapping".to_owned(),
-        Some(("string", text)) => format!("the text {text}"),
+        Some(("string", text)) => format!("the string {text}"),
         Some(("integer", number)) => format!("the number {}", number.trim_matches('`')),
         Some(("boolean", word)) => word.trim_matches('`').to_owned(),
         _ => found.replace("floating point", "the number").replace('`', ""),
     };
     if expected == "a string" && !found.starts_with("a ") {
         let remedy = "write it in quotes".into();
-        return Problem::WrongType { found, expected: "a text", remedy };
+        return Problem::WrongType { found, expected: "a string", remedy };
     }
     let belongs = match expected {
         "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" => "a whole number",
-        "a string" => "a text",
         "a boolean" => "true or false",
         "a sequence" => "a list",
         "Quantity" => "an amount (such as 250m or 4Gi)",
-        "IntOrString" => "a text or a whole number",
+        "IntOrString" => "a string or a whole number",
         // All other types of Kubernetes are structs.
         other if other.starts_with(|first: char| first.is_ascii_uppercase()) => "a mapping",
         "a map" => "a mapping",
         other => other,
     };
-    Problem::Value { what: format!("{found} stands where {belongs} belongs"), explain }
+    Problem::Value { what: format!("must be {belongs}, not {found}"), explain }
 }
 
 /// `spec.containers[0].name` as `spec.containers.name`.

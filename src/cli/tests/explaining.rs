@@ -66,7 +66,7 @@ fn plan_and_explain_say_where_the_kernel_would_be_far_from_the_shares() {
     };
     // Weights 39 and 20 x 2: the big pod gets 39/79 of 1580m. Those 220m less are 11 % of two cores, 1.83 % of twelve.
     let small = on_node_of(2);
-    let said = "pod big 11 % of the node less CPU than its share while the node is busy (780m instead of 1)";
+    let said = "pod big 780m of CPU instead of its share of 1 while the node is busy (the difference is 11 % of the node)";
     let (plan, big) = (table(&Plan::of(&small)), explain(&small, "shop", "big").unwrap());
     assert!(plan.lines().last().unwrap().contains(said), "{plan}");
     assert!(big.contains(said), "{big}");

@@ -252,7 +252,7 @@ fn quotas_and_autoscalers_count_in_files_too() {
     assert_eq!(reason(vertical.clone()), "VerticalPodAutoscaler");
     let text = explain(&with(vertical), "shop", "web-0").unwrap();
     assert!(
-        text.contains("It is left alone, and the pool has that much less to divide: Vertical"),
+        text.contains("It is left alone, and what it holds is subtracted from the pool: Vertical"),
         "{text}"
     );
 }
@@ -294,7 +294,7 @@ fn a_pod_that_cannot_be_resized_is_named_beside_one_that_can() {
     assert_eq!(member["reason"], "Resizing");
     let pods = &plan["pools"][0]["pods"];
     assert_eq!((&pods[0]["reason"], &pods[1]["reason"]), (&Value::Null, &json!("BestEffort")));
-    assert!(pods[1]["message"].as_str().unwrap().contains("give its template"), "{plan}");
+    assert!(pods[1]["message"].as_str().unwrap().contains("Give its template"), "{plan}");
     let table = table(&Plan::of(&looked));
     assert!(table.contains("BestEffort: it has no requests"), "{table}");
 }

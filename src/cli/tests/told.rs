@@ -74,5 +74,5 @@ fn a_plan_shows_what_the_controller_granted_and_measured() {
     // The controller has not decided of the third.
     assert_eq!(to, [480, 120, 333]);
     let text = explain(&looked, "shop", "a").unwrap_or_else(|error| panic!("{error}"));
-    assert!(text.contains("is to hold 480m"), "{text}");
+    assert!(text.contains("will hold 480m"), "{text}");
 }

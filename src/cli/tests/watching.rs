@@ -49,7 +49,7 @@ fn bars_show_what_is_used_granted_and_owned() {
     assert_eq!(text, include_str!("shop-top.txt"));
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     assert_eq!(top(&divided(), Some("elsewhere"), WIDE), "There are no pools.\n");
-    assert!(top(&shop(), None, WIDE).contains("nobody has divided it yet"));
+    assert!(top(&shop(), None, WIDE).contains("Not divided yet."));
 }
 
 #[test]
@@ -90,5 +90,5 @@ fn the_history_is_in_order_and_ours_alone() {
          2026-01-01 10:00:09 ! shop/shop  Resized: at 9\n"
     );
     assert_eq!(history(&events, Some("other")).lines().count(), 1);
-    assert!(history(&[], None).starts_with("Nothing has happened"));
+    assert!(history(&[], None).starts_with("No events found."));
 }

@@ -39,7 +39,9 @@ impl Expression {
                 Ok(Ok(number)) => number,
                 // What panics there ends the thread alone.
                 Ok(Err(_)) => Err(Mistake::new("it cannot be read: write it in another way")),
-                Err(error) => Err(Mistake::new(format!("there is no thread to read it: {error}"))),
+                Err(error) => {
+                    Err(Mistake::new(format!("no thread could be started to read it: {error}")))
+                }
             }
         })?;
         let mut variables = BTreeSet::new();
@@ -87,7 +89,7 @@ fn misplaced(text: &str, tokens: &[Token], place: Option<(isize, isize)>) -> Mis
     let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
     match tokens.iter().find(|token| token.offset >= before + column) {
         Some(token) => {
-            let sentence = format!("'{}' cannot stand here: write it in another way", token.text);
+            let sentence = format!("'{}' is not allowed here: write it in another way", token.text);
             Mistake::at(text, token.offset, sentence)
         }
         None => Mistake::at(
@@ -144,7 +146,7 @@ impl Reader<'_> {
             Expr::Call(CallExpr { func_name, target: None, args }) => self.call(func_name, args)?,
             _ => {
                 return Err(Mistake::new(
-                    "no weight is made of this: write numbers and conditions",
+                    "this is not allowed in a weight: write numbers and conditions",
                 ));
             }
         })
@@ -248,7 +250,7 @@ impl Reader<'_> {
             (Formula::Condition(a), Formula::Condition(b)) => Ok(Two::Conditions(Box::new([a, b]))),
             _ => {
                 let sentence = format!(
-                    "'{}' has a number on one side and a condition on the other: write two of a kind",
+                    "'{}' has a number on one side and a condition on the other: write two of the same kind",
                     written(name)
                 );
                 Err(self.wrong(name, &sentence))
@@ -285,7 +287,7 @@ impl Reader<'_> {
             Formula::Number(number) => Ok(number),
             Formula::Condition(_) => {
                 let sentence = format!(
-                    "'{}' works on numbers, and is given a condition: write condition ? number : number",
+                    "'{}' takes numbers, but is given a condition: write condition ? number : number",
                     written(of)
                 );
                 Err(self.wrong(of, &sentence))
@@ -298,7 +300,7 @@ impl Reader<'_> {
             Formula::Condition(condition) => Ok(condition),
             Formula::Number(_) => {
                 let sentence = format!(
-                    "'{}' works on conditions, and is given a number: compare it, such as hour >= 8",
+                    "'{}' takes conditions, but is given a number: compare it, such as hour >= 8",
                     written(of)
                 );
                 Err(self.wrong(of, &sentence))
@@ -308,7 +310,10 @@ impl Reader<'_> {
 
     fn not_known(&self, name: &str) -> Mistake {
         let written = written(name);
-        self.wrong(name, &format!("'{written}' is not known here: write numbers and conditions"))
+        self.wrong(
+            name,
+            &format!("'{written}' is not supported here: write numbers and conditions"),
+        )
     }
 
     /// CEL keeps no places. Where an operator or a function stands only once, the place is known all the same.

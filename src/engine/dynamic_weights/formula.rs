@@ -77,14 +77,10 @@ pub enum Comparison {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Failure {
     /// There is no such number.
-    #[error(
-        "it divides by zero: keep what it divides by above zero, such as max(cpu.demand, 0.01)"
-    )]
+    #[error("it divides by zero: keep the divisor above zero, such as max(cpu.demand, 0.01)")]
     DivisionByZero,
     /// The number cannot be held.
-    #[error(
-        "it comes to a number that is too large: keep it within bounds, such as with min(a, b)"
-    )]
+    #[error("its result is too large: bound it, for example with min(a, b)")]
     TooLarge,
     /// A variable has no value.
     #[error("{} is missing", .0.name())]

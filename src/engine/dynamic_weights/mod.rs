@@ -87,8 +87,10 @@ pub fn weigh_member(
         .map(Signal::name)
         .collect();
     if !missing.is_empty() {
+        let verb = if missing.len() == 1 { "is" } else { "are" };
+        let missing = missing.join(" and ");
         let message =
-            format!("dynamicWeight.expression needs {}, not measured now", missing.join(" and "));
+            format!("dynamicWeight.expression needs {missing}, which {verb} not measured now");
         return facts.as_written(signals, "SignalMissing", &message);
     }
     match expression.work_out(facts) {
@@ -104,13 +106,12 @@ pub fn weigh_member(
     }
 }
 
-/// The bounds and the half-life that a user wrote, or their defaults.
+/// The bounds and the half-life of a weight.
 fn pace(spec: &DynamicWeight) -> Pace {
     let [least, most] = WEIGHTS;
-    let bound = |written: Option<u32>, default| written.unwrap_or(default).clamp(least, most);
     Pace {
-        min: bound(spec.min, least).into(),
-        max: bound(spec.max, most).into(),
+        min: spec.min.clamp(least, most).into(),
+        max: spec.max.clamp(least, most).into(),
         half_life: Duration::from_secs(spec.half_life_seconds.into()),
     }
 }
@@ -118,7 +119,7 @@ fn pace(spec: &DynamicWeight) -> Pace {
 impl Facts {
     /// The weight as the user wrote it, and why.
     fn as_written(&self, signals: String, reason: &'static str, message: &str) -> Weighted {
-        let message = format!("{message}; weight {} counts meanwhile", self.weight);
+        let message = format!("{message}; meanwhile the weight is {}", self.weight);
         let trouble = Some(Trouble { reason, message });
         Weighted { weight: self.weight.into(), signals, trouble }
     }

@@ -35,7 +35,7 @@ impl Token<'_> {
 /// When it is too long or too deep, speaks of what is not known, or of what no weight is made of.
 pub fn tokens(text: &str) -> Result<Vec<Token<'_>>, Mistake> {
     if text.chars().count() > LONGEST {
-        let sentence = format!("it is longer than {LONGEST} characters: write a shorter one");
+        let sentence = format!("it is longer than {LONGEST} characters: shorten it");
         return Err(Mistake::new(sentence));
     }
     let mut tokens: Vec<Token> = Vec::new();
@@ -79,7 +79,7 @@ pub fn tokens(text: &str) -> Result<Vec<Token<'_>>, Mistake> {
             }
             ")" => match open.pop() {
                 Some(outside) => depth = outside,
-                None => return wrong("no parenthesis is open here: take ')' out".into()),
+                None => return wrong("no parenthesis is open here: remove ')'".into()),
             },
             "?" => depth += 1,
             "+" | "-" | "*" | "/" | "!" | "<" | ">" | "==" | "!=" | "<=" | ">=" | "&&" | "||"
@@ -88,14 +88,14 @@ pub fn tokens(text: &str) -> Result<Vec<Token<'_>>, Mistake> {
         }
         if depth > DEEPEST {
             return wrong(format!(
-                "more than {DEEPEST} parentheses, calls and ? : stand in each other: write it flatter"
+                "more than {DEEPEST} parentheses, calls and ? : are nested: write it with fewer levels"
             ));
         }
         offset += token.text.len();
         tokens.push(token);
     }
     if tokens.is_empty() {
-        return Err(Mistake::new("it is empty: write how the weight is worked out"));
+        return Err(Mistake::new("it is empty: write how the weight is computed"));
     }
     Ok(tokens)
 }
@@ -166,14 +166,14 @@ fn no_number(text: &str) -> Option<String> {
 /// Why a sign has no place in an expression.
 fn stranger(sign: &str) -> String {
     match sign {
-        "'" | "\"" | "`" => "text has no place in a weight: write numbers and conditions".into(),
+        "'" | "\"" | "`" => "text is not allowed in a weight: write numbers and conditions".into(),
         "[" | "]" | "{" | "}" => {
-            "lists and maps have no place in a weight: write numbers and conditions".into()
+            "lists and maps are not allowed in a weight: write numbers and conditions".into()
         }
-        "//" => "a comment has no place here: write it in the YAML, after #".into(),
-        "=" => "'=' compares nothing: write ==".into(),
-        "&" | "|" => format!("'{sign}' stands alone: write {sign}{sign}"),
-        "%" => "'%' is for whole numbers, and these have fractions: write it without".into(),
-        other => format!("'{}' has no place in a weight: take it out", other.escape_debug()),
+        "//" => "a comment is not allowed here: write it in the YAML, after #".into(),
+        "=" => "'=' is not a comparison: write ==".into(),
+        "&" | "|" => format!("a single '{sign}' is not an operator: write {sign}{sign}"),
+        "%" => "'%' is for whole numbers, and these have fractions: write it without '%'".into(),
+        other => format!("'{}' is not allowed in a weight: remove it", other.escape_debug()),
     }
 }

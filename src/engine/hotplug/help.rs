@@ -89,9 +89,11 @@ impl Help<'_> {
     pub(super) fn by_hand(self) -> &'static str {
         match self {
             Self::Sockets { .. } => {
-                "Commit the manifest, or let it be done (liveUpdate.cpuSockets)."
+                "Commit the manifest, or let the controller do it (liveUpdate.cpuSockets)."
             }
-            Self::Memory { .. } => "Commit the manifest, or let it be done (liveUpdate.memory).",
+            Self::Memory { .. } => {
+                "Commit the manifest, or let the controller do it (liveUpdate.memory)."
+            }
             Self::Move { .. } => "Create the manifest, or run `virtctl migrate`.",
         }
     }
@@ -108,8 +110,8 @@ impl Help<'_> {
         match self {
             Self::Sockets { now, more } => (
                 format!(
-                    "It uses all of its {} virtual CPUs, and owns what they can use: with {more} sockets in place of {now} \
-                     it can have {}, by a live migration.",
+                    "It uses all of its {} virtual CPUs, and owns all that they can use. With {more} sockets instead of \
+                     {now} it would have {}, by a live migration.",
                     machine.vcpus,
                     machine.vcpus / now * more
                 ),
@@ -119,7 +121,7 @@ impl Help<'_> {
                 let (now, more) = (Bytes(now), Bytes(more));
                 (
                     format!(
-                        "Its guest uses nine tenths of its {now} of memory, or more: it is to have {more}, by a live migration."
+                        "Its guest uses at least 90 % of its {now} of memory. It should have {more}, by a live migration."
                     ),
                     vm(format!("memory: {{guest: {more}}}")),
                 )
@@ -129,18 +131,16 @@ impl Help<'_> {
                 let node = share.pod.node.as_deref().unwrap_or_default();
                 let why = match lacks(share) {
                     true => format!(
-                        "it owns {} by weight, and node {node} has room for {} of it",
+                        "by weight it owns {}, but node {node} has room for only {}",
                         MilliCpu(owns),
                         MilliCpu(share.fair())
                     ),
                     false => format!(
-                        "on node {node} it waits for a processor a tenth of the time or more, and does not get what it holds"
+                        "on node {node} it waits for a processor at least 10 % of the time, and does not get what it holds"
                     ),
                 };
                 (
-                    format!(
-                        "It is short because of where it runs: {why}. Node {to} has room for it."
-                    ),
+                    format!("It lacks CPU because of its node: {why}. Node {to} has room for it."),
                     format!(
                         "apiVersion: kubevirt.io/v1\nkind: VirtualMachineInstanceMigration\n\
                          metadata: {{generateName: {name}-, namespace: {namespace}}}\nspec: {{vmiName: {name}}}\n"

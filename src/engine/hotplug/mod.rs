@@ -11,14 +11,12 @@ use super::{
     shares::{Divided, PodShare, Shares},
 };
 use crate::{
-    api::{LiveUpdate, Mode, Recommendation},
+    api::{LiveUpdate, MOST_RECOMMENDATIONS, Mode, Recommendation},
     cluster::{Machine, MadeFrom},
     share::{Bytes, Resource},
 };
 use help::{Help, help};
 
-/// How many machines of a member are named.
-const MOST: usize = 8;
 /// A machine that started, or moved, is left alone for so long.
 const COOLDOWN: SignedDuration = SignedDuration::from_mins(10);
 
@@ -53,15 +51,17 @@ pub fn of_member(
         let next = match short.made_from(allowed).filter(|_| acts) {
             None => short.help.by_hand().to_owned(),
             Some((made_from, _)) => match short.hindrance(made_from, &place) {
-                Some(why) => format!("It is not given to it yet: {why}."),
-                None => "KubeVirt is asked for it.".to_owned(),
+                Some(why) => format!("Not applied yet: {why}."),
+                None => "The controller asks KubeVirt for it.".to_owned(),
             },
         };
         short.recommendation(&next)
     });
     let mut told: Vec<Recommendation> = told.collect();
     told.sort_by(|a, b| a.virtual_machine.cmp(&b.virtual_machine));
-    told.truncate(MOST);
+    // The list is keyed by machine: of all that would help one, the first is told.
+    told.dedup_by(|next, first| next.virtual_machine == first.virtual_machine);
+    told.truncate(MOST_RECOMMENDATIONS);
     told
 }
 
@@ -112,7 +112,7 @@ impl Short<'_> {
         let pod = self.share.pod;
         let young = |created| view.now.duration_since(created) < COOLDOWN;
         if let Some(why) = &made_from.restart_required {
-            return Some(format!("it has to be restarted first, as KubeVirt says: {why}"));
+            return Some(format!("KubeVirt says that it must be restarted first: {why}"));
         }
         let (asked, more) = match self.help {
             Help::Sockets { now, .. } => (made_from.sockets == now, 0),
@@ -121,20 +121,20 @@ impl Short<'_> {
         };
         let pool_full = |pool: &Divided| pool.charged().saturating_add(more) > pool.divisible;
         let why = if !view.cluster.updates_live() {
-            "KubeVirt changes no machine that runs: set vmRolloutStrategy: LiveUpdate, and LiveMigrate among its \
+            "KubeVirt does not change running machines. Set vmRolloutStrategy to LiveUpdate, and add LiveMigrate to \
              workloadUpdateMethods"
         } else if !asked {
-            "its VirtualMachine asks for something else than it has, or does not say"
+            "its VirtualMachine asks for something other than it has, or does not say"
         } else if !self.machine.migratable {
-            "it cannot be moved while it runs (LiveMigratable)"
+            "it cannot be live-migrated (see its condition LiveMigratable)"
         } else if view.cluster.has_machine_on_its_way(&pod.namespace) {
-            "another machine of the namespace is moving or being changed, and it goes one at a time"
+            "another machine of the namespace is migrating or being changed, and only one may do so at a time"
         } else if more > 0 && memory.is_some_and(pool_full) {
-            "the pool has no room for so much more memory"
+            "the pool has no room for that much memory"
         } else if elsewhere(view, self.share, None, more).is_none() {
-            "no other node that takes machines has room for it"
+            "no other node for virtual machines has room for it"
         } else if pod.created.is_none_or(young) {
-            "it started, or moved, less than ten minutes ago"
+            "it started or migrated less than ten minutes ago"
         } else {
             return None;
         };

@@ -135,6 +135,20 @@ fn a_shrink_that_is_refused_leaves_the_division() {
 }
 
 #[test]
+fn a_refusal_of_any_length_leaves_a_status_that_can_be_stored() {
+    let pool = pool("pool", 0, 500, json!([member("a", 100)]));
+    let scene = scene(&[pool], &[pod("a", "a", 50)], 5000);
+    let long = Refusal { message: "no ".repeat(20_000), ..refused(RefusalKind::Refused) };
+    let status = status(&scene, &Outcome { refused: vec![long], ..Outcome::default() });
+    let of_member = &status.members[0].message;
+    assert!(of_member.starts_with("Pod a: no no") && of_member.ends_with("..."), "{of_member}");
+    let of_pool = status.conditions.iter().map(|condition| &condition.message);
+    for message in of_pool.chain([of_member]) {
+        assert!(message.len() <= crate::api::LONGEST_MESSAGE, "{message}");
+    }
+}
+
+#[test]
 fn a_shrink_that_is_not_confirmed_holds_nobody_up_for_long() {
     let pool = pool("pool", 0, 1200, json!([member("a", 100), member("b", 900)]));
     let mut silent = pod("a", "a", 120);

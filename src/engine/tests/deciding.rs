@@ -263,7 +263,7 @@ fn a_pool_over_the_bounds_of_its_namespace_says_so_and_takes_no_part() {
     assert!(over.resizes.is_empty() && !over.finalizer && over.status.members.is_empty());
     assert_eq!(true_conditions(&over.status), [("Stalled", "TooManyPools")]);
     assert_eq!(over.notices.len(), 1, "{:?}", over.notices);
-    assert_eq!(over.new_pods.as_deref(), Some(&NewPodsSpec::default()));
+    assert_eq!(over.new_pods.as_deref(), Some(&StartProfileSpec::default()));
     assert_eq!(planned(&plan, "old").status.members[0].pods, 1);
 
     // It is told once, and divided as soon as the older one is gone.

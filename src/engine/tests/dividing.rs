@@ -165,7 +165,10 @@ fn what_finds_no_place_is_reported_with_the_node_to_free() {
     let status = status(&scene, &Outcome::default());
     let b = &status.members[1];
     assert_eq!((b.state, &*b.reason), (Some(MemberState::Settled), "NodeFull"));
-    assert!(b.message.contains("225m of cpu more") && b.message.contains("free node n1"), "{b:?}");
+    assert!(
+        b.message.contains("225m more cpu") && b.message.contains("make room on node n1"),
+        "{b:?}"
+    );
     let milli = |amount: crate::api::Resources| amount.cpu.map(|cpu| cpu.0);
     assert_eq!(
         (milli(b.fair), milli(b.share), milli(b.unplaceable)),

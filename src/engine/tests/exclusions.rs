@@ -52,9 +52,8 @@ fn what_an_autoscaler_counts_by_utilization_is_left_alone() {
     assert_eq!((state, &*reason), (MemberState::Skipped, "HorizontalPodAutoscaler"));
     assert_eq!(
         message,
-        "Pod a: HorizontalPodAutoscaler web-hpa counts the replicas of Deployment web by how much of its cpu request a \
-         pod uses, which every resize would change: give it a target of type AverageValue (averageValue) instead of \
-         averageUtilization."
+        "Pod a: HorizontalPodAutoscaler web-hpa scales Deployment web by how much of its cpu request a pod uses, which \
+         every resize changes. Give it a target of type AverageValue (averageValue) instead of averageUtilization."
     );
     // Another workload's is nobody's business here.
     let other = Owner { name: "other".into(), ..web() };
@@ -70,8 +69,13 @@ fn pods_of_a_vertical_autoscaler_are_left_alone() {
     assert_eq!(moved(&scaled), all_but(&[("a", Resource::Cpu), ("a", Resource::Memory)]));
     let (state, reason, message) = member_says(&scaled);
     assert_eq!((state, &*reason), (MemberState::Skipped, "VerticalPodAutoscaler"));
-    assert!(message.contains("VerticalPodAutoscaler web-vpa (updateMode Auto) sets"), "{message}");
-    assert!(message.contains("take the workload out of one of the two"), "{message}");
+    assert!(
+        message.contains(
+            "VerticalPodAutoscaler web-vpa (updateMode Auto) sets the requests of Deployment web"
+        ),
+        "{message}"
+    );
+    assert!(message.contains("Take the workload out of the autoscaler or the pool"), "{message}");
 }
 
 #[test]

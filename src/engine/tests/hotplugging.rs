@@ -86,10 +86,10 @@ fn a_machine_that_uses_all_its_virtual_cpus_is_to_have_a_socket_more() {
     let told = told.swap_remove(0);
     assert_eq!((&*told.virtual_machine, told.cpu_sockets), ("db", Some(3)));
     assert_eq!(given, Some(Plugged::Sockets(3)));
-    for words in ["all of its 4 virtual CPUs", "with 3 sockets in place of 2 it can have 6"] {
+    for words in ["all of its 4 virtual CPUs", "With 3 sockets instead of 2 it would have 6"] {
         assert!(told.message.contains(words), "{}", told.message);
     }
-    assert!(told.message.ends_with("KubeVirt is asked for it."), "{}", told.message);
+    assert!(told.message.ends_with("The controller asks KubeVirt for it."), "{}", told.message);
     let manifest: Value = serde_yaml_ng::from_str(&told.manifest).unwrap();
     assert_eq!(manifest["metadata"], json!({"name": "db", "namespace": "shop"}));
     let spec = json!({"template": {"spec": {"domain": {"cpu": {"sockets": 3}}}}});
@@ -153,12 +153,12 @@ fn it_is_given_only_where_its_member_says_so_and_nothing_stands_in_the_way() {
     kept_back(&grown(4_000), 599, "less than ten minutes ago");
     kept_back(&changed(&|it| it.updates_live = false), 600, "vmRolloutStrategy");
     kept_back(&machine(&|it| it.migratable = false), 600, "LiveMigratable");
-    kept_back(&machine(&|it| it.plugging = true), 600, "one at a time");
+    kept_back(&machine(&|it| it.plugging = true), 600, "only one may do so at a time");
     let asked = |it: &mut Machine| it.made_from.as_mut().unwrap().sockets = 3;
-    kept_back(&machine(&asked), 600, "asks for something else");
+    kept_back(&machine(&asked), 600, "asks for something other");
     let restart =
         |it: &mut Machine| it.made_from.as_mut().unwrap().restart_required = Some("cores".into());
-    kept_back(&machine(&restart), 600, "restarted first, as KubeVirt says: cores");
+    kept_back(&machine(&restart), 600, "must be restarted first: cores");
     kept_back(&changed(&|it| drop(it.nodes.remove("n2"))), 600, "no other node");
     let full = changed(&|it| it.nodes.get_mut("n2").unwrap().allocatable.cpu = 3_999);
     kept_back(&full, 600, "no other node");
@@ -166,7 +166,7 @@ fn it_is_given_only_where_its_member_says_so_and_nothing_stands_in_the_way() {
     let moving = changed(&|it| {
         it.machines.insert("other".into(), Machine { plugging: true, ..Machine::default() });
     });
-    kept_back(&moving, 600, "one at a time");
+    kept_back(&moving, 600, "only one may do so at a time");
     // One that was asked, and KubeVirt has not begun; unless it waits for a restart.
     let asked = |restart_required: Option<String>| {
         changed(&|it| {
@@ -180,7 +180,7 @@ fn it_is_given_only_where_its_member_says_so_and_nothing_stands_in_the_way() {
             it.machines.insert("other".into(), other);
         })
     };
-    kept_back(&asked(None), 600, "one at a time");
+    kept_back(&asked(None), 600, "only one may do so at a time");
     assert_eq!(recommended(&asked(Some("memory".into())), 600).1, Some(Plugged::Sockets(3)));
 }
 
@@ -208,7 +208,7 @@ fn a_guest_that_uses_nearly_all_of_its_memory_is_to_have_a_quarter_more() {
     let told = told.swap_remove(0);
     assert_eq!(told.guest_memory, Some(crate::share::Bytes(8 * GI)));
     assert_eq!(given, Some(Plugged::Memory(8 * GI)));
-    assert!(told.message.contains("its 6Gi of memory, or more: it is to have 8Gi"), "{told:?}");
+    assert!(told.message.contains("its 6Gi of memory. It should have 8Gi"), "{told:?}");
     let manifest: Value = serde_yaml_ng::from_str(&told.manifest).unwrap();
     let domain = json!({"memory": {"guest": "8Gi"}});
     assert_eq!(manifest["spec"]["template"]["spec"]["domain"], domain);
@@ -220,6 +220,16 @@ fn a_guest_that_uses_nearly_all_of_its_memory_is_to_have_a_quarter_more() {
     // Up to what it can have.
     whole.machines.get_mut("uid").unwrap().max_memory = Some(7 * GI);
     assert_eq!(recommended(&whole, 600).1, Some(Plugged::Memory(7 * GI)));
+}
+
+#[test]
+fn a_machine_that_is_short_of_two_things_is_told_of_one() {
+    let mut short = full(950);
+    short.metrics = Steady { used: 3_600, guest: Some(950), ..Steady::default() }.metrics();
+    // The list is keyed by machine.
+    let (told, _) = recommended(&short, 600);
+    let [told] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((told.cpu_sockets, told.guest_memory), (Some(3), None));
 }
 
 #[test]
@@ -250,7 +260,7 @@ fn memory_is_given_where_there_is_room_for_it() {
         let machine = scene.machines.get_mut("uid").unwrap();
         machine.made_from.as_mut().unwrap().memory = Some(8 * GI);
     };
-    kept_back(&asked, "asks for something else");
+    kept_back(&asked, "asks for something other");
     let not_asked = |scene: &mut Scene| {
         scene.pools[0].spec.members[0].live_update.memory = false;
     };
@@ -270,8 +280,11 @@ fn a_machine_that_is_short_because_of_its_node_is_told_of_another_one() {
     let (mut told, given) = recommended(&crowded, 600);
     let told = told.swap_remove(0);
     assert_eq!((told.node.as_deref(), told.cpu_sockets, given), (Some("n2"), None, None));
-    assert!(told.message.contains("short because of where it runs"), "{}", told.message);
-    assert!(told.message.contains("it owns 4 by weight, and node n1 has room for"), "{told:?}");
+    assert!(told.message.contains("lacks CPU because of its node"), "{}", told.message);
+    assert!(
+        told.message.contains("by weight it owns 4, but node n1 has room for only"),
+        "{told:?}"
+    );
     let manifest: Value = serde_yaml_ng::from_str(&told.manifest).unwrap();
     assert_eq!(manifest["kind"], "VirtualMachineInstanceMigration");
     assert_eq!(manifest["metadata"], json!({"generateName": "db-", "namespace": "shop"}));
@@ -296,7 +309,7 @@ fn a_machine_that_its_node_keeps_waiting_is_told_of_another_one() {
     busy.metrics = waits(100);
     let (told, given) = recommended(&busy, 600);
     assert_eq!((told[0].node.as_deref(), given), (Some("n2"), None));
-    assert!(told[0].message.contains("waits for a processor a tenth of the time"), "{told:?}");
+    assert!(told[0].message.contains("waits for a processor at least 10 % of the time"), "{told:?}");
     busy.metrics = waits(99);
     assert_eq!(recommended(&busy, 600).0, Vec::new());
     // It gets all that it holds: that it waits is what its share makes of it.

@@ -42,7 +42,7 @@ use super::{
     *,
 };
 use crate::{
-    api::{MemberState, NewPodsSpec, WeightedShare, WeightedShareStatus},
+    api::{MemberState, StartProfileSpec, WeightedShare, WeightedShareStatus},
     cluster::{
         Autoscalers, Binding, Bounds, Cluster, Container, Event, Kept, Key, Kind, Limits, Machine,
         Node, Object, Obstacle, Owner, Pod, Qos, Quota, Resize, TemplateContainer, Workload,
@@ -190,9 +190,9 @@ impl Seen {
     fn new_pods(
         &self,
         weight: Option<u32>,
-        before: Option<&NewPodsSpec>,
+        before: Option<&StartProfileSpec>,
         decided: bool,
-    ) -> NewPodsSpec {
+    ) -> StartProfileSpec {
         let mut pool = self.members().swap_remove(0);
         if let Some(weight) = weight {
             pool.members[0].weight = weight;

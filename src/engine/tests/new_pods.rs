@@ -3,7 +3,7 @@
 use super::*;
 use crate::{api::Start, cluster::Range};
 
-fn new_pods(scene: &Scene) -> NewPodsSpec {
+fn new_pods(scene: &Scene) -> StartProfileSpec {
     scene.seen().new_pods(None, None, true)
 }
 
@@ -116,10 +116,11 @@ fn a_weight_that_drifts_tells_nothing_until_something_is_decided() {
     drifting["dynamicWeight"] = json!({"expression": "weight * 2"});
     let mut pool = pool("pool", 0, 1000, json!([drifting, member("db", 100)]));
     let pods = [pod("web-0", "web", 50), pod("db-0", "db", 50)];
-    let told = |pool: &WeightedShare, before: Option<&NewPodsSpec>, weight: u32, decided: bool| {
-        let scene = scene(from_ref(pool), &pods, 1000);
-        scene.seen().new_pods(Some(weight), before, decided)
-    };
+    let told =
+        |pool: &WeightedShare, before: Option<&StartProfileSpec>, weight: u32, decided: bool| {
+            let scene = scene(from_ref(pool), &pods, 1000);
+            scene.seen().new_pods(Some(weight), before, decided)
+        };
     let before = told(&pool, None, 100, true);
     let before = Some(&before);
     assert_eq!(before, Some(&told(&pool, None, 100, false)), "nothing is told yet");

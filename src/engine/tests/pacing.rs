@@ -77,7 +77,10 @@ fn a_pod_grows_once_its_node_has_said_that_it_runs_and_shrinks_before() {
     assert_eq!(resizes(&starting(50)), [("b".to_owned(), 100, 200)]);
     let (state, reason, message) = member_says(&starting(50));
     assert_eq!((state, &*reason), (MemberState::Resizing, "NotStarted"));
-    assert_eq!(message, "Pod a: cpu goes to 200m once its node has said that its containers run.");
+    assert_eq!(
+        message,
+        "Pod a: cpu goes to 200m once its node has reported that its containers run."
+    );
 }
 
 #[test]

@@ -48,8 +48,8 @@ fn a_quota_bounds_the_division_and_one_more_pod_has_room() {
     assert_eq!((state, &*reason), (MemberState::Settled, "QuotaFull"));
     assert_eq!(
         message,
-        "ResourceQuota compute, of which 800m of 850m are used, leaves the pool 800m of its 1 of cpu and 50m for pods to \
-         come: raise the quota, or lower capacity.cpu."
+        "ResourceQuota compute (800m of 850m used) leaves the pool 800m of its 1 of cpu (and 50m for new pods). Raise the \
+         quota, or lower capacity.cpu."
     );
 }
 
@@ -96,8 +96,8 @@ fn a_grow_that_a_quota_has_no_room_for_is_not_sent() {
         (
             MemberState::Deferred,
             "QuotaFull".into(),
-            "Pod b: cpu stays at 600m instead of 750m: ResourceQuota compute has 0 of 600m of requests.cpu left, and 150m \
-             are needed: raise it, or lower the pool's capacity."
+            "Pod b: cpu stays at 600m instead of 750m: ResourceQuota compute has 0 of 600m of requests.cpu left, but 150m \
+             is needed. Raise the quota, or lower the pool's capacity."
                 .into()
         )
     );

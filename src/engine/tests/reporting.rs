@@ -65,7 +65,7 @@ fn a_pod_on_a_node_that_nobody_has_seen_says_so() {
     let lost = Pod { node: Some("lost".into()), ..pod("a", "a", 50) };
     let (state, reason, message) = member_says(&scene(&[pool], &[lost], 5000));
     assert_eq!((state, &*reason), (MemberState::Deferred, "NodeNotSeen"));
-    assert!(message.contains("no node lost"), "{message}");
+    assert!(message.contains("node lost does not exist"), "{message}");
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_pod_on_a_node_that_is_silent_says_so() {
     scene.nodes.values_mut().for_each(|node| node.is_silent = true);
     let (state, reason, message) = member_says(&scene);
     assert_eq!((state, &*reason), (MemberState::Deferred, "NodeSilent"));
-    assert!(message.contains("nothing has been heard of node n1"), "{message}");
+    assert!(message.contains("node n1 has not reported for some time"), "{message}");
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn classes_that_share_a_node_are_told_with_what_they_have() {
     assert_eq!((&*status, &*reason), ("True", "GuaranteedBesideBurstable"));
     assert!(
         message.contains(
-            "On node n1, its Guaranteed pods have 400m of cpu and its Burstable ones 200m"
+            "On node n1, the pool's Guaranteed pods have 400m of cpu and its Burstable pods 200m"
         ),
         "{message}"
     );
@@ -183,9 +183,9 @@ fn weights_that_are_more_than_two_percent_of_the_node_off_are_a_condition() {
         (
             "True".into(),
             "SmallShares".into(),
-            "If node n1 uses cgroup v2, its kernel would give pod a 2.15 % of the node more CPU than its share while the \
-             node is busy (39m instead of 30m), because cpu.weight moves in steps of 25.6m. Raise the capacity or run \
-             fewer pods on the node, so that each share is larger."
+            "If node n1 uses cgroup v2, its kernel gives pod a 39m of CPU instead of its share of 30m while the node is \
+             busy (the difference is 2.15 % of the node), because cpu.weight moves in steps of 25.6m. Raise the capacity \
+             or run fewer pods on the node, so that each share is larger."
                 .into()
         )
     );
@@ -200,13 +200,14 @@ fn coarse_weights_name_the_pod_that_is_furthest_off_and_count_the_others() {
     let (pool, pods) = small_shares();
     // 8.57m and 6.43m are more than 2 % of 300m, 2.14m are not.
     let (_, _, message) = coarse(&scene(&[pool], &pods, 300 - 135));
-    assert!(message.contains("pod a (and 1 more) 2.86 % of the node more CPU"), "{message}");
+    assert!(message.contains("gives pod a (and 1 more) 39m of CPU"), "{message}");
+    assert!(message.contains("the difference is 2.86 % of the node"), "{message}");
 
     let members = json!([member("big", 1000), member("small", 580)]);
     let mut pods: Vec<Pod> = (0..20).map(|i| pod(&format!("small-{i:02}"), "small", 29)).collect();
     pods.push(pod("big", "big", 1000));
     let (_, _, message) = coarse(&scene(&[super::pool("pool", 0, 1580, members)], &pods, 420));
-    let said = "pod big 11 % of the node less CPU than its share while the node is busy (780m instead of 1)";
+    let said = "pod big 780m of CPU instead of its share of 1 while the node is busy (the difference is 11 % of the node)";
     assert!(message.contains(said), "{message}");
 }
 

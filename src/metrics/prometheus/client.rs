@@ -21,13 +21,13 @@ pub(super) enum QueryError {
     #[error("Prometheus cannot be reached ({0}): check --prometheus-url and the network policies")]
     Unreachable(String),
     /// It took too long.
-    #[error("it takes too long: ask for less, with shorter ranges or a recording rule")]
+    #[error("the query takes too long: use shorter ranges or a recording rule")]
     Slow,
     /// It is too big.
     #[error("the answer is bigger than {0} KiB: aggregate the series, for example with sum(...)")]
     Big(usize),
     /// Prometheus says why.
-    #[error("Prometheus refuses it: {0}")]
+    #[error("Prometheus refuses the query: {0}")]
     Refused(String),
     /// What answers is not Prometheus, or does not let us in.
     #[error("{0}")]
@@ -39,7 +39,7 @@ impl QueryError {
     pub(super) fn for_members(&self) -> String {
         match self {
             Self::Unreachable(_) | Self::Strange(_) => {
-                "Prometheus does not answer it: it is asked again".to_owned()
+                "Prometheus does not answer the query: it will be queried again".to_owned()
             }
             Self::Slow | Self::Big(_) | Self::Refused(_) => self.to_string(),
         }
@@ -67,7 +67,7 @@ impl Client {
         let failed = |error: &dyn std::fmt::Display| {
             let url = &options.url;
             SourceError::Failed(format!(
-                "Prometheus at {url:?} cannot be asked: {error}: check --prometheus-url"
+                "Prometheus at {url:?} cannot be queried: {error}: check --prometheus-url"
             ))
         };
         let tls = trust(&options.url, options.ca_file.as_deref());
@@ -103,7 +103,7 @@ impl Client {
         match look.ask("1", 1 << 20).await {
             Ok(_) => Ok(look),
             Err(QueryError::Slow) => Err(SourceError::Failed(
-                "Prometheus does not answer in time: look at its load and at its log".to_owned(),
+                "Prometheus does not answer in time: check its load and its log".to_owned(),
             )),
             Err(error) => Err(SourceError::Failed(error.to_string())),
         }
@@ -219,11 +219,11 @@ pub(super) fn understand(status: StatusCode, body: &[u8]) -> Result<Data, QueryE
             }
             _ if status.is_redirection() => {
                 format!(
-                    "Prometheus answers {status}, a redirect: give --prometheus-url the address that it leads to"
+                    "Prometheus answers {status}, a redirect: set --prometheus-url to the address that it leads to"
                 )
             }
             _ => format!(
-                "what answers with {status} is not a Prometheus query API: check --prometheus-url"
+                "the server answers {status}, and is not a Prometheus query API: check --prometheus-url"
             ),
         })),
     }

@@ -95,7 +95,8 @@ impl Objectives {
                 Some(Outcome::Wrong(why)) => reading(&objective, now, Err(why)),
                 Some(Outcome::Failed(error)) => reading(&objective, now, Err(error.for_members())),
                 None => {
-                    let why = "there was no time left to ask it: it is asked again";
+                    let why =
+                        "there was no time for the query in this round: it will be queried again";
                     reading(&objective, now, Err(why.to_owned()))
                 }
             });
@@ -122,7 +123,9 @@ impl Objectives {
                 let question = match memory.slow.get_mut(&objective.member) {
                     Some(slow) if slow.left > 0 => {
                         slow.left -= 1;
-                        Err(format!("it took too long: it is asked again in {} looks", slow.left + 1))
+                        let rounds = slow.left + 1;
+                        let plural = if rounds == 1 { "" } else { "s" };
+                        Err(format!("it took too long: it is queried again after {rounds} round{plural}"))
                     }
                     _ => scoped(&objective.query, namespace).map_err(|error| error.to_string()),
                 };
@@ -131,7 +134,7 @@ impl Objectives {
                     *count += 1;
                     if *count > PER_NAMESPACE {
                         return Err(format!(
-                            "namespace {namespace} asks more than {PER_NAMESPACE} questions at once: give fewer members an objective"
+                            "namespace {namespace} has more than {PER_NAMESPACE} queries in one round: give fewer members an objective"
                         ));
                     }
                     Ok(query)
@@ -175,19 +178,19 @@ fn one(data: Data) -> Outcome {
             [series] => *series.sample(),
             [] => {
                 return Outcome::Wrong(
-                    "it gives nothing: is the metric scraped with a namespace label?".to_owned(),
+                    "it returns nothing: is the metric scraped with a namespace label?".to_owned(),
                 );
             }
             many => {
                 let count = many.len();
                 return Outcome::Wrong(format!(
-                    "it gives {count} series: aggregate them to one, for example with sum(...)"
+                    "it returns {count} series: aggregate them to one, for example with sum(...)"
                 ));
             }
         },
         Data::Matrix(_) => {
             return Outcome::Wrong(
-                "it gives a range: make one number of it, for example with avg_over_time(...)"
+                "it returns a range: make one number of it, for example with avg_over_time(...)"
                     .to_owned(),
             );
         }
@@ -199,13 +202,15 @@ fn finite(sample: Sample) -> Outcome {
     let value = sample.value();
     match timestamp(sample.timestamp()) {
         _ if value.is_nan() => Outcome::Wrong(
-            "it gives NaN: is something divided by zero while nothing happens?".to_owned(),
+            "it returns NaN: does it divide by zero while there are no requests?".to_owned(),
         ),
         _ if value.is_infinite() => {
-            Outcome::Wrong("it gives no finite number: is something divided by zero?".to_owned())
+            Outcome::Wrong("it returns no finite number: does it divide by zero?".to_owned())
         }
         Some(at) => Outcome::Value(value, at),
-        None => Outcome::Wrong("its time cannot be read: ask for a value of now".to_owned()),
+        None => {
+            Outcome::Wrong("the time of its value cannot be read: query a current value".to_owned())
+        }
     }
 }
 

@@ -68,7 +68,7 @@ pub async fn recorded(
     match any.cpu || any.memory {
         true => Ok(()),
         false => Err(SourceError::Absent(
-            "Prometheus has recorded nothing of pods in that time: does it scrape the kubelets at /metrics/cadvisor?"
+            "Prometheus has recorded no usage of pods in that time: does it scrape the kubelets at /metrics/cadvisor?"
                 .to_owned(),
         )),
     }

@@ -317,7 +317,7 @@ impl ResourceSignals {
                 other => {
                     let strange = || QueryError::Strange("the answer is not a vector".to_owned());
                     let error = other.err().unwrap_or_else(strange);
-                    warn!(?question, %error, "prometheus: a query of ours fails");
+                    warn!(?question, %error, "a query to Prometheus failed");
                     failures += 1;
                     failure = Some(error);
                 }

@@ -37,7 +37,7 @@ pub(super) fn check(query: &str) -> Result<(), ScopeError> {
             ')' | ']' | '}' => depth = depth.saturating_sub(1),
             '"' | '\'' if has_strange_escape(token) => {
                 return Err(ScopeError::Syntax(
-                    "\\ stands before a letter that it cannot escape".to_owned(),
+                    "\\ precedes a letter that it cannot escape".to_owned(),
                 ));
             }
             '"' | '\'' | '`' if pattern => refuse_repetitions(token)?,

@@ -112,7 +112,7 @@ const FUNCTIONS: &[&str] = &[
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ScopeError {
     /// It could not be limited to such a namespace.
-    #[error("{0:?} is not the name of a namespace: the query is not asked")]
+    #[error("{0:?} is not the name of a namespace: the query is not sent")]
     Namespace(String),
     /// Too many bytes.
     #[error("the query has {0} bytes: write it in at most {max}, for example with a recording rule", max = bounds::BYTES)]
@@ -129,7 +129,7 @@ pub enum ScopeError {
     )]
     Pattern(String),
     /// The parser does not take it.
-    #[error("the query is not PromQL: {0}: try it in Prometheus first")]
+    #[error("the query is not valid PromQL: {0}: try it in Prometheus first")]
     Syntax(String),
     /// A function that fetches series by itself, or that is not known.
     #[error("{0}(...) cannot be limited to one namespace: write the query without it")]
@@ -144,7 +144,7 @@ pub enum ScopeError {
     Steps(u128),
     /// It came out different.
     #[error(
-        "the query cannot be limited to its namespace surely: write it more simply, with plain names and with label \
+        "the query cannot be limited to its namespace for certain: write it more simply, with plain names and with label \
          values without control characters"
     )]
     Unsure,

@@ -42,7 +42,7 @@ fn pool(PlannedPool { pool, used }: &PlannedPool, status: &WeightedShareStatus) 
             p.news { (condition.reason) ": " (condition.message) }
         }
         @for resource in divided(status) {
-            h2 { "Who would have how much " (resource) }
+            h2 { "Planned shares of " (resource) }
             (sums(status, resource))
             (bar(status, resource))
             (legend(status, resource))

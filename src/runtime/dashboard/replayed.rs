@@ -21,14 +21,14 @@ pub fn replay_page(outcome: &Outcome) -> String {
     let time = Time { from: outcome.start, to };
     let members: Vec<&MemberOutcome> = outcome.members.iter().filter(|it| it.pods > 0).collect();
     let main = html! {
-        header { "A replay: what pods used, as it was and in pools." }
+        header { "A replay: what pods used, without pools and in pools." }
         h1 { (format!("{:.1} hours", seconds / HOUR)) @if !outcome.complete { ", stopped before the end" } }
         (sums(&members, seconds))
         h2 { "Members" }
         p.key {
             span { i.fair {} "could have used" }
             span { i.used {} "got in pools" }
-            span { i.c1 {} "got as it was" }
+            span { i.c1 {} "got without pools" }
             span { i.share {} "requested in pools" }
         }
         @for member in &members { (card(member, seconds, time)) }
@@ -62,7 +62,7 @@ fn card(member: &MemberOutcome, seconds: f64, time: Time) -> Markup {
         section.card {
             div.row {
                 h3 {
-                    @if member.member.is_empty() { "Pods of no pool" }
+                    @if member.member.is_empty() { "Pods in no pool" }
                     @else { (member.namespace) "/" (member.pool) " " (member.member) }
                 }
                 span.soft { (member.pods) " pods at most · " (member.resizes) " resizes" }
@@ -94,7 +94,7 @@ fn drawn(member: &MemberOutcome, time: Time) -> Markup {
     let label = format!("CPU of {}", member.member);
     html! {
         div.small { (chart(&lines, most * 1.05, time, &label)) }
-        div.hour { span { "begin" } span { (format!("up to {:.2} cores", most)) } span { "end" } }
+        div.hour { span { "start" } span { (format!("up to {:.2} cores", most)) } span { "end" } }
     }
 }
 
@@ -103,8 +103,8 @@ fn node(node: &NodeOutcome) -> Markup {
     let bytes = |bytes: f64| Resource::Memory.readable(bytes as u64);
     html! {
         p {
-            strong { (name) } ": of " (format!("{cpu:.1}")) " cores " (format!("{:.2} → {:.2}", before.0, after.0))
-            " are requested, of " (bytes(*memory)) " of memory " (bytes(before.1)) " → " (bytes(after.1)) "."
+            strong { (name) } ": pods request " (format!("{:.2} → {:.2} of {cpu:.1}", before.0, after.0))
+            " cores, and " (bytes(before.1)) " → " (bytes(after.1)) " of " (bytes(*memory)) " of memory."
         }
     }
 }

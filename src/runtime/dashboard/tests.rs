@@ -84,8 +84,8 @@ async fn pools_are_listed_and_a_pool_tells_of_its_members_and_why() {
     for part in [
         "<h3>checkout</h3>",
         "weight 400 · 2 pods",
-        "Of cpu it owns 4800m, by 400 of 400 parts and its bounds.",
-        "It leaves 1530m of that idle: others may use it until it wakes.",
+        "It owns 4800m of cpu, by weight 400 of 400 and within its bounds.",
+        "1530m of that is idle: others may use it until this member needs it.",
         "uses ?",
     ] {
         assert!(one.contains(part), "{part} is not in\n{one}");
@@ -100,8 +100,8 @@ async fn pools_are_listed_and_a_pool_tells_of_its_members_and_why() {
 #[tokio::test]
 async fn who_stands_by_says_so() {
     let routes = Dashboard::default().routes(Clock::system());
-    assert!(ask(&routes, "/").await.1.contains("This replica stands by"));
-    assert!(ask(&routes, "/pools/shop/pool").await.1.contains("This replica stands by"));
+    assert!(ask(&routes, "/").await.1.contains("This replica is on standby"));
+    assert!(ask(&routes, "/pools/shop/pool").await.1.contains("This replica is on standby"));
 }
 
 /// A message may quote what somebody else wrote.
@@ -207,9 +207,5 @@ proptest! {
 #[test]
 fn each_resource_of_the_capacity_is_shown_and_no_other() {
     let shown = super::view::pool(&pool(json!({})), &Past::default(), at(NOW)).0;
-    assert!(
-        shown.contains("Who had how much cpu") && !shown.contains("memory"),
-        "{}",
-        Resource::Memory
-    );
+    assert!(shown.contains("Shares of cpu") && !shown.contains("memory"), "{}", Resource::Memory);
 }

@@ -51,7 +51,7 @@ pub(super) fn page(title: &str, kind: Kind, main: &Markup) -> Markup {
                     "weightedshare " (env!("CARGO_PKG_VERSION"))
                     @match kind {
                         Kind::Live(None) => {},
-                        Kind::Live(Some(at)) => { " · as of " (seconds(at)) ", and again every " (AGAIN) " s" },
+                        Kind::Live(Some(at)) => { " · as of " (seconds(at)) ", refreshed every " (AGAIN) " s" },
                         Kind::Plan => " · a plan: nothing was changed",
                         Kind::Replay => " · a replay on a model of the kernel: nothing was changed",
                     }
@@ -73,11 +73,11 @@ fn seconds(at: Timestamp) -> String {
 /// What a process shows that does not lead.
 pub fn stands_by() -> Markup {
     page(
-        "Stands by",
+        "Standby",
         Kind::Live(None),
         &html! {
-            h1 { "This replica stands by" }
-            p { "Another one leads, and knows the pools: the holder of the Lease weighted-share." }
+            h1 { "This replica is on standby" }
+            p { "Only the leader shows the pools: the pod that holds the Lease weighted-share." }
         },
     )
 }
@@ -101,7 +101,7 @@ pub fn overview(pools: &[WeightedShare], now: Timestamp) -> Markup {
         Kind::Live(Some(now)),
         &html! {
             h1 { "Pools" }
-            @if pools.is_empty() { p { "There are none yet: kubectl apply one." } }
+            @if pools.is_empty() { p { "There are no pools yet. Create one with kubectl apply." } }
             @for pool in pools {
                 @let (namespace, name) = (pool.namespace().unwrap_or_default(), pool.name_any());
                 a.card href=(format!("pools/{namespace}/{name}")) {
@@ -110,7 +110,7 @@ pub fn overview(pools: &[WeightedShare], now: Timestamp) -> Markup {
                         span.soft { (counted(pool.spec.members.len(), "member")) }
                     }
                     @match &pool.status {
-                        None => p.news { "Nobody has divided it yet." },
+                        None => p.news { "Not divided yet." },
                         Some(status) => {
                             p { (conditions(status)) }
                             @for resource in divided(status) {
@@ -136,7 +136,7 @@ pub fn pool(pool: &WeightedShare, past: &Past, now: Timestamp) -> Markup {
             &html! {
                 header { a href="../../" { "All pools" } }
                 h1 { (title) }
-                p.news { "Nobody has divided it yet." }
+                p.news { "Not divided yet." }
             },
         );
     };
@@ -155,7 +155,7 @@ pub fn pool(pool: &WeightedShare, past: &Past, now: Timestamp) -> Markup {
                 p.news { (condition.reason) ": " (condition.message) }
             }
             @for resource in divided(status) {
-                h2 { "Who had how much " (resource) }
+                h2 { "Shares of " (resource) }
                 (held(status, resource))
                 (together(status, &past, resource, time))
                 (legend(status, resource))
@@ -221,7 +221,7 @@ fn held(status: &WeightedShareStatus, resource: Resource) -> Markup {
     html! {
         div.amounts {
             span { (resource) ": pods hold " (amount(&status.allocated)) " of " (amount(&status.capacity)) }
-            @if of(&status.lent, resource) > 0 { span { (amount(&status.lent)) " of it lent" } }
+            @if of(&status.lent, resource) > 0 { span { (amount(&status.lent)) " of that is lent" } }
         }
     }
 }
@@ -267,7 +267,7 @@ fn together(
         (chart(&drawn, capacity as f32, time, &label))
         div.hour {
             span { ((time.to - time.from) / 60) " minutes ago" }
-            span { "as high as the pool: " (resource.readable(capacity)) }
+            span { "full height: " (resource.readable(capacity)) }
             span { "now" }
         }
     }

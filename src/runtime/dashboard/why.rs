@@ -19,7 +19,7 @@ pub fn why(pool: &WeightedShare, member: &MemberStatus) -> Vec<String> {
             signals => format!(", from {signals}"),
         };
         sentences.push(format!(
-            "Its weight is worked out to be {} in place of {}{looked}.",
+            "Its computed weight is {} instead of {}{looked}.",
             dynamic.weight, member.weight
         ));
     }
@@ -27,7 +27,7 @@ pub fn why(pool: &WeightedShare, member: &MemberStatus) -> Vec<String> {
         sentences.extend(of_resource(member, resource, weights));
     }
     if pool.spec.mode == Mode::Observe {
-        sentences.push("The pool only observes: nothing of this is carried out.".to_owned());
+        sentences.push("The pool is in mode Observe: none of this is carried out.".to_owned());
     }
     if !member.message.is_empty() {
         sentences.push(format!("{}: {}", member.reason, member.message));
@@ -43,20 +43,21 @@ fn of_resource(member: &MemberStatus, resource: Resource, weights: u64) -> Vec<S
         return Vec::new();
     }
     let mut sentences = vec![format!(
-        "Of {resource} it owns {}, by {} of {weights} parts and its bounds.",
+        "It owns {} of {resource}, by weight {} of {weights} and within its bounds.",
         amount(fair),
         member.effective_weight
     )];
     if share < fair {
         sentences.push(format!(
-            "It leaves {} of that idle: others may use it until it wakes.",
+            "{} of that is idle: others may use it until this member needs it.",
             amount(fair - share)
         ));
     } else if share > fair {
-        sentences.push(format!("It borrows {} that others leave idle.", amount(share - fair)));
+        sentences
+            .push(format!("It borrows {} of idle {resource} from others.", amount(share - fair)));
     }
     if applied != share {
-        sentences.push(format!("Its pods hold {} by now.", amount(applied)));
+        sentences.push(format!("Its pods hold {} now.", amount(applied)));
     }
     sentences
 }

@@ -59,7 +59,7 @@ impl<'de> Visitor<'de> for Answer<'_> {
                     let status: String = map.next_value()?;
                     if status != "success" {
                         return Err(M::Error::custom(format!(
-                            "the status of the query is {status:?}: ask again"
+                            "the status of the query is {status:?}: run it again"
                         )));
                     }
                 }
@@ -72,7 +72,7 @@ impl<'de> Visitor<'de> for Answer<'_> {
                 }
             }
         }
-        if there { Ok(()) } else { Err(M::Error::custom("there is no data in it")) }
+        if there { Ok(()) } else { Err(M::Error::custom("it has no data")) }
     }
 }
 
@@ -99,7 +99,7 @@ impl<'de> Visitor<'de> for Data<'_> {
                     let kind: String = map.next_value()?;
                     if kind != "matrix" {
                         return Err(M::Error::custom(format!(
-                            "it is a {kind}: ask /api/v1/query_range, which answers with a matrix"
+                            "it is a {kind}: query /api/v1/query_range, which answers with a matrix"
                         )));
                     }
                 }
@@ -145,7 +145,7 @@ impl OneSeries {
         let label = |name: &str| {
             let found = metric.get(name).filter(|it| !it.is_empty());
             found.ok_or_else(|| {
-                format!("a series has no label {name}: ask for sums by (namespace, pod)")
+                format!("a series has no label {name}: query sums by (namespace, pod)")
             })
         };
         let (namespace, pod) = (label("namespace")?, label("pod")?);
@@ -157,7 +157,7 @@ impl OneSeries {
             Queried::AsNamed if name.contains("cpu") => Resource::Cpu,
             Queried::AsNamed => {
                 return Err(
-                    "nothing says whether this is CPU or memory: name the file cpu.json or \
+                    "nothing shows whether this is CPU or memory: name the file cpu.json or \
                      memory.json"
                         .to_owned(),
                 );
@@ -165,9 +165,9 @@ impl OneSeries {
         };
         for (at, value) in values {
             let amount: f64 =
-                value.parse().map_err(|_| format!("{value:?} is no number, at {at}"))?;
+                value.parse().map_err(|_| format!("{value:?} is not a number, at {at}"))?;
             let taken = recorder.record_amount(namespace, pod, at, resource, amount);
-            taken.ok_or_else(|| format!("{at} is no time in seconds since 1970"))?;
+            taken.ok_or_else(|| format!("{at} is not a time in seconds since 1970"))?;
         }
         Ok(())
     }

@@ -102,12 +102,12 @@ impl Line<'_> {
 
     fn number<T: FromStr>(&self, column: usize, name: &str) -> Result<T, TraceError> {
         let text = self.text(column, name)?;
-        text.parse().map_err(|_| self.wrong(column, name, &format!("{text:?} is no number")))
+        text.parse().map_err(|_| self.wrong(column, name, &format!("{text:?} is not a number")))
     }
 
     fn time(&self, column: usize, name: &str) -> Result<u32, TraceError> {
         let seconds: f64 = self.number(column, name)?;
-        within(seconds).ok_or_else(|| self.wrong(column, name, "it is no time"))
+        within(seconds).ok_or_else(|| self.wrong(column, name, "it is not a time"))
     }
 
     fn wrong(&self, column: usize, name: &str, problem: &str) -> TraceError {
@@ -159,7 +159,7 @@ fn json_lines<T: for<'de> Deserialize<'de>>(
         }
         let value = serde_json::from_str(&text)
             .map_err(|error| TraceError { line: number, ..of_json(file, &error) })?;
-        each(value).ok_or_else(|| whole(file, number, "its time is no time"))?;
+        each(value).ok_or_else(|| whole(file, number, "its time is not valid"))?;
         if number % LINES == 0 && !note(so_far) {
             return Ok(());
         }
@@ -218,7 +218,7 @@ fn size_of(
             Err(line.wrong(
                 column,
                 "id",
-                &format!("name {table} before it: it says how large these are"),
+                &format!("name {table} before it: that has the sizes of these"),
             ))
         }
         None => Ok(PerResource::default()),
@@ -348,7 +348,7 @@ fn whole_number<'de, D: Deserializer<'de>>(json: D) -> Result<i64, D::Error> {
         }
 
         fn visit_str<E: Error>(self, text: &str) -> Result<i64, E> {
-            text.parse().map_err(|_| E::custom(format!("{text:?} is no whole number")))
+            text.parse().map_err(|_| E::custom(format!("{text:?} is not a whole number")))
         }
 
         fn visit_unit<E: Error>(self) -> Result<i64, E> {

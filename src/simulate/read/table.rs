@@ -124,7 +124,7 @@ impl<'f> Header<'f> {
         let at = needed(Column::Time)?;
         let at = time(at).ok_or_else(|| {
             let problem =
-                format!("{at:?} is no time: write seconds since 1970, or 2026-01-31T12:00:00Z");
+                format!("{at:?} is not a time: write seconds since 1970, or 2026-01-31T12:00:00Z");
             self.wrong(record, Column::Time, &problem)
         })?;
         let (namespace, pod) = (needed(Column::Namespace)?, needed(Column::Pod)?);
@@ -146,7 +146,7 @@ impl<'f> Header<'f> {
         {
             for label in labels.split(';') {
                 let (key, value) = label.split_once('=').ok_or_else(|| {
-                    let problem = format!("{label:?} is no label: write app=web;tier=front");
+                    let problem = format!("{label:?} is not a label: write app=web;tier=front");
                     self.wrong(record, Column::Labels, &problem)
                 })?;
                 facts.labels.insert(key.trim().to_owned(), value.trim().to_owned());
@@ -197,7 +197,7 @@ pub(super) fn broken(file: &str, error: &csv::Error) -> TraceError {
     let line = error.position().map_or(0, csv::Position::line);
     let problem = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("it has {len} columns, and the first line has {expected_len}")
+            format!("it has {len} columns, but the first line has {expected_len}")
         }
         csv::ErrorKind::Utf8 { .. } => "it is not UTF-8".to_owned(),
         _ => error.to_string(),
@@ -219,7 +219,7 @@ fn time(text: &str) -> Option<u32> {
 fn amount(text: &str, resource: Resource) -> Result<u64, String> {
     if let Ok(number) = text.parse::<f64>() {
         return rounded(number * UNIT[resource])
-            .ok_or_else(|| format!("{text:?} is no amount of {resource}: write zero or more"));
+            .ok_or_else(|| format!("{text:?} is not an amount of {resource}: write zero or more"));
     }
     let amount = match resource {
         Resource::Cpu => MilliCpu::rounded_up(text).map(|it| it.0),

@@ -44,14 +44,14 @@ fn what_is_wrong_with_a_table_is_said_with_its_line_and_column() {
     );
     assert_eq!(
         wrong("noon,shop,a,1,1\n"),
-        "u.csv, line 2, column 1 (time): \"noon\" is no time: write seconds since 1970, or 2026-01-31T12:00:00Z"
+        "u.csv, line 2, column 1 (time): \"noon\" is not a time: write seconds since 1970, or 2026-01-31T12:00:00Z"
     );
     assert_eq!(wrong("1,,a,1,1\n"), "u.csv, line 2, column 2 (namespace): it is empty");
     assert_eq!(
         wrong("1,shop,a,-1,1\n"),
-        "u.csv, line 2, column 4 (cpu): \"-1\" is no amount of cpu: write zero or more"
+        "u.csv, line 2, column 4 (cpu): \"-1\" is not an amount of cpu: write zero or more"
     );
-    assert_eq!(wrong("1,shop,a,1\n"), "u.csv, line 2: it has 4 columns, and the first line has 5");
+    assert_eq!(wrong("1,shop,a,1\n"), "u.csv, line 2: it has 4 columns, but the first line has 5");
     let without = |text: &str| reads(Form::Csv, &[("u.csv", text)]).unwrap_err();
     assert_eq!(
         without("time,pod,cpu\n"),
@@ -134,7 +134,7 @@ fn what_is_wrong_with_a_published_trace_is_said_with_its_line_and_column() {
     let said = |files: &[(&str, &str)]| reads(Form::Csv, files).unwrap_err();
     assert_eq!(
         said(&[("vm_cpu_readings-1.csv", "0,vm1,10,90,50\n")]),
-        "vm_cpu_readings-1.csv, line 1, column 2 (id): name vmtable.csv before it: it says how large these are"
+        "vm_cpu_readings-1.csv, line 1, column 2 (id): name vmtable.csv before it: that has the sizes of these"
     );
     let table = ("vmtable.csv", "vm1,sub,dep,0,600,90,50,80,x,4,8\n");
     assert_eq!(
@@ -144,5 +144,5 @@ fn what_is_wrong_with_a_published_trace_is_said_with_its_line_and_column() {
     let usage = r#"{"start_time":"3000","collection_id":"seven"}"#;
     let broken = said(&[("instance_usage.json", usage)]);
     assert!(broken.starts_with("instance_usage.json, line 1, column "), "{broken}");
-    assert!(broken.ends_with("\"seven\" is no whole number"), "{broken}");
+    assert!(broken.ends_with("\"seven\" is not a whole number"), "{broken}");
 }

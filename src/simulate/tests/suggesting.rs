@@ -27,9 +27,9 @@ fn a_pool_is_worked_out_from_what_pods_used() {
     let pools = manifests::parse("suggested", &text).unwrap();
     assert_eq!(pools.len(), 1);
     for line in [
-        "    # Together in 99 % of the time they used at most 800m; with 20 % over that. They request 3.",
+        "    # Together they used at most 800m in 99 % of the time; this is 20 % more. They request 3.",
         "    cpu: 1",
-        "    # Together they used at most 300Mi; with 20 % over that. They request 3Gi.",
+        "    # Together they used at most 300Mi; this is 20 % more. They request 3Gi.",
         "    memory: 384Mi",
         "  mode: Observe",
         "  - name: \"job\"",

@@ -209,7 +209,7 @@ fn aliases_of_a_long_text_do_not_multiply() {
     let text = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), vec!["*a"; 9_000].join(", "));
     assert_eq!(
         trap(&text),
-        "trap.yaml: document 1: its aliases stand for far more than is written: write the values out"
+        "trap.yaml: document 1: its aliases expand to far more than the text has: write the values out"
     );
 }
 
@@ -219,7 +219,7 @@ fn aliases_in_many_documents_do_not_add_up() {
     let document = format!("a: &a {}\nb: [{}]\n", "x".repeat(1_000), vec!["*a"; 900].join(", "));
     assert!(!trap(&document).contains("aliases"), "{}", trap(&document));
     let said = trap(&vec![document; 50].join("---\n"));
-    assert_eq!(said.matches("its aliases stand for far more").count(), 1, "{said}");
+    assert_eq!(said.matches("its aliases expand to far more").count(), 1, "{said}");
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn all_that_is_wrong_with_all_files_is_said() {
         [
             "none.yaml: cannot be read: No such file or directory (os error 2): check the path and its permissions",
             "bytes.yaml: is not UTF-8 text: save it as UTF-8",
-            "empty: there is no manifest in this directory: name one with *.yaml, *.yml or *.json files (folders in it are not looked into)",
+            "empty: this directory has no manifests: name one with *.yaml, *.yml or *.json files (subdirectories are not read)",
             "broken.yaml: document 1: line 1: unclosed bracket '[': correct it there",
             "same.yaml: document 1, Pod default/web: is also in pod.yaml, document 1, Pod default/web: keep one of them",
         ]

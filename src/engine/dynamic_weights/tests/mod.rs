@@ -77,7 +77,7 @@ fn expressions_are_worked_out_as_cel_has_it() {
 #[test]
 fn mistakes_are_named_with_their_place() {
     for (text, expected) in [
-        ("", "it is empty: write how the weight is worked out"),
+        ("", "it is empty: write how the weight is computed"),
         ("weight * perfomance", "column 10: 'perfomance' is not known: did you mean performance?"),
         ("cpu.presure", "column 1: 'cpu.presure' is not known: did you mean cpu.pressure?"),
         ("weight\n  * weigth", "line 2, column 5: 'weigth' is not known: did you mean weight?"),
@@ -86,18 +86,18 @@ fn mistakes_are_named_with_their_place() {
             "column 10: 'now' is not known: write one of weight, current, replicas, performance,",
         ),
         ("weight + memory.pressure", "column 10: 'memory.pressure' is not known"),
-        ("[1, 2].map(x, x)", "column 1: lists and maps have no place in a weight"),
-        ("{1: 2}", "column 1: lists and maps have no place in a weight"),
+        ("[1, 2].map(x, x)", "column 1: lists and maps are not allowed in a weight"),
+        ("{1: 2}", "column 1: lists and maps are not allowed in a weight"),
         ("size('a')", "column 1: there is no function 'size': write min, max, clamp"),
         ("weight.map(x, x)", "column 1: there is no function 'weight.map'"),
         ("has(cpu.usage)", "column 1: there is no function 'has'"),
-        ("weight + 'a'", "column 10: text has no place in a weight"),
+        ("weight + 'a'", "column 10: text is not allowed in a weight"),
         ("weight + min", "column 10: 'min' is a function: write min(a, b)"),
-        ("weight // twice", "column 8: a comment has no place here"),
+        ("weight // twice", "column 8: a comment is not allowed here"),
         ("weight % 2", "column 8: '%' is for whole numbers"),
-        ("weight = 2", "column 8: '=' compares nothing: write =="),
-        ("weight & 2", "column 8: '&' stands alone: write &&"),
-        ("weight + ü", "column 10: 'ü' has no place in a weight"),
+        ("weight = 2", "column 8: '=' is not a comparison: write =="),
+        ("weight & 2", "column 8: a single '&' is not an operator: write &&"),
+        ("weight + ü", "column 10: 'ü' is not allowed in a weight"),
         ("weight + 2x", "column 10: '2x' is not a number"),
         ("weight + 2.", "column 10: '2.' is not a number"),
         ("weight + 0x10", "column 10: '0x10' is not a number"),
@@ -113,28 +113,28 @@ fn mistakes_are_named_with_their_place() {
         ("weight)", "column 7: no parenthesis is open here"),
         (
             "weekday == 6 ? hour > 20 ? 1 : 2 : 3",
-            "column 26: '?' cannot stand here: write it in another way",
+            "column 26: '?' is not allowed here: write it in another way",
         ),
         ("hour > 8 ? 1", "column 13: it ends too soon"),
-        ("weight : 2", "column 8: ':' cannot stand here"),
-        ("min(1, , 2)", "column 8: ',' cannot stand here"),
-        ("() + 1", "column 2: ')' cannot stand here"),
-        ("2 weight", "column 3: 'weight' cannot stand here"),
+        ("weight : 2", "column 8: ':' is not allowed here"),
+        ("min(1, , 2)", "column 8: ',' is not allowed here"),
+        ("() + 1", "column 2: ')' is not allowed here"),
+        ("2 weight", "column 3: 'weight' is not allowed here"),
         ("weight (2)", "column 1: there is no function 'weight'"),
-        ("(weight)(2)", "column 9: '(' cannot stand here"),
+        ("(weight)(2)", "column 9: '(' is not allowed here"),
         ("(cpu).usage", "column 2: 'cpu' is not known"),
         ("!-1 > 0 ? 1 : 2", "column 2: '-' follows '!'"),
         ("(weight", "column 8: it ends too soon"),
         ("weight *", "column 9: it ends too soon"),
-        ("weight weight", "column 8: 'weight' cannot stand here"),
-        ("weight\n* * 2", "line 2, column 3: '*' cannot stand here"),
+        ("weight weight", "column 8: 'weight' is not allowed here"),
+        ("weight\n* * 2", "line 2, column 3: '*' is not allowed here"),
         (
             "hour > 8",
             "it is true or false, and a weight is a number: write condition ? number : number",
         ),
-        ("hour ? 1 : 2", "column 6: '?' works on conditions, and is given a number"),
-        ("hour && true ? 1 : 2", "column 6: '&&' works on conditions, and is given a number"),
-        ("weight * (hour > 8)", "column 8: '*' works on numbers, and is given a condition"),
+        ("hour ? 1 : 2", "column 6: '?' takes conditions, but is given a number"),
+        ("hour && true ? 1 : 2", "column 6: '&&' takes conditions, but is given a number"),
+        ("weight * (hour > 8)", "column 8: '*' takes numbers, but is given a condition"),
         (
             "hour > 8 ? 1 : true",
             "column 10: '?' has a number on one side and a condition on the other",
@@ -147,7 +147,7 @@ fn mistakes_are_named_with_their_place() {
         ("max()", "column 1: max takes two numbers or more"),
         ("clamp(1, 2)", "column 1: clamp takes three numbers: write clamp(a, least, most)"),
         ("hour in weight", "column 6: 'in' is not known"),
-        ("weight; 2", "column 7: ';' has no place in a weight"),
+        ("weight; 2", "column 7: ';' is not allowed in a weight"),
     ] {
         let mistake = Expression::compile(text).unwrap_err().to_string();
         assert!(mistake.starts_with(expected), "{text}: {mistake}");
@@ -157,11 +157,11 @@ fn mistakes_are_named_with_their_place() {
 #[test]
 fn what_comes_to_no_number_is_said() {
     for (text, expected) in [
-        ("weight / 0", "it divides by zero: keep what it divides by above zero"),
+        ("weight / 0", "it divides by zero: keep the divisor above zero"),
         ("0 / 0", "it divides by zero"),
         ("weight / (hour - 14.5)", "it divides by zero"),
-        ("1e300 * 1e300", "it comes to a number that is too large"),
-        ("1e300 * 1e300 - 1e300 * 1e300", "it comes to a number that is too large"),
+        ("1e300 * 1e300", "its result is too large"),
+        ("1e300 * 1e300 - 1e300 * 1e300", "its result is too large"),
     ] {
         let failure = value(text).unwrap_err();
         assert!(failure.starts_with(expected), "{text}: {failure}");
@@ -246,7 +246,7 @@ fn a_weight_moves_toward_what_is_worked_out() {
     );
     let half = weigh(&spec("current / performance"), &facts(), 60);
     assert!((half.weight - 650.0).abs() < 1e-9, "{half:?}");
-    let bounded = DynamicWeight { max: Some(550), ..at_once.clone() };
+    let bounded = DynamicWeight { max: 550, ..at_once.clone() };
     assert_eq!(weigh(&bounded, &facts(), 1).weight, 550.0);
     let doubled = weigh(&spec("10000"), &facts(), 3600);
     assert_eq!(doubled.weight, 1000.0);
@@ -277,7 +277,7 @@ fn the_weight_stays_as_written_where_it_cannot_be_worked_out() {
     assert_eq!(
         message,
         format!(
-            "dynamicWeight.expression: column 11: 'perf' is not known: write one of {names}; weight 400 counts meanwhile"
+            "dynamicWeight.expression: column 11: 'perf' is not known: write one of {names}; meanwhile the weight is 400"
         )
     );
     let mut blind = facts();
@@ -287,7 +287,7 @@ fn the_weight_stays_as_written_where_it_cannot_be_worked_out() {
         trouble("current / performance * (1 + cpu.pressure)", &blind),
         (
             "SignalMissing",
-            "dynamicWeight.expression needs performance and cpu.pressure, not measured now; weight 400 counts meanwhile"
+            "dynamicWeight.expression needs performance and cpu.pressure, which are not measured now; meanwhile the weight is 400"
                 .into()
         )
     );
@@ -297,8 +297,8 @@ fn the_weight_stays_as_written_where_it_cannot_be_worked_out() {
         trouble("weight / cpu.demand", &idle),
         (
             "ExpressionFailed",
-            "dynamicWeight.expression: it divides by zero: keep what it divides by above zero, such as \
-             max(cpu.demand, 0.01) (cpu.demand 0); weight 400 counts meanwhile"
+            "dynamicWeight.expression: it divides by zero: keep the divisor above zero, such as \
+             max(cpu.demand, 0.01) (cpu.demand 0); meanwhile the weight is 400"
                 .into()
         )
     );

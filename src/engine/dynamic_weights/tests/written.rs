@@ -65,15 +65,12 @@ fn what_is_deep_but_not_too_deep_is_read() {
     let nested = |n| format!("{}weight{}", "(".repeat(n), ")".repeat(n));
     assert_eq!(value(&nested(16)), Ok(400.0));
     let expected =
-        "column 17: more than 16 parentheses, calls and ? : stand in each other: write it flatter";
+        "column 17: more than 16 parentheses, calls and ? : are nested: write it with fewer levels";
     assert_eq!(value(&nested(17)), Err(expected.into()));
     let long = format!("weight{}", "+1".repeat(500));
     assert_eq!(value(&long), Ok(900.0));
     let longer = format!("weight{}", "+1".repeat(510));
-    assert_eq!(
-        value(&longer),
-        Err("it is longer than 1024 characters: write a shorter one".into())
-    );
+    assert_eq!(value(&longer), Err("it is longer than 1024 characters: shorten it".into()));
 }
 
 /// Pieces that expressions are made of, and some that they are not made of.
@@ -205,7 +202,7 @@ proptest! {
 
     #[test]
     fn a_weight_is_always_one(text in numbers(), current in -1e9..1e9_f64, seconds in 0..1000_u64) {
-        let spec = DynamicWeight { expression: text, min: Some(5), max: Some(5000), ..DynamicWeight::default() };
+        let spec = DynamicWeight { expression: text, min: 5, max: 5000, ..DynamicWeight::default() };
         let facts = Facts { current, ..facts() };
         let weighted = weigh(&spec, &facts, seconds);
         prop_assert!((5.0..=5000.0).contains(&weighted.weight), "{weighted:?}");

@@ -39,18 +39,18 @@ async fn what_is_not_one_number_says_what_to_write() {
     let error = async |reply| asked(reply).await.unwrap_err();
     assert_eq!(
         error(|| Reply::Success(vector(&[]))).await,
-        "it gives nothing: is the metric scraped with a namespace label?"
+        "it returns nothing: is the metric scraped with a namespace label?"
     );
     assert_eq!(
         error(|| Reply::Success(vector(&["1", "2", "3"]))).await,
-        "it gives 3 series: aggregate them to one, for example with sum(...)"
+        "it returns 3 series: aggregate them to one, for example with sum(...)"
     );
-    assert!(error(|| Reply::Success(vector(&["NaN"]))).await.starts_with("it gives NaN"));
+    assert!(error(|| Reply::Success(vector(&["NaN"]))).await.starts_with("it returns NaN"));
     assert!(
-        error(|| Reply::Success(scalar("+Inf"))).await.starts_with("it gives no finite number")
+        error(|| Reply::Success(scalar("+Inf"))).await.starts_with("it returns no finite number")
     );
     let matrix = || Reply::Success(json!({"resultType": "matrix", "result": []}));
-    assert!(error(matrix).await.starts_with("it gives a range"));
+    assert!(error(matrix).await.starts_with("it returns a range"));
 }
 
 #[tokio::test]
@@ -62,12 +62,15 @@ async fn what_fails_is_told_and_no_more() {
         Reply::Status(422, body.to_string())
     });
     let refused = refused.await;
-    assert!(refused.starts_with("Prometheus refuses it: many-to-many matching xxx"), "{refused}");
-    assert_eq!(refused.chars().count(), "Prometheus refuses it: ".len() + 200);
-    let again = "Prometheus does not answer it: it is asked again";
+    assert!(
+        refused.starts_with("Prometheus refuses the query: many-to-many matching xxx"),
+        "{refused}"
+    );
+    assert_eq!(refused.chars().count(), "Prometheus refuses the query: ".len() + 200);
+    let again = "Prometheus does not answer the query: it will be queried again";
     assert_eq!(error(|| Reply::Status(500, "a secret of the proxy".to_owned())).await, again);
     assert_eq!(error(|| Reply::Redirect("http://127.0.0.1:1/".to_owned())).await, again);
-    let slow = "it takes too long: ask for less, with shorter ranges or a recording rule";
+    let slow = "the query takes too long: use shorter ranges or a recording rule";
     assert_eq!(error(|| Reply::Silence).await, slow);
     let timeout = || {
         let body = json!({"status": "error", "errorType": "timeout", "error": "query timed out"});
