@@ -2,7 +2,7 @@ mod examples;
 mod oracle;
 mod properties;
 
-use super::super::super::{Demand, MemberClaim, PodClaim};
+use super::super::{Demand, MemberClaim, PodClaim};
 use super::*;
 
 /// A branch with what is in it, before it is laid out in a tree.
