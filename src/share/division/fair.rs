@@ -4,7 +4,7 @@ use super::{Claim, Division, Filling, Full, MemberDivision, Newcomer, PodDivisio
 
 /// The buffers of the first stage.
 #[derive(Debug, Default)]
-pub(in crate::share) struct Fair {
+pub struct Fair {
     claims: Vec<Claim>,
     /// The sum of the floors of each member's pods.
     floors: Vec<u64>,

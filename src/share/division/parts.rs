@@ -7,7 +7,7 @@ use super::{
 
 /// A pod's part of its member's weight, min and max.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(in crate::share) struct Part {
+pub struct Part {
     /// What it weighs beside the pods of all members.
     pub weight: Fraction,
     /// What it has of its member's min: `fill(weight, 0, fair, min(min, fair))` over the pods of the member. It is never lent.
@@ -28,7 +28,7 @@ impl Part {
 
 /// The parts of a pool's pods, in their order, and the buffers to work them out.
 #[derive(Debug, Default)]
-pub(in crate::share) struct Parts {
+pub struct Parts {
     pub of_pods: Vec<Part>,
     claims: Vec<Claim>,
     shares: Vec<u64>,

@@ -2,7 +2,7 @@
 
 /// A weight: a pod's part of what its member weighs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(in crate::share) struct Fraction {
+pub struct Fraction {
     pub over: u64,
     /// Above zero.
     pub under: u64,
@@ -27,7 +27,7 @@ const MOST: u128 = 1 << 62;
 /// They are exact while the common denominator leaves room for that. Where many members of many different sizes meet,
 /// it does not: then each is rounded down to a part of the heaviest, at least one in 2^30 of it for a billion of them.
 /// The same weights give the same numbers, whatever all of them are multiplied by.
-pub(in crate::share) fn whole(weights: &[Fraction], whole: &mut Vec<u64>) {
+pub fn whole(weights: &[Fraction], whole: &mut Vec<u64>) {
     whole.clear();
     let common = || weights.iter().fold(0, |common, weight| gcd(common, weight.over));
     if exact(weights, 1, whole).is_some() || exact(weights, common().max(1), whole).is_some() {
@@ -70,7 +70,7 @@ fn exact(weights: &[Fraction], common: u64, whole: &mut Vec<u64>) -> Option<()> 
 }
 
 /// The greatest common divisor. With zero: the other.
-pub(in crate::share) fn gcd(mut a: u64, mut b: u64) -> u64 {
+pub fn gcd(mut a: u64, mut b: u64) -> u64 {
     while b > 0 {
         (a, b) = (b, a % b);
     }
