@@ -137,11 +137,18 @@ plug: setup binary harness ## test that virtual machines are given more while th
 cluster: setup binary harness ## open a shell on a cluster that is gone when you leave it
 	@$(E2E) shell
 
-binary: toolchain ## build the static binary, for the image
+# What is published does not depend on chance: build scripts and compilers get the same random numbers each time.
+STEADY := $(CURDIR)/target/steady_random.so
+REPEATABLE := --config 'env.LD_PRELOAD="$(STEADY)"'
+$(STEADY): release/steady_random.c
+	@mkdir -p $(@D)
+	cc -shared -fPIC -O1 -o $@ $<
+
+binary: toolchain $(STEADY) ## build the static binary, for the image
 	@command -v musl-gcc > /dev/null || ls /lib/ld-musl-* > /dev/null 2>&1 || { \
 	  echo 'A C compiler for static programs is missing: apt-get install musl-tools' >&2; exit 1; }
 	rustup target add $(TARGET)
-	cargo build --release --locked --target $(TARGET)
+	cargo build --release --locked --target $(TARGET) $(REPEATABLE)
 
 image: binary harness ## build an OCI image of it, as an archive, without a container engine
 	@$(E2E) image --binary $(BINARY) --output target/weightedshare.tar

@@ -52,7 +52,7 @@ arm64: binary ## build the program for arm64, and check that it prints the same 
 	@command -v aarch64-linux-gnu-gcc qemu-aarch64-static > /dev/null || { \
 	  echo 'Tools for arm64 are missing: apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static' >&2; exit 1; }
 	rustup target add $(OTHER)
-	cargo build --release --locked --target $(OTHER)
+	cargo build --release --locked --target $(OTHER) $(REPEATABLE)
 	for what in 'plan -f docs/shop.yaml' 'top -f docs/shop.yaml' 'explain -f docs/shop.yaml -n shop search-1' crd; do \
 	  $(BINARY) $$what > target/here.txt && \
 	  qemu-aarch64-static target/$(OTHER)/release/weightedshare $$what > target/there.txt && \
