@@ -309,7 +309,10 @@ fn a_machine_that_its_node_keeps_waiting_is_told_of_another_one() {
     busy.metrics = waits(100);
     let (told, given) = recommended(&busy, 600);
     assert_eq!((told[0].node.as_deref(), given), (Some("n2"), None));
-    assert!(told[0].message.contains("waits for a processor at least 10 % of the time"), "{told:?}");
+    assert!(
+        told[0].message.contains("waits for a processor at least 10 % of the time"),
+        "{told:?}"
+    );
     busy.metrics = waits(99);
     assert_eq!(recommended(&busy, 600).0, Vec::new());
     // It gets all that it holds: that it waits is what its share makes of it.

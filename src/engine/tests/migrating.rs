@@ -58,7 +58,10 @@ fn a_copy_that_starts_with_more_than_the_share_is_lowered_while_the_first_is_lef
     let (state, reason, message) =
         member_says(&moving(&[("a", 400, Some("n1")), ("b", 500, Some("n2"))]));
     assert_eq!((state, &*reason), (MemberState::Skipped, "Migrating"));
-    assert!(message.contains("Pod a: ") && message.contains("pod b, which has its share"), "{message}");
+    assert!(
+        message.contains("Pod a: ") && message.contains("pod b, which has its share"),
+        "{message}"
+    );
 }
 
 #[test]
