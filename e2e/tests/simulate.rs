@@ -28,7 +28,7 @@ const RECORDED_PERCENT: f64 = 15.0;
 #[ignore = "needs a cluster"]
 async fn a_replay_gives_what_the_node_gave() -> Result<()> {
     let bench = Bench::new("simulate").await?;
-    // Time for pods to come up, and for the pool to settle while nobody works.
+    // Time for the pods to start, and for the pool to settle while they are idle.
     let begins = (Timestamp::now().as_second() / SLOT + 2) * SLOT;
     for (name, _, works) in MEMBERS {
         let mut main = container("main", json!({"requests": {"cpu": "500m", "memory": "16Mi"}}));
@@ -45,7 +45,7 @@ async fn a_replay_gives_what_the_node_gave() -> Result<()> {
     let members: Vec<Value> =
         MEMBERS.iter().map(|(name, weight, _)| support::member(name, *weight)).collect();
     let mut pool = support::pool("pool", json!({"cpu": "1500m"}), json!(members));
-    // As it is by default: what lies idle is lent.
+    // As it is by default: idle CPU is lent.
     pool["spec"]["sharing"] = json!({"nodeReservePercent": 0});
     pool["metadata"]["namespace"] = json!(bench.namespace);
     fs::write(&files.pool, pool.to_string())?;

@@ -1,4 +1,4 @@
-//! What resizes may change of a member: limits, virtual machines, and which containers.
+//! What a resize may change besides requests: the limits, virtual machines and containers of a member.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;

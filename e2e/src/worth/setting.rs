@@ -77,7 +77,7 @@ pub enum Neighbours {
     Quiet,
     /// The third as well.
     Normal,
-    /// And three pods of nobody's pool that take all the CPU they get.
+    /// Also three pods in no pool that use all the CPU they get.
     Crowded,
 }
 

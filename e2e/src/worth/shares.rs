@@ -7,7 +7,7 @@ use weightedshare::{
 
 use super::setting::WEIGHTS;
 
-/// What each would use if it were alone, in millicores for each processor: the batch job all there is.
+/// The CPU that each pod would use alone, in millicores per processor. The batch job would use all of it.
 const WANTS: [f64; 3] = [250.0, f64::INFINITY, 250.0];
 
 /// What is due to each by weight, of what they got together and what was left idle, on a node with so many processors. In cores.

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::rendered;
 
-/// Whether an object's rules let somebody change pods, start profiles, and virtual machines.
+/// Whether an object's rules allow changes to pods, start profiles, and virtual machines.
 fn changes_workloads(object: &Value) -> [bool; 3] {
     ["pods/resize", "startprofiles", "virtualmachines"].map(|resource| {
         object["rules"].as_array().into_iter().flatten().any(|rule| {

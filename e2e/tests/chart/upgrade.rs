@@ -119,7 +119,7 @@ async fn collect() -> Result<(String, Arc<Mutex<String>>)> {
                 let mut part = vec![0; 65536];
                 while let Ok(length @ 1..) = stream.read(&mut part).await {
                     let text = String::from_utf8_lossy(&part[..length]).into_owned();
-                    told.lock().expect("nobody panics").push_str(&text);
+                    told.lock().expect("the lock is not poisoned").push_str(&text);
                     let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
                     // One for each part is more than needed: they close the connection then, and open another one.
                     if stream.write_all(answer).await.is_err() {

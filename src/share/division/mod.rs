@@ -22,7 +22,7 @@ use sharing::Sharing;
 /// A pool as the division sees it. All amounts are in units of the resource (millicores or bytes).
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Pool {
-    /// What there is to divide.
+    /// The amount to divide.
     pub capacity: u64,
     /// What becomes of idle shares.
     pub idle: Idle,
@@ -55,7 +55,7 @@ pub struct MemberClaim {
     pub min: u64,
     /// What it is not to exceed. None: no limit of its own.
     pub max: Option<u64>,
-    /// How much of what it leaves idle above its min others may have, in percent (100 at most).
+    /// The percentage of its idle share above its min that it lends (100 at most).
     pub lend: u8,
     /// How many of the pool's pods are its own. A member without pods takes no part.
     pub pods: usize,
@@ -276,7 +276,7 @@ impl Pool {
     }
 
     /// Each member with the places of its pods.
-    pub(super) fn runs(&self) -> impl Iterator<Item = (&MemberClaim, Range<usize>)> {
+    fn runs(&self) -> impl Iterator<Item = (&MemberClaim, Range<usize>)> {
         let mut end = 0;
         self.members.iter().map(move |member| {
             let start = end;
@@ -294,7 +294,7 @@ impl PodClaim {
     }
 
     /// The most that it can take of a pool of `capacity`.
-    pub(super) fn most(&self, capacity: u64) -> u64 {
+    fn most(&self, capacity: u64) -> u64 {
         self.cap.unwrap_or(capacity).max(self.floor)
     }
 

@@ -1,4 +1,4 @@
-//! Each pod's part of what its member has: of its weight, its min and its max.
+//! Each pod's part of its member's weight, min and max.
 
 use super::{
     Claim, Division, Filling, PodClaim, Pool, percent,
@@ -8,13 +8,14 @@ use super::{
 /// A pod's part of its member's weight, min and max.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Part {
-    /// What it weighs beside the pods of all members.
+    /// Its weight relative to the pods of all members.
     pub weight: Fraction,
-    /// What it has of its member's min: `fill(weight, 0, fair, min(min, fair))` over the pods of the member. It is never lent.
+    /// Its part of its member's min, which it never lends: `fill(weight, 0, fair, min(min, fair))` over the member's pods.
     pub min: u64,
-    /// The most that it may hold: `fill(weight, fair, cap, max(max, fair))` where the member has a max, else its cap.
+    /// The most that it may hold: its cap or, if the member has a max, `fill(weight, fair, cap, max(max, fair))` over the member's
+    /// pods.
     pub most: u64,
-    /// How much of what it leaves idle above its min others may have, in percent.
+    /// The percentage of its idle share above its min that it lends (100 at most).
     pub lend: u8,
 }
 

@@ -1,4 +1,4 @@
-//! The division of a tree of pools: who owns what down the tree, and who holds what on each node while others leave it idle.
+//! The division of a tree of pools: what each branch owns, and what its pods hold on each node while others are idle.
 //!
 //! A tree has a root, branches (members of trees, namespaces) and, at its ends, pools. All amounts are in units of the resource
 //! (millicores or bytes).
@@ -15,9 +15,9 @@ use sharing::NestedSharing;
 /// A tree of pools as the division sees it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Tree {
-    /// What there is to divide.
+    /// The amount to divide.
     pub capacity: u64,
-    /// What becomes of the idle shares of the root's children.
+    /// How the root's children share what is idle.
     pub idle: Idle,
     /// The branches and pools. A parent comes before its children, and siblings come by name: ties go to the earlier.
     pub branches: Vec<Branch>,
@@ -32,15 +32,15 @@ pub struct BranchIndex(pub usize);
 pub struct Branch {
     /// What it is a child of. None: the root.
     pub parent: Option<BranchIndex>,
-    /// Its weight beside its siblings.
+    /// Its weight, relative to its siblings.
     pub weight: u64,
-    /// What it is promised before weights count. It is never lent.
+    /// The amount that it is promised before weights count. It is never lent.
     pub min: u64,
-    /// What it is not to exceed. None: no limit of its own.
+    /// The most that it may have. None: no limit of its own.
     pub max: Option<u64>,
-    /// Whether the minima inside it count as its own min, where nobody's promised min or floors need that.
+    /// Whether the minima inside it count like a min of its own. The promised minima and the floors of its siblings come first.
     pub expandable: bool,
-    /// How much of what it leaves idle above its min its siblings may have, in percent (100 at most).
+    /// The percentage of its idle share above its min that it lends to its siblings (100 at most).
     pub lend: u8,
     /// What is in it.
     pub content: Content,
@@ -51,7 +51,7 @@ pub struct Branch {
 pub enum Content {
     /// Other branches.
     Branches {
-        /// What becomes of their idle shares.
+        /// How they share what is idle.
         idle: Idle,
     },
     /// A pool. The division sets its capacity.
@@ -101,8 +101,7 @@ impl TreeDivider {
         self.owning.own(&mut self.filling, tree, division);
     }
 
-    /// Lends what lies idle, on each node separately: no branch's pods ever hold more there, together, than all of the tree's pods
-    /// own there.
+    /// Lends what is idle, on each node separately: the tree's pods never hold more on a node, in total, than they own there.
     pub fn share(&mut self, tree: &mut Tree, rooms: &[Room], division: &mut TreeDivision) {
         self.sharing.share(&mut self.filling, tree, rooms, division);
     }

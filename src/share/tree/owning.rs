@@ -1,4 +1,4 @@
-//! Who owns what in a tree: the first stage of the division, from the root down to the pools.
+//! What each branch and pool of a tree owns: the first stage of the division, from the root down.
 
 use super::super::{Claim, Filling, division::fair::Fair};
 use super::{BranchDivision, BranchIndex, Children, Content, Tree, TreeDivision};

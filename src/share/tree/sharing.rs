@@ -1,4 +1,4 @@
-//! Who holds what in a tree while others leave it idle: the second stage, one nested fill on each node.
+//! What the pods of a tree hold while others are idle: the second stage of the division, one nested fill on each node.
 
 use super::super::{
     Claim, Filling, Idle, Room, Verdict,
@@ -25,6 +25,8 @@ struct There {
 /// What a pod claims on its node. All of it in units of the resource.
 #[derive(Clone, Copy, Debug)]
 struct PodHere {
+    /// The place of its pool in `here`.
+    place: usize,
     branch: u32,
     pod: u32,
     weight: Fraction,
@@ -143,8 +145,7 @@ impl NestedSharing {
         self.claim_branches(tree, division);
         let own = self.here.iter().filter(|it| it.parent.is_none()).map(|it| it.own).sum();
         self.pour(filling, tree, own, division, |it| (it.lo, it.hi), |it| (it.lo, it.hi));
-        let spreads = |pod: &PodHere| tree.branches[pod.branch as usize].idle() == Idle::Spread;
-        if self.pods.iter().any(spreads) {
+        if self.pods.iter().any(|pod| spreads_in(tree, pod)) {
             self.offer_surplus(tree);
             self.pour(
                 filling,
@@ -210,6 +211,7 @@ impl NestedSharing {
             it.most_inside = it.most_inside.saturating_add(hi);
             it.wanted_inside = it.wanted_inside.saturating_add(wanted);
             self.pods.push(PodHere {
+                place,
                 branch,
                 pod,
                 weight: part.weight,
@@ -229,7 +231,7 @@ impl NestedSharing {
             let fair = division.branches[it.branch].fair;
             let min = part(branch.min.min(fair), it.own, fair);
             it.max = branch.max.map(|max| part(max.max(fair), it.own, fair));
-            let idle = it.parent.map_or(tree.idle, |it| tree.branches[self.here[it].branch].idle());
+            let idle = self.idle_beside(tree, &it);
             let mut wanted = it.wanted_inside;
             if idle == Idle::Kept {
                 (it.lo, it.hi, wanted) = (it.own, it.own, it.own);
@@ -249,21 +251,22 @@ impl NestedSharing {
         }
     }
 
+    /// What becomes of the idle shares of a branch and its siblings.
+    fn idle_beside(&self, tree: &Tree, it: &Here) -> Idle {
+        it.parent.map_or(tree.idle, |parent| tree.branches[self.here[parent].branch].idle())
+    }
+
     /// How much of the surplus each branch can take, from the pods up.
     fn offer_surplus(&mut self, tree: &Tree) {
         self.here.iter_mut().for_each(|it| it.spread_inside = 0);
-        let mut place = 0;
         for pod in &self.pods {
-            while self.here[place].branch < pod.branch as usize {
-                place += 1;
-            }
             let spread = if spreads_in(tree, pod) { pod.most } else { pod.share };
-            let it = &mut self.here[place];
+            let it = &mut self.here[pod.place];
             it.spread_inside = it.spread_inside.saturating_add(spread);
         }
         for place in (0..self.here.len()).rev() {
             let mut it = self.here[place];
-            let idle = it.parent.map_or(tree.idle, |it| tree.branches[self.here[it].branch].idle());
+            let idle = self.idle_beside(tree, &it);
             let most = match idle {
                 Idle::Spread => it.max.unwrap_or(u64::MAX),
                 Idle::Kept | Idle::Lent => it.own,
