@@ -14,7 +14,11 @@ use support::MINUTE;
 
 const PAGE: &str = include_str!("../../docs/getting-started.md");
 /// The kinds that the charts bring.
-const CRDS: [&str; 2] = ["weightedshares.weightedshare.dev", "startprofiles.weightedshare.dev"];
+const CRDS: [&str; 3] = [
+    "weightedshares.weightedshare.dev",
+    "clusterweightedshares.weightedshare.dev",
+    "startprofiles.weightedshare.dev",
+];
 /// What the charts' own tag is.
 const TAG: &str = env!("CARGO_PKG_VERSION");
 

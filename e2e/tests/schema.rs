@@ -22,7 +22,7 @@ use kube::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use weightedshare::{
-    api::{WeightedShare, crd},
+    api::{ClusterWeightedShare, WeightedShare, crd, tree_crd},
     share::{Bytes, MilliCpu},
 };
 
@@ -30,6 +30,9 @@ use weightedshare::{
 #[derive(Deserialize)]
 struct Case {
     name: String,
+    /// Of a pool, if it says nothing else.
+    #[serde(default)]
+    kind: Option<String>,
     spec: Value,
     #[serde(default)]
     path: String,
@@ -54,13 +57,16 @@ impl Place {
         let minor = version.split('.').nth(1).and_then(|minor| minor.parse().ok());
         let minor = minor.with_context(|| format!("{version} is no version"))?;
         let crds = Api::<CustomResourceDefinition>::all(client.clone());
-        let (crd, apply) = (crd(), PatchParams::apply("weightedshare-e2e").force());
-        crds.patch(&crd.name_any(), &apply, &Patch::Apply(&crd)).await.context("apply the CRD")?;
-        let name = crd.name_any();
-        let established = await_condition(crds, &name, conditions::is_crd_established());
-        tokio::time::timeout(Duration::from_secs(30), established)
-            .await
-            .context("the CRD is not Established after 30 s")??;
+        let apply = PatchParams::apply("weightedshare-e2e").force();
+        for crd in [crd(), tree_crd()] {
+            let name = crd.name_any();
+            crds.patch(&name, &apply, &Patch::Apply(&crd)).await.context("apply the CRD")?;
+            let is_established = conditions::is_crd_established();
+            let established = await_condition(crds.clone(), &name, is_established);
+            tokio::time::timeout(Duration::from_secs(30), established)
+                .await
+                .context("the CRD is not Established after 30 s")??;
+        }
 
         let namespace = Namespace {
             metadata: ObjectMeta { generate_name: Some("schema-".into()), ..ObjectMeta::default() },
@@ -75,9 +81,11 @@ impl Place {
     /// A CRD that has just been Established takes a moment until it is served.
     async fn until_served(&self) -> Result<()> {
         for _ in 0..100 {
-            match self.pools().list(&Default::default()).await {
+            let trees = Api::<ClusterWeightedShare>::all(self.client.clone());
+            let pools = self.pools().list(&Default::default()).await.map(drop);
+            match pools.and(trees.list(&Default::default()).await.map(drop)) {
                 Err(kube::Error::Api(status)) if status.is_not_found() => {}
-                other => return other.map(drop).context("list the pools"),
+                other => return other.context("list the pools and trees"),
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -94,15 +102,34 @@ impl Place {
         spec: &Value,
         dry_run: bool,
     ) -> Result<Result<Value, Box<Status>>> {
-        let pool = json!({
+        self.create_as(None, spec, dry_run).await
+    }
+
+    /// The same with a kind: of pools, or of trees.
+    async fn create_as(
+        &self,
+        kind: Option<&str>,
+        spec: &Value,
+        dry_run: bool,
+    ) -> Result<Result<Value, Box<Status>>> {
+        let (kind, name, path) = match kind {
+            None => {
+                let path = WeightedShare::url_path(&(), Some(&self.namespace));
+                (WeightedShare::kind(&()), "pool".to_owned(), path)
+            }
+            Some(_) => {
+                let path = ClusterWeightedShare::url_path(&(), None);
+                (ClusterWeightedShare::kind(&()), self.tree(), path)
+            }
+        };
+        let object = json!({
             "apiVersion": WeightedShare::api_version(&()),
-            "kind": WeightedShare::kind(&()),
-            "metadata": {"name": "pool"},
+            "kind": kind,
+            "metadata": {"name": name},
             "spec": spec,
         });
         let params = PostParams { dry_run, ..PostParams::default() };
-        let mut request = Request::new(WeightedShare::url_path(&(), Some(&self.namespace)))
-            .create(&params, serde_json::to_vec(&pool)?)?;
+        let mut request = Request::new(path).create(&params, serde_json::to_vec(&object)?)?;
         let separator = if request.uri().query().unwrap_or_default().is_empty() { "" } else { "&" };
         let uri = format!("{}{separator}fieldValidation=Strict", request.uri());
         *request.uri_mut() = uri.parse()?;
@@ -113,9 +140,18 @@ impl Place {
         }
     }
 
+    /// The name of a tree of our own.
+    fn tree(&self) -> String {
+        format!("{}-tree", self.namespace)
+    }
+
     /// Why the API server refuses a spec.
     async fn refusal(&self, spec: &Value) -> Result<Box<Status>> {
-        match self.create(spec, true).await? {
+        self.refusal_as(None, spec).await
+    }
+
+    async fn refusal_as(&self, kind: Option<&str>, spec: &Value) -> Result<Box<Status>> {
+        match self.create_as(kind, spec, true).await? {
             Err(status) => Ok(status),
             Ok(created) => bail!("accepted as {created}"),
         }
@@ -167,8 +203,8 @@ async fn wrong_pools_are_refused_with_a_sentence() -> Result<()> {
     let cases: Vec<Case> = serde_yaml_ng::from_str(include_str!("objects/wrong.yaml"))?;
     ensure!(cases.len() >= 30, "{} cases", cases.len());
     let mut failures = Vec::new();
-    for Case { name, spec, path, says } in &cases {
-        let refusal = place.refusal(spec).await;
+    for Case { name, kind, spec, path, says } in &cases {
+        let refusal = place.refusal_as(kind.as_deref(), spec).await;
         if let Err(error) = refusal.and_then(|status| check(&status, path, says)) {
             failures.push(format!("{name}: {error:#}"));
         }
@@ -184,9 +220,16 @@ async fn right_pools_are_taken() -> Result<()> {
     let place = Place::prepare().await?;
     let cases: Vec<Case> = serde_yaml_ng::from_str(include_str!("objects/right.yaml"))?;
     ensure!(cases.len() >= 12, "{} cases", cases.len());
-    for Case { name, spec, .. } in &cases {
-        if let Err(status) = place.create(spec, false).await? {
+    for Case { name, kind, spec, .. } in &cases {
+        if let Err(status) = place.create_as(kind.as_deref(), spec, false).await? {
             bail!("{name}: {}", status.message);
+        }
+        if kind.is_some() {
+            let (trees, tree) =
+                (Api::<ClusterWeightedShare>::all(place.client.clone()), place.tree());
+            trees.get(&tree).await.with_context(|| name.clone())?;
+            trees.delete(&tree, &DeleteParams::default()).await?;
+            continue;
         }
         // And the controller can read what the API server took.
         place.pools().get("pool").await.with_context(|| name.clone())?;

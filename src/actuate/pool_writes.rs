@@ -7,7 +7,10 @@ use kube::{
 use serde_json::json;
 
 use crate::{
-    api::{StartProfile, StartProfileSpec, WeightedShare, WeightedShareStatus},
+    api::{
+        ClusterWeightedShare, ClusterWeightedShareStatus, StartProfile, StartProfileSpec,
+        WeightedShare, WeightedShareStatus,
+    },
     cluster::FIELD_MANAGER,
     engine::{FINALIZER, PoolRef},
 };
@@ -49,6 +52,28 @@ pub async fn status(
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let api = api(client, pool);
     api.patch_status(&pool.name, &params, &Patch::Apply(patch)).await
+}
+
+/// Writes the status of a ClusterWeightedShare. Returns the object as the API server shows it. None: it is gone.
+///
+/// # Errors
+/// When the API server does not take it.
+pub async fn tree_status(
+    client: &Client,
+    name: &str,
+    status: &ClusterWeightedShareStatus,
+) -> kube::Result<Option<ClusterWeightedShare>> {
+    let patch = json!({
+        "apiVersion": "weightedshare.dev/v1alpha1",
+        "kind": "ClusterWeightedShare",
+        "status": status,
+    });
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let api: Api<ClusterWeightedShare> = Api::all(client.clone());
+    match api.patch_status(name, &params, &Patch::Apply(patch)).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        answer => answer.map(Some),
+    }
 }
 
 /// Writes what new pods of the pool start with, beside the pool: it goes when the pool does.

@@ -19,7 +19,11 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// What was reported on pools of late.
 #[derive(Debug, Default)]
-pub struct ReportPace(BTreeMap<PoolId, Reported>);
+pub struct ReportPace {
+    pools: BTreeMap<PoolId, Reported>,
+    /// When the status of each tree was sent last.
+    trees: BTreeMap<String, Instant>,
+}
 
 #[derive(Debug, Default)]
 struct Reported {
@@ -33,13 +37,26 @@ struct Reported {
 impl ReportPace {
     /// A status of a pool is sent.
     pub fn sent_status(&mut self, pool: &PoolId, now: Instant) {
-        self.0.entry(pool.clone()).or_default().status = Some(now);
+        self.pools.entry(pool.clone()).or_default().status = Some(now);
+    }
+
+    /// A status of a tree is sent.
+    pub fn sent_tree_status(&mut self, tree: &str, now: Instant) {
+        // What is older delays nothing any more.
+        self.trees.retain(|_, sent| *sent + STATUS > now);
+        self.trees.insert(tree.to_owned(), now);
+    }
+
+    /// When a status of a tree may be sent. None: at once, as none was sent lately. There is always something that moves in it.
+    #[must_use]
+    pub fn next_tree_status(&self, tree: &str) -> Option<Instant> {
+        self.trees.get(tree).map(|sent| *sent + STATUS)
     }
 
     /// When this status may be sent. None: at once, as it is the first, or nothing of the pool moves any more.
     #[must_use]
     pub fn next_status(&self, pool: &PoolId, status: &WeightedShareStatus) -> Option<Instant> {
-        self.0.get(pool).filter(|_| status.is_reconciling())?.status.map(|sent| sent + STATUS)
+        self.pools.get(pool).filter(|_| status.is_reconciling())?.status.map(|sent| sent + STATUS)
     }
 
     /// Of these notices, those that are published now. Of the others the log tells, and the next one says how many.
@@ -47,7 +64,7 @@ impl ReportPace {
         if notices.is_empty() {
             return notices;
         }
-        let known = self.0.entry(pool.clone()).or_default();
+        let known = self.pools.entry(pool.clone()).or_default();
         while known.events.front().is_some_and(|at| *at + MINUTE <= now) {
             known.events.pop_front();
         }
@@ -68,7 +85,7 @@ impl ReportPace {
 
     /// A pool is gone.
     pub fn forget(&mut self, pool: &PoolId) {
-        self.0.remove(pool);
+        self.pools.remove(pool);
     }
 }
 

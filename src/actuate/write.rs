@@ -9,7 +9,10 @@ use tracing::{Instrument, debug_span, info, warn};
 
 use super::{events, hotplug::hotplug, pool_writes, resize};
 use crate::{
-    api::{StartProfileSpec, WeightedShare, WeightedShareStatus},
+    api::{
+        ClusterWeightedShare, ClusterWeightedShareStatus, StartProfileSpec, WeightedShare,
+        WeightedShareStatus,
+    },
     cluster::{Pod, PoolId},
     engine::{Hotplug, Notice, PodResize, PoolRef, Refusal, RefusalKind},
     runtime::{CARRIED_OUT, Clock, Serving},
@@ -27,6 +30,8 @@ pub enum Key {
     Finalizer(PoolId),
     /// The status of a pool.
     Status(PoolId),
+    /// The status of a ClusterWeightedShare, by its name.
+    TreeStatus(String),
     /// With what new pods of a pool start.
     StartProfile(PoolId),
     /// The last event of a pool that is being deleted.
@@ -48,6 +53,8 @@ pub enum Write {
     Finalizer { pool: PoolRef, ours: bool },
     /// Writes a status.
     Status { id: PoolId, pool: PoolRef, status: Arc<WeightedShareStatus> },
+    /// Writes the status of a ClusterWeightedShare.
+    TreeStatus { name: String, status: Arc<ClusterWeightedShareStatus> },
     /// Writes with what new pods start.
     StartProfile { id: PoolId, pool: PoolRef, new_pods: Arc<StartProfileSpec> },
     /// Publishes an event.
@@ -95,6 +102,8 @@ pub enum Answer {
     },
     /// The status of a pool as it was written, and the pool as the API server shows it.
     Status(PoolId, Arc<WeightedShareStatus>, Box<WeightedShare>),
+    /// The status of a ClusterWeightedShare was written; the object as the API server shows it.
+    TreeStatus(String, Box<ClusterWeightedShare>),
     /// With what new pods of a pool start was written.
     StartProfile(PoolId, Arc<StartProfileSpec>),
     /// The last event of a pool that is being deleted was written.
@@ -113,7 +122,7 @@ impl Answer {
 }
 
 impl Key {
-    /// The namespace in which it is written.
+    /// The namespace in which it is written; empty where the object is in none.
     #[must_use]
     pub fn namespace(&self) -> &str {
         match self {
@@ -124,6 +133,7 @@ impl Key {
             | Self::Status(id)
             | Self::StartProfile(id)
             | Self::Farewell(id) => &id.namespace,
+            Self::TreeStatus(_) => "",
         }
     }
 }
@@ -164,6 +174,16 @@ pub async fn send(
                 .await
                 .map_err(failure("status", &pool))?;
             Ok(Answer::Status(id, status, Box::new(shown)))
+        }
+        Write::TreeStatus { name, status } => {
+            let shown =
+                pool_writes::tree_status(&client, &name, &status).await.map_err(|error| {
+                    let what =
+                        format!("the status of ClusterWeightedShare {name} could not be written");
+                    Failure::of(&what, &error)
+                })?;
+            // Without: it is gone.
+            Ok(shown.map_or(Answer::Other, |shown| Answer::TreeStatus(name, Box::new(shown))))
         }
         Write::StartProfile { id, pool, new_pods } => {
             let done = pool_writes::start_profile(&client, &pool, &new_pods).await;

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     api::StartProfileSpec,
     cluster::{Cluster, PoolId, Requests},
-    engine::{Deletion, Plan, PodResize, PoolPlan},
+    engine::{Deletion, Plan, PodResize, PoolPlan, TreePlan},
     runtime::{Clock, Serving},
 };
 
@@ -96,6 +96,13 @@ impl Writer {
         let earlier = std::mem::take(&mut self.of_orphans);
         for key in earlier.into_values().flatten() {
             self.forget(&key);
+        }
+        for (name, TreePlan { status, is_reported }) in plan.trees {
+            let key = Key::TreeStatus(name.clone());
+            match is_reported {
+                true => self.forget(&key),
+                false => drop(self.want(key, Write::TreeStatus { name, status })),
+            }
         }
         for (namespace, resizes) in plan.restores {
             let keys = self.want_resizes(None, resizes, cluster);
@@ -228,6 +235,7 @@ impl Writer {
         let retry = self.failures.get(key).map(|(_, at)| *at);
         let paced = match self.wanted.get(key) {
             Some(Write::Status { id, status, .. }) => self.pace.next_status(id, status),
+            Some(Write::TreeStatus { name, .. }) => self.pace.next_tree_status(name),
             _ => None,
         };
         retry.max(paced)
@@ -239,6 +247,7 @@ impl Writer {
             Key::Pod(..) => Lane::Resizes,
             Key::Finalizer(_) | Key::Farewell(_) | Key::Hotplug(_) => Lane::Others,
             Key::StartProfile(_) | Key::Event(..) => Lane::Reports,
+            Key::TreeStatus(_) => Lane::Reports,
             Key::Status(_) => match self.wanted.get(key) {
                 Some(Write::Status { status, .. }) if status.is_reconciling() => Lane::Progress,
                 _ => Lane::Reports,
@@ -267,6 +276,7 @@ impl Writer {
                     set_in_flight(cluster, resizes, true);
                 }
                 Write::Status { id, .. } => self.pace.sent_status(id, now),
+                Write::TreeStatus { name, .. } => self.pace.sent_tree_status(name, now),
                 _ => {}
             }
             self.busy.insert(key.clone(), (lane, write.clone(), now));
@@ -324,8 +334,8 @@ impl Writer {
     /// Whether the latest plan still needs a write that failed.
     fn is_still_wanted(&self, key: &Key) -> bool {
         match key {
-            // Resizes without an answer are looked up, whatever the plan.
-            Key::Pod(..) => true,
+            // Resizes without an answer are looked up, whatever the plan. What a tree is to say, a later plan replaces.
+            Key::Pod(..) | Key::TreeStatus(_) => true,
             Key::Finalizer(id) | Key::Status(id) | Key::StartProfile(id) | Key::Farewell(id) => {
                 self.of_pools.get(id).is_some_and(|keys| keys.contains(key))
             }

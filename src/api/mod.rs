@@ -1,4 +1,4 @@
-//! What users write: the `WeightedShare` resource, its rules and its conditions.
+//! What users write: the `WeightedShare` and `ClusterWeightedShare` resources, their rules and their conditions.
 
 pub mod condition;
 mod crd;
@@ -12,14 +12,24 @@ mod start_profile;
 mod status;
 #[cfg(test)]
 mod tests;
+mod tree;
+mod tree_status;
 
-pub use crd::{crd, crd_yaml};
+pub use crd::{crd, crd_yaml, tree_crd};
 pub use dynamic_weight::{Better, DynamicWeight, Objective};
 pub use member::{Member, TargetRef, WeightPer};
 pub use resizing::{ContainerMode, ContainerPolicy, LimitPolicy, LiveUpdate};
-pub use spec::{Mode, Resources, Sharing, Strategy, Surplus, WeightedShare, WeightedShareSpec};
+pub use spec::{
+    CapacityFrom, LEND_PERCENT, Mode, QuotaRef, Resources, Sharing, Strategy, Surplus,
+    WeightedShare, WeightedShareSpec,
+};
 pub use start_profile::{Start, StartProfile, StartProfileSpec};
 pub use status::{
     DynamicWeightStatus, LONGEST_MESSAGE, MOST_RECOMMENDATIONS, MOST_RECOMMENDATIONS_IN_POOL,
     MemberState, MemberStatus, Recommendation, WeightedShareStatus,
 };
+pub use tree::{
+    ClusterWeightedShare, ClusterWeightedShareSpec, TreeMember, TreeNodes, TreeRef, TreeSharing,
+    TreeWeightPer,
+};
+pub use tree_status::{ClusterWeightedShareStatus, TreeMemberStatus};

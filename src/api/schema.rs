@@ -78,19 +78,33 @@ pub fn label_selector(_: &mut SchemaGenerator) -> Schema {
         "x-kubernetes-map-type": "atomic",
         "properties": {
             "matchLabels": {
-                "description": "The labels that a pod must have, each with this value, at most 32. Example: {app: checkout}.",
+                "description": "The labels that an object must have, each with this value, at most 32. Example: {app: checkout}.",
                 "type": "object",
                 "maxProperties": 32,
                 "additionalProperties": label_value(),
             },
             "matchExpressions": {
-                "description": "The requirements that the labels of a pod must all meet, at most 6. \
+                "description": "The requirements that the labels of an object must all meet, at most 6. \
                                 Example: [{key: tier, operator: In, values: [web, api]}].",
                 "type": "array",
                 "x-kubernetes-list-type": "atomic",
                 "maxItems": 6,
                 "items": label_requirement(),
             },
+        },
+    })
+}
+
+/// Names of namespaces.
+pub fn namespace_names(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "x-kubernetes-list-type": "set",
+        "maxItems": 256,
+        "items": {
+            "type": "string",
+            "maxLength": 63,
+            "x-kubernetes-validations": [rules::object_name("Namespace")],
         },
     })
 }
@@ -145,7 +159,7 @@ fn label_requirement() -> Schema {
             },
             "operator": {
                 "description": "How the label is compared. In: it has one of the values. NotIn: it has \
-                                none of them, or the pod does not have the label. Exists: the pod has \
+                                none of them, or the object does not have the label. Exists: the object has \
                                 the label. DoesNotExist: it does not.",
                 "type": "string",
                 "enum": ["In", "NotIn", "Exists", "DoesNotExist"],

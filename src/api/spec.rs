@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Member, WeightedShareStatus, rules, schema};
+use super::{Member, TreeRef, WeightedShareStatus, rules, schema};
 use crate::share::{Bytes, MilliCpu, PerResource, Resource};
 
 /// The capacity that the pool divides, and the members that share it by weight.
@@ -30,13 +30,13 @@ use crate::share::{Bytes, MilliCpu, PerResource, Resource};
            resizes the running pods of its members in place, and reports in `status` who got what and why.",
     printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
     printcolumn(name = "Members", type_ = "integer", json_path = ".status.memberCount"),
-    printcolumn(name = "CPU", type_ = "string", json_path = ".spec.capacity.cpu"),
+    printcolumn(name = "CPU", type_ = "string", json_path = ".status.capacity.cpu"),
     printcolumn(name = "Alloc", type_ = "string", json_path = ".status.allocated.cpu"),
     printcolumn(name = "Lent", type_ = "string", json_path = ".status.lent.cpu"),
     printcolumn(
         name = "Memory",
         type_ = "string",
-        json_path = ".spec.capacity.memory",
+        json_path = ".status.capacity.memory",
         priority = 1
     ),
     printcolumn(
@@ -69,6 +69,8 @@ use crate::share::{Bytes, MilliCpu, PerResource, Resource};
         priority = 1
     )
 )]
+#[x_kube(validation = rules::one_source_of_capacity())]
+#[x_kube(validation = rules::weight_in_tree())]
 #[x_kube(validation = rules::bounds_in_capacity("cpu"))]
 #[x_kube(validation = rules::bounds_in_capacity("memory"))]
 #[serde(rename_all = "camelCase")]
@@ -79,12 +81,32 @@ pub struct WeightedShareSpec {
     pub mode: Mode,
 
     /// How much CPU and memory the members share in total, in the unit of pod requests. Set `cpu`,
-    /// `memory` or both, each above zero. A resource that is not named is not touched. Example:
-    /// `{cpu: "6", memory: 12Gi}`.
+    /// `memory` or both, each above zero. A resource that is not named is not touched. Set either
+    /// `capacity` or `capacityFrom`. Example: `{cpu: "6", memory: 12Gi}`.
+    #[serde(default, skip_serializing_if = "Resources::is_empty")]
     #[x_kube(validation = rules::capacity_named())]
     #[x_kube(validation = rules::capacity_positive("cpu"))]
     #[x_kube(validation = rules::capacity_positive("memory"))]
     pub capacity: Resources,
+
+    /// What gives the pool its capacity, in place of a fixed `capacity`: a tree that has the pool's
+    /// namespace as a member, or a ResourceQuota of the namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "CapacityFrom")]
+    pub capacity_from: Option<CapacityFrom>,
+
+    /// How much the pool owns, relative to the other pools of its namespace in the same tree. From 1 to
+    /// 10000. Default: 100. It needs `capacityFrom.clusterWeightedShare`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::integer", range(min = 1, max = 10_000))]
+    #[x_kube(validation = rules::weight_range())]
+    pub weight: Option<u32>,
+
+    /// Whether the minima of the members count when the pools of the namespace share what it gets.
+    /// Default: false. It needs `capacityFrom.clusterWeightedShare`, and reaches beyond the namespace only
+    /// if the member of the tree that has it is `expandable`, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expandable: bool,
 
     /// Whether members lend what they do not need, and how much of each node the pool leaves free.
     /// Each field has a default, so `sharing` can be left out.
@@ -97,6 +119,43 @@ pub struct WeightedShareSpec {
     #[schemars(length(max = 256))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub members: Vec<Member>,
+}
+
+/// What gives a pool its capacity.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::one_giver_of_capacity())]
+pub struct CapacityFrom {
+    /// The ClusterWeightedShare that has the pool's namespace as a member. The pools of the namespace
+    /// share what it gets there, by `spec.weight`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "TreeRef")]
+    pub cluster_weighted_share: Option<TreeRef>,
+
+    /// A ResourceQuota in the pool's namespace: the pool has its `hard` for requests, less what pods
+    /// outside the pool are charged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "QuotaRef")]
+    pub resource_quota: Option<QuotaRef>,
+}
+
+/// The name of a ResourceQuota.
+#[derive(Clone, Debug, Default, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QuotaRef {
+    /// Its `metadata.name`.
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = rules::object_name("ResourceQuota"))]
+    pub name: String,
+}
+
+impl WeightedShareSpec {
+    /// The tree that gives the pool its capacity.
+    #[must_use]
+    pub fn tree(&self) -> Option<&str> {
+        let tree = self.capacity_from.as_ref()?.cluster_weighted_share.as_ref()?;
+        Some(&tree.name)
+    }
 }
 
 /// Whether the controller resizes pods.
@@ -119,13 +178,14 @@ pub struct Sharing {
     #[serde(default)]
     pub strategy: Strategy,
 
-    /// How much of its idle share above `min` a member lends, in percent from 0 to 100 (default: 75).
-    /// The rest stays with the member, so that it has that part at once when it wakes. A member can
-    /// set a `lendPercent` of its own.
-    #[serde(default = "default_lend_percent")]
+    /// How much of its idle share above `min` a member lends, in percent from 0 to 100. The rest stays
+    /// with the member, so that it has that part at once when it wakes. A member can set a `lendPercent`
+    /// of its own. In a tree, it is also what the pool lends to other pools. Default: 75; in a tree, what
+    /// the pool's namespace lends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::integer", range(min = 0, max = 100))]
     #[x_kube(validation = rules::percent("lendPercent", 100))]
-    pub lend_percent: u8,
+    pub lend_percent: Option<u8>,
 
     /// What happens to capacity that no member needs. `Release` (the default): the pods do not
     /// request it, so that the scheduler and the cluster autoscaler see it as free. `Spread`: the
@@ -153,7 +213,7 @@ impl Default for Sharing {
     fn default() -> Self {
         Self {
             strategy: Strategy::default(),
-            lend_percent: default_lend_percent(),
+            lend_percent: None,
             surplus: Surplus::default(),
             headroom_percent: default_headroom_percent(),
             node_reserve_percent: default_node_reserve_percent(),
@@ -161,10 +221,8 @@ impl Default for Sharing {
     }
 }
 
-/// The idle tax that VMware ESX takes.
-fn default_lend_percent() -> u8 {
-    75
-}
+/// How much of its idle share a member lends where nothing else is said, in percent: VMware ESX takes that as its idle tax.
+pub const LEND_PERCENT: u8 = 75;
 
 fn default_headroom_percent() -> u8 {
     20

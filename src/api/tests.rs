@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{CustomResourceExt, core::cel::Validator};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -112,6 +113,8 @@ fn a_status_says_nothing_of_what_is_not_known() {
 #[derive(Deserialize)]
 struct Case {
     name: String,
+    #[serde(default)]
+    kind: Option<String>,
     spec: Value,
     #[serde(default)]
     by: Option<String>,
@@ -129,11 +132,18 @@ fn wrong() -> Vec<Case> {
     serde_yaml_ng::from_str(include_str!("../../e2e/tests/objects/wrong.yaml")).unwrap()
 }
 
-/// What the rules say to a spec: path and sentence.
+/// What the rules say to the spec of a pool: path and sentence.
 fn judge(spec: &Value) -> Vec<(String, String)> {
-    static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
+    judge_as(None, spec)
+}
+
+/// What the rules of a kind say to a spec.
+fn judge_as(kind: Option<&str>, spec: &Value) -> Vec<(String, String)> {
+    static POOL: LazyLock<Value> = LazyLock::new(schema);
+    static TREE: LazyLock<Value> = LazyLock::new(|| schema_of(tree_crd()));
+    let schema = kind.map_or(&*POOL, |_| &*TREE);
     let object = json!({"metadata": {"name": "pool"}, "spec": spec});
-    match Validator::new().validate_with_defaults(&SCHEMA, &object, None) {
+    match Validator::new().validate_with_defaults(schema, &object, None) {
         Ok(()) => Vec::new(),
         Err(errors) => {
             errors.into_vec().into_iter().map(|error| (error.field_path, error.message)).collect()
@@ -143,18 +153,22 @@ fn judge(spec: &Value) -> Vec<(String, String)> {
 
 #[test]
 fn the_rules_take_what_is_right() {
-    for Case { name, spec, .. } in right() {
-        assert_eq!(judge(&without_nulls(spec.clone())), [], "{name}");
-        let read = serde_json::from_value::<WeightedShareSpec>(without_nulls(spec));
+    for Case { name, kind, spec, .. } in right() {
+        let spec = without_nulls(spec);
+        assert_eq!(judge_as(kind.as_deref(), &spec), [], "{name}");
+        let read = match kind {
+            None => serde_json::from_value::<WeightedShareSpec>(spec).map(drop),
+            Some(_) => serde_json::from_value::<ClusterWeightedShareSpec>(spec).map(drop),
+        };
         assert!(read.is_ok(), "{name}: {read:?}");
     }
 }
 
 #[test]
 fn the_rules_say_what_is_wrong_without_an_api_server() {
-    for Case { name, spec, path, says, .. } in wrong().into_iter().filter(|case| case.by.is_none())
-    {
-        let errors = judge(&spec);
+    let wrong = wrong().into_iter().filter(|case| case.by.is_none());
+    for Case { name, kind, spec, path, says, .. } in wrong {
+        let errors = judge_as(kind.as_deref(), &spec);
         let [(found, message)] = &errors[..] else { panic!("{name}: {errors:?}") };
         // Only the API server writes the key of a map in brackets.
         assert_eq!(*found, path.replace("[app]", ".app"), "{name}: {message}");
@@ -186,7 +200,11 @@ fn the_rules_take_the_amounts_that_can_be_read() {
 
 /// The schema of a pool, as the CRD has it.
 fn schema() -> Value {
-    let schema = crd().spec.versions.remove(0).schema.unwrap().open_api_v3_schema;
+    schema_of(crd())
+}
+
+fn schema_of(mut crd: CustomResourceDefinition) -> Value {
+    let schema = crd.spec.versions.remove(0).schema.unwrap().open_api_v3_schema;
     serde_json::to_value(schema).unwrap()
 }
 
@@ -203,9 +221,11 @@ fn fields(path: &str, schema: &Value, found: &mut BTreeMap<String, Value>) {
     }
 }
 
+/// All fields of a pool, and of a tree, which begin with its kind.
 fn all_fields() -> BTreeMap<String, Value> {
     let mut found = BTreeMap::new();
     fields("", &schema(), &mut found);
+    fields("ClusterWeightedShare", &schema_of(tree_crd()), &mut found);
     assert!(found.len() > 90, "{} fields", found.len());
     found
 }
@@ -215,7 +235,7 @@ fn all_fields() -> BTreeMap<String, Value> {
 fn each_number_that_users_write_has_its_bounds_twice() {
     let mut numbers = BTreeMap::new();
     for (path, field) in all_fields() {
-        if path.starts_with(".spec") && field["type"] == "integer" {
+        if path.contains(".spec.") && field["type"] == "integer" {
             assert_eq!(field["format"], "int32", "{path}");
             let bounds = ["minimum", "maximum"].map(|bound| field[bound].as_f64());
             let [Some(least), Some(most)] = bounds else { panic!("{path}: {field}") };
@@ -228,7 +248,7 @@ fn each_number_that_users_write_has_its_bounds_twice() {
             numbers.insert(path, (least, most));
         }
     }
-    assert_eq!(numbers.len(), 8, "{numbers:?}");
+    assert_eq!(numbers.len(), 14, "{numbers:?}");
     assert_eq!(numbers[".spec.members[].weight"], (1.0, 10_000.0));
     assert_eq!(numbers[".spec.sharing.nodeReservePercent"], (0.0, 90.0));
 }
@@ -249,13 +269,13 @@ fn each_default_is_in_the_description() {
         assert!(description.contains("efault"), "{path}: {description}");
         defaults += 1;
     }
-    assert!(defaults >= 16, "{defaults} defaults");
+    assert!(defaults >= 20, "{defaults} defaults");
 }
 
 /// `kubectl explain` shows the descriptions: each begins with a sentence.
 #[test]
 fn each_field_is_described_in_sentences() {
-    for crd in [WeightedShare::crd(), StartProfile::crd()] {
+    for crd in [WeightedShare::crd(), ClusterWeightedShare::crd(), StartProfile::crd()] {
         let schema = crd.spec.versions[0].schema.as_ref().unwrap();
         let mut found = BTreeMap::new();
         let schema = serde_json::to_value(schema.open_api_v3_schema.as_ref()).unwrap();
@@ -272,7 +292,7 @@ fn each_field_is_described_in_sentences() {
 #[test]
 fn a_status_has_no_defaults_and_open_states() {
     let all = all_fields();
-    let status = all.iter().filter(|(path, _)| path.starts_with(".status"));
+    let status = all.iter().filter(|(path, _)| path.contains(".status"));
     let defaults: Vec<_> = status.filter(|(_, field)| !field["default"].is_null()).collect();
     assert!(defaults.is_empty(), "{defaults:?}");
     let state = &all[".status.members[].state"];
@@ -314,7 +334,7 @@ fn the_fields_of_v1alpha1_are_those_that_were_promised() {
 
 #[test]
 fn there_is_one_version_and_no_conversion() {
-    for crd in [WeightedShare::crd(), StartProfile::crd()] {
+    for crd in [WeightedShare::crd(), ClusterWeightedShare::crd(), StartProfile::crd()] {
         assert!(crd.spec.conversion.is_none_or(|conversion| conversion.strategy == "None"));
         let [version] = &crd.spec.versions[..] else {
             panic!("{} versions", crd.spec.versions.len())
@@ -329,7 +349,7 @@ fn there_is_one_version_and_no_conversion() {
 
 #[test]
 fn the_names_of_the_kinds_do_not_clash() {
-    for crd in [WeightedShare::crd(), StartProfile::crd()] {
+    for crd in [WeightedShare::crd(), ClusterWeightedShare::crd(), StartProfile::crd()] {
         let names = crd.spec.names;
         let singular = names.singular.unwrap();
         assert_eq!(singular, names.kind.to_lowercase());

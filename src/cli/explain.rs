@@ -2,12 +2,16 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::{Looked, loans::Market};
+use super::{
+    Looked,
+    loans::{Market, names},
+};
 use crate::{
     api::{Mode, WeightPer},
     cluster::Cluster,
     engine::{
-        Divided, MemberPod, MemberShare, PodShare, PoolMembers, Shares, View, coarse_weights,
+        Capacity, Divided, DividedPool, MemberPod, MemberShare, PodShare, PoolMembers, Shares,
+        View, coarse_weights, together,
     },
     share::{self, MemberClaim, PodClaim, Resource},
 };
@@ -60,10 +64,13 @@ pub fn explain(looked: &Looked, namespace: &str, name: &str) -> Result<String, E
     let is_it = |it: &MemberPod| it.pod.namespace == namespace && it.pod.name == name;
     let preview = looked.preview();
     let view = preview.view(cluster, metrics, Timestamp::UNIX_EPOCH);
-    for (pool, shares) in preview.divide(&view) {
+    let divided = preview.divide(&view).pools;
+    for it in &divided {
+        let (pool, shares) = it;
         for (i, member) in pool.members.iter().enumerate() {
             if let Some(k) = member.pods.iter().position(&is_it) {
-                let story = Story { view: &view, pool: &pool, shares: &shares, member: i, pod: k };
+                let together = together(&view, &divided, it);
+                let story = Story { view: &view, pool, shares, together, member: i, pod: k };
                 return Ok(story.tell());
             }
         }
@@ -88,6 +95,8 @@ struct Story<'s, 'a> {
     view: &'s View<'a>,
     pool: &'s PoolMembers<'a>,
     shares: &'s Shares<'a>,
+    /// The pool, and those that it shares a tree with.
+    together: Vec<&'s DividedPool<'a>>,
     member: usize,
     pod: usize,
 }
@@ -137,8 +146,12 @@ impl Story<'_, '_> {
         if let Some(needed) = divided.too_small {
             let needed = amount(u64::try_from(needed).unwrap_or(u64::MAX));
             lines.push(format!(
-                "  The pods need at least {needed}, but the pool has {}: nothing is changed.",
-                amount(divided.capacity)
+                "  The pods need at least {needed}, but the pool has {}: {}.",
+                amount(divided.capacity),
+                match self.pool.capacity[resource] {
+                    Some(Capacity::OfTree) => "they go down to the least that each needs",
+                    _ => "nothing is changed",
+                },
             ));
             return lines;
         }
@@ -279,11 +292,7 @@ impl Story<'_, '_> {
             return vec!["No source has measured it, so it holds what it owns.".to_owned()];
         };
         let mut lines = vec![format!("Based on measured usage it needs {}.", amount(demand))];
-        let market = Market::of(divided);
-        let names = |members: Vec<usize>| {
-            let names = members.into_iter().map(|i| self.pool.members[i].spec.name.as_str());
-            names.collect::<Vec<_>>().join(", ")
-        };
+        let market = Market::of(&self.together, resource);
         if granted < fair {
             let lend = divided.members[self.member].claim.lend;
             lines.push(format!(
@@ -293,7 +302,7 @@ impl Story<'_, '_> {
                 100 - u16::from(lend.min(100)),
             ));
             let (given, lent) = (fair - granted, market.lent(pod));
-            let borrowers = || names(market.borrowers(pod));
+            let borrowers = || names(&market.borrowers(pod));
             lines.push(match (lent, given - lent) {
                 (0, _) => {
                     format!("No pod on its node needs the other {}: it is released.", amount(given))
@@ -308,7 +317,7 @@ impl Story<'_, '_> {
                 ),
             });
         } else if granted > fair {
-            let lenders = names(market.lenders(pod));
+            let lenders = names(&market.lenders(pod));
             lines.push(format!(
                 "It borrows {} of idle {resource} on its node, from {lenders}.",
                 amount(granted - fair)

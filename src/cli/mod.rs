@@ -12,6 +12,7 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod top;
+pub mod tree_plan;
 
 use std::{path::PathBuf, time::Duration};
 

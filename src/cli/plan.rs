@@ -1,6 +1,6 @@
 //! What the controller would make of a snapshot, for people and for programs. Pure.
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::collections::BTreeSet;
 
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
@@ -8,12 +8,14 @@ use serde::Serialize;
 use super::{
     Looked,
     loans::{Loan, Market},
+    tree_plan::TreePlan,
 };
 use crate::{
     api::{MemberState, Mode},
     engine::{
-        CoarseWeight, Divided, MemberPod, MemberPods, MemberReport, MemberShare, Outcome,
-        PodResize, PodShare, PoolMembers, Shares, View, coarse_weights, of_member, of_pod,
+        CoarseWeight, Divided, DividedPool, Divisions, MemberPod, MemberPods, MemberReport,
+        MemberShare, Outcome, PodResize, PodShare, PoolMembers, Shares, View, coarse_weights,
+        of_member, of_pod, together,
     },
     share::{PerResource, Resource},
 };
@@ -21,6 +23,8 @@ use crate::{
 /// What the pools would become. All amounts are whole millicores or bytes.
 #[derive(Debug, Serialize)]
 pub struct Plan {
+    /// The trees of pools: of each the root first.
+    pub trees: Vec<TreePlan>,
     /// The pools, oldest first.
     pub pools: Vec<PoolPlan>,
 }
@@ -155,16 +159,17 @@ impl Plan {
     pub fn of(looked: &Looked) -> Self {
         let preview = looked.preview();
         let view = preview.view(&looked.cluster, &looked.metrics, Timestamp::UNIX_EPOCH);
-        let pools = preview.divide(&view);
-        let plan =
-            |(members, shares): &(Rc<PoolMembers>, Shares)| PoolPlan::of(&view, members, shares);
-        Self { pools: pools.iter().map(plan).collect() }
+        let Divisions { pools, trees } = preview.divide(&view);
+        let plan = |pool: &DividedPool| PoolPlan::of(&view, &pools, pool);
+        let trees = trees.into_iter().map(TreePlan::of).collect();
+        Self { trees, pools: pools.iter().map(plan).collect() }
     }
 
-    /// Keeps only the pools of one namespace. Returns the namespaces of all others where that leaves none.
+    /// Keeps only the pools of one namespace, and no trees. Returns the namespaces of all others where that leaves none.
     pub fn keep(&mut self, namespace: &str) -> Vec<String> {
         let all: BTreeSet<String> = self.pools.iter().map(|pool| pool.namespace.clone()).collect();
         self.pools.retain(|pool| pool.namespace == namespace);
+        self.trees.clear();
         if self.pools.is_empty() { all.into_iter().collect() } else { Vec::new() }
     }
 
@@ -186,10 +191,13 @@ impl PodPlan {
 }
 
 impl PoolPlan {
-    fn of(view: &View, pool: &PoolMembers, shares: &Shares) -> Self {
-        let object = pool.object;
+    fn of(view: &View, all: &[DividedPool], divided: &DividedPool) -> Self {
+        let (pool, shares) = divided;
+        let (object, together) = (pool.object, together(view, all, divided));
         let outcome = carried_out(pool, shares);
-        let markets = PerResource::from_fn(|resource| shares[resource].as_ref().map(Market::of));
+        let markets = PerResource::from_fn(|resource| {
+            shares[resource].as_ref().map(|_| Market::of(&together, resource))
+        });
         let loan = |i: usize, of: fn(&Market, &[PodShare]) -> Loan| {
             Each::of(|resource| {
                 let pods = &shares[resource].as_ref()?.members[i].pods;
@@ -197,7 +205,7 @@ impl PoolPlan {
             })
         };
         let member = |(i, member): (usize, &MemberPods)| {
-            let report = of_member(view, object.spec.mode, member, i, shares, &outcome);
+            let report = of_member(view, pool, i, shares, &outcome);
             MemberPlan {
                 name: member.spec.name.clone(),
                 weight: member.spec.weight,
@@ -291,7 +299,7 @@ pub(super) fn carried_out(pool: &PoolMembers, shares: &Shares) -> Outcome {
 }
 
 impl<T> Each<T> {
-    fn of(mut value: impl FnMut(Resource) -> Option<T>) -> Self {
+    pub(super) fn of(mut value: impl FnMut(Resource) -> Option<T>) -> Self {
         let PerResource { cpu, memory } = PerResource::from_fn(&mut value);
         Self { cpu, memory }
     }

@@ -16,7 +16,7 @@ use crate::{
 pub fn planned(looked: &Looked, now: Timestamp) -> Vec<PlannedPool> {
     let preview = looked.preview();
     let view = preview.view(&looked.cluster, &looked.metrics, now);
-    let planned = preview.divide(&view).into_iter().map(|(members, shares)| {
+    let planned = preview.divide(&view).pools.into_iter().map(|(members, shares)| {
         let outcome = carried_out(&members, &shares);
         let status: WeightedShareStatus = status(&view, &members, &shares, &outcome, None);
         let mut pool = members.object.clone();

@@ -2,7 +2,11 @@
 
 use std::fmt::Write;
 
-use super::plan::{MemberPlan, Plan, PodPlan, PoolPlan};
+use super::{
+    loans::names,
+    plan::{Each, MemberPlan, Plan, PodPlan, PoolPlan, ResourcePlan},
+    tree_plan::{Fault, TreePlan},
+};
 use crate::{
     api::{MemberState, Mode},
     share::Resource,
@@ -14,23 +18,71 @@ pub(super) struct Table(pub Vec<Vec<String>>);
 /// The plan as text: for each pool its members, for each member its pods, with what they hold and would hold.
 #[must_use]
 pub fn table(plan: &Plan) -> String {
-    if plan.pools.is_empty() {
+    if plan.pools.is_empty() && plan.trees.is_empty() {
         return "There are no pools.\n".to_owned();
     }
-    plan.pools.iter().map(pool).collect::<Vec<_>>().join("\n")
+    plan.trees.iter().map(tree).chain(plan.pools.iter().map(pool)).collect::<Vec<_>>().join("\n")
 }
 
-fn pool(pool: &PoolPlan) -> String {
-    let resources: Vec<Resource> =
-        Resource::ALL.into_iter().filter(|&it| pool.resources.get(it).is_some()).collect();
-    let mut text = format!("Pool {}/{}", pool.namespace, pool.name);
-    for &resource in &resources {
-        let Some(plan) = pool.resources.get(resource) else { continue };
+fn tree(tree: &TreePlan) -> String {
+    let mut text = format!("Tree {}", tree.name);
+    if let Some(parent) = &tree.parent {
+        let _ = write!(text, " (in {parent})");
+    }
+    if let Some(Fault { reason, message }) = &tree.fault {
+        let _ = writeln!(text, "  {reason}: {message}");
+        return text;
+    }
+    text += &sums(&tree.resources);
+    text += "\n\n";
+    let resources = divided(&tree.resources);
+    let mut head = vec!["MEMBER".to_owned(), "WEIGHT".to_owned(), "PODS".to_owned()];
+    for resource in &resources {
+        let name = resource.name().to_uppercase();
+        head.extend([format!("{name}: FAIR"), "NOW".to_owned(), "PLAN".to_owned()]);
+    }
+    head.push("REMARK".to_owned());
+    let mut rows = Table(vec![head]);
+    rows.0.extend(tree.members.iter().map(|member| {
+        let mut row =
+            vec![member.name.clone(), member.effective_weight.to_string(), member.pods.to_string()];
+        for &resource in &resources {
+            let amounts = member.amounts.get(resource);
+            let shown = |amount: Option<u64>| {
+                amount.map_or("-".to_owned(), |amount| resource.readable(amount))
+            };
+            row.push(shown(amounts.map(|it| it.fair)));
+            row.push(shown(member.applied.get(resource)));
+            row.push(shown(amounts.map(|it| it.share)));
+        }
+        row.push(member.message.clone());
+        row
+    }));
+    text + &rows.print()
+}
+
+/// The resources that are divided.
+fn divided(resources: &Each<ResourcePlan>) -> Vec<Resource> {
+    Resource::ALL.into_iter().filter(|&it| resources.get(it).is_some()).collect()
+}
+
+/// What would be held of each resource, of how much.
+fn sums(resources: &Each<ResourcePlan>) -> String {
+    let mut text = String::new();
+    for resource in divided(resources) {
+        let Some(plan) = resources.get(resource) else { continue };
         let amount = |amount| resource.readable(amount);
         let over = if plan.overcommitted { ", overcommitted" } else { "" };
         let (allocated, capacity) = (amount(plan.allocated), amount(plan.capacity));
         let _ = write!(text, "  {resource} {allocated} of {capacity}{over}");
     }
+    text
+}
+
+fn pool(pool: &PoolPlan) -> String {
+    let resources = divided(&pool.resources);
+    let mut text = format!("Pool {}/{}", pool.namespace, pool.name);
+    text += &sums(&pool.resources);
     if pool.mode == Mode::Observe {
         text += "  (mode Observe: nothing is changed)";
     }
@@ -74,12 +126,12 @@ fn member_row(pool: &PoolPlan, member: &MemberPlan, resources: &[Resource]) -> V
         row.push(quantity(now));
         row.push(amounts.map_or("-".to_owned(), |it| quantity(it.share)));
     }
-    row.push(remark(pool, member, resources));
+    row.push(remark(member, resources));
     row
 }
 
 /// What is lent, to whom, and what stands in the way.
-fn remark(pool: &PoolPlan, member: &MemberPlan, resources: &[Resource]) -> String {
+fn remark(member: &MemberPlan, resources: &[Resource]) -> String {
     let mut remarks = Vec::new();
     for &resource in resources {
         for (verb, side, with) in
@@ -87,8 +139,7 @@ fn remark(pool: &PoolPlan, member: &MemberPlan, resources: &[Resource]) -> Strin
         {
             let Some(loan) = with.get(resource) else { continue };
             let amount = resource.readable(loan.amount);
-            let names = loan.members.iter().map(|&i| pool.members[i].name.as_str());
-            let names = names.collect::<Vec<_>>().join(", ");
+            let names = names(&loan.members);
             remarks.push(format!("{verb} {amount} of {resource} {side} {names}"));
         }
     }

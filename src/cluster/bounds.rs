@@ -185,6 +185,7 @@ impl Cluster {
             };
             if pool.excess != excess {
                 pool.excess = excess;
+                self.changes.forest |= pool.object.spec.tree().is_some();
                 self.changes.pools.insert(id.clone());
             }
         }

@@ -23,6 +23,12 @@ pub struct Changes {
     pub charged: BTreeSet<String>,
     /// Namespaces in which quotas, LimitRanges or autoscalers changed.
     pub namespaces: BTreeSet<String>,
+    /// ClusterWeightedShares that came, went, or were edited.
+    pub trees: BTreeSet<String>,
+    /// ClusterWeightedShares that say something else of themselves.
+    pub tree_statuses: BTreeSet<String>,
+    /// What trees consist of may have changed: ClusterWeightedShares, their pools, or the labels of namespaces.
+    pub forest: bool,
     /// Something changed that concerns all pools.
     pub everything: bool,
 }
@@ -44,6 +50,8 @@ impl Changes {
                 .collect(),
             nodes: cluster.nodes().map(|(name, _)| name.to_owned()).collect(),
             namespaces: namespaces().map(|(name, _)| name.to_owned()).collect(),
+            trees: cluster.trees().map(|(name, _)| name.to_owned()).collect(),
+            forest: true,
             everything: true,
             ..Self::default()
         }

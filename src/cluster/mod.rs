@@ -27,6 +27,7 @@ mod quota;
 mod read_pod;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod update;
 mod workload;
 
@@ -58,6 +59,7 @@ pub use pod_template::{PodTemplate, Template, TemplateContainer};
 pub use pool::{Pool, PoolId, PoolName};
 pub use qos::Qos;
 pub use quota::{Bounded, Quota, Scope};
+pub use tree::Tree;
 pub use workload::Workload;
 
 use crate::share::PerResource;
@@ -69,6 +71,7 @@ use node::NodeEntry;
 pub struct Cluster {
     namespaces: BTreeMap<String, Namespace>,
     nodes: BTreeMap<String, NodeEntry>,
+    trees: BTreeMap<String, Tree>,
     kubevirts: BTreeMap<(String, String), KubeVirt>,
     /// What each RuntimeClass adds to a pod.
     overheads: BTreeMap<String, PerResource<u64>>,
@@ -126,6 +129,17 @@ impl Cluster {
     #[must_use]
     pub fn pool(&self, id: &PoolId) -> Option<&Pool> {
         self.namespaces.get(&id.namespace)?.pools.get(id)
+    }
+
+    /// The trees of pools, by name.
+    pub fn trees(&self) -> impl Iterator<Item = (&str, &Tree)> {
+        self.trees.iter().map(|(name, tree)| (name.as_str(), tree))
+    }
+
+    /// A tree of pools.
+    #[must_use]
+    pub fn tree(&self, name: &str) -> Option<&Tree> {
+        self.trees.get(name)
     }
 
     /// A pod.

@@ -16,6 +16,8 @@ use crate::share::Resource;
 /// The objects of one namespace, each kind by name.
 #[derive(Clone, Debug, Default)]
 pub struct Namespace {
+    /// The labels of the namespace itself. None: it was not seen.
+    pub(super) labels: Option<BTreeMap<String, String>>,
     pub(super) pools: BTreeMap<PoolId, Pool>,
     pub(super) pods: BTreeMap<String, PodEntry>,
     /// Pods that have run to their end and are still there: they hold nothing.
@@ -64,6 +66,12 @@ impl PodEntry {
 }
 
 impl Namespace {
+    /// Its labels. None: it was not seen.
+    #[must_use]
+    pub fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        self.labels.as_ref()
+    }
+
     /// The pools, the oldest first.
     #[must_use]
     pub fn pools(&self) -> &BTreeMap<PoolId, Pool> {
@@ -293,7 +301,8 @@ impl Namespace {
 
     /// Whether nothing is left in it.
     pub(super) fn is_empty(&self) -> bool {
-        self.pools.is_empty()
+        self.labels.is_none()
+            && self.pools.is_empty()
             && self.pods.is_empty()
             && self.finished.is_empty()
             && self.workloads.is_empty()

@@ -1,6 +1,9 @@
 //! The objects that decisions can rest on, each in the form that the model keeps.
 
-use std::{collections::BTreeSet, fmt::Debug};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+};
 
 use k8s_openapi::{
     api::{
@@ -21,13 +24,20 @@ use super::{
     node::Node,
     workload::REVISION,
 };
-use crate::{api::WeightedShare, share::PerResource};
+use crate::{
+    api::{ClusterWeightedShare, WeightedShare},
+    share::PerResource,
+};
 
 /// The kinds of objects that the model keeps.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Kind {
     /// A pool.
     WeightedShare,
+    /// A tree of pools.
+    ClusterWeightedShare,
+    /// A namespace.
+    Namespace,
     /// A pod.
     Pod,
     /// A node.
@@ -80,6 +90,12 @@ pub enum Object {
     Pool(Box<WeightedShare>),
     /// A pool that cannot: its metadata, and why.
     UnreadablePool(Box<ObjectMeta>, String),
+    /// A tree that can be read.
+    Tree(Box<ClusterWeightedShare>),
+    /// A tree that cannot: its metadata, and why.
+    UnreadableTree(Box<ObjectMeta>, String),
+    /// The labels of a namespace.
+    Labels(BTreeMap<String, String>),
     /// A pod.
     Pod(Box<Pod>),
     /// A node.
@@ -145,6 +161,7 @@ pub trait EachKind {
 /// Does something for each kind that the model keeps.
 pub fn each_kind(todo: &mut impl EachKind) {
     todo.always::<DeserializeGuard<WeightedShare>>();
+    todo.always::<PartialObjectMeta<core::Namespace>>();
     todo.always::<core::Pod>();
     todo.always::<core::Node>();
     todo.always::<PartialObjectMeta<apps::Deployment>>();
@@ -157,6 +174,7 @@ pub fn each_kind(todo: &mut impl EachKind) {
     todo.always::<core::LimitRange>();
     todo.always::<RuntimeClass>();
     todo.always::<autoscaling::HorizontalPodAutoscaler>();
+    todo.where_served::<DeserializeGuard<ClusterWeightedShare>>();
     todo.where_served::<VerticalPodAutoscaler>();
     todo.where_served::<VirtualMachine>();
     todo.where_served::<VirtualMachineInstance>();
@@ -181,6 +199,12 @@ kept! {
         pool.metadata.managed_fields = None;
         Object::Pool(Box::new(pool))
     };
+    ClusterWeightedShare, ClusterWeightedShare, |tree| {
+        let mut tree = tree;
+        tree.metadata.managed_fields = None;
+        Object::Tree(Box::new(tree))
+    };
+    core::Namespace, Namespace, |namespace| Object::Labels(namespace.metadata.labels.unwrap_or_default());
     core::Pod, Pod, |pod| Object::Pod(Box::new(Pod::read(&pod)));
     core::Node, Node, |node| Object::Node(Node::read(&node));
     apps::ReplicaSet, ReplicaSet, |set| Object::Workload(Workload::of_replica_set(&set));
@@ -242,6 +266,28 @@ impl Kept for apps::Deployment {
 
     fn read(self) -> Object {
         Object::Workload(Workload::of_deployment(&self.metadata))
+    }
+}
+
+impl Kept for PartialObjectMeta<core::Namespace> {
+    const KIND: Kind = Kind::Namespace;
+
+    fn read(self) -> Object {
+        Object::Labels(self.metadata.labels.unwrap_or_default())
+    }
+}
+
+impl Kept for DeserializeGuard<ClusterWeightedShare> {
+    const KIND: Kind = Kind::ClusterWeightedShare;
+
+    fn read(self) -> Object {
+        match self.0 {
+            Ok(tree) => tree.read(),
+            Err(unreadable) => {
+                let why = unreadable.error.to_string();
+                Object::UnreadableTree(Box::new(unreadable.metadata), why)
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::api::resource::Quantity};
+use kube::core::{Selector, SelectorExt};
 
 use crate::share::{PerResource, Resource};
 
@@ -86,6 +87,12 @@ impl Terms {
             taints: taints.unwrap_or_default(),
             offers: allocatable.into_iter().flat_map(besides).collect(),
         }
+    }
+
+    /// Whether its labels match a selector.
+    #[must_use]
+    pub fn match_labels(&self, selector: &Selector) -> bool {
+        selector.matches(&self.labels)
     }
 
     /// Whether its pods run on Windows.

@@ -2,15 +2,19 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+    jiff::Timestamp,
+};
 
 use super::{
     View,
+    capacity::Capacity,
     coarse_weights::{CoarseWeight, coarse_weights},
-    division_input::TIMELY,
     member_state::{MemberReport, NOT_FOUND, NOT_SEEN},
     pool_members::PoolMembers,
     shares::{Divided, Shares},
+    view::TIMELY,
 };
 use crate::{
     api::{MemberState, Mode, WeightedShare, condition},
@@ -21,7 +25,7 @@ use crate::{
 
 /// Whether a condition holds, why in one word, and in a sentence.
 #[derive(Clone, Debug)]
-struct Verdict {
+pub struct Verdict {
     type_: &'static str,
     holds: bool,
     reason: &'static str,
@@ -30,6 +34,8 @@ struct Verdict {
 
 /// Whether a pool is ready, and why. The first of these that is so is told.
 enum Readiness {
+    /// Nothing gives it its capacity.
+    Faulty(&'static str, String),
     /// Not even the least that each pod needs fits.
     TooSmall(String),
     /// It is not known whether some pod belongs to the pool: nothing moves meanwhile, whatever the members say of it.
@@ -72,7 +78,7 @@ pub fn conditions(
     now: &Time,
 ) -> Vec<Condition> {
     let judged = Judged { view, pool, divided, reports };
-    as_conditions(pool.object, judged.verdicts(), now)
+    of_pool(pool.object, judged.verdicts(), now)
 }
 
 /// The conditions of a pool that is not divided, as it is over a bound of its namespace.
@@ -84,15 +90,26 @@ pub fn over_bounds(pool: &WeightedShare, excess: Excess, now: &Time) -> Vec<Cond
         verdict(condition::RECONCILING, false),
         verdict(condition::STALLED, true),
     ];
-    as_conditions(pool, verdicts, now)
+    of_pool(pool, verdicts, now)
 }
 
-fn as_conditions(
+fn of_pool(
     pool: &WeightedShare,
     verdicts: impl IntoIterator<Item = Verdict>,
     now: &Time,
 ) -> Vec<Condition> {
     let before = pool.status.as_ref().map(|it| it.conditions.as_slice()).unwrap_or_default();
+    as_conditions(pool.metadata.generation, before, verdicts, now)
+}
+
+/// The conditions of an object of this generation, by what was judged. `before`: those that it shows.
+#[must_use]
+pub fn as_conditions(
+    generation: Option<i64>,
+    before: &[Condition],
+    verdicts: impl IntoIterator<Item = Verdict>,
+    now: &Time,
+) -> Vec<Condition> {
     let condition = |verdict: Verdict| {
         let status = if verdict.holds { "True" } else { "False" };
         let same = before.iter().find(|old| old.type_ == verdict.type_ && old.status == status);
@@ -101,12 +118,23 @@ fn as_conditions(
             status: status.to_owned(),
             reason: verdict.reason.to_owned(),
             message: verdict.message,
-            observed_generation: pool.metadata.generation,
+            observed_generation: generation,
             last_transition_time: same
                 .map_or_else(|| now.clone(), |old| old.last_transition_time.clone()),
         }
     };
     verdicts.into_iter().map(condition).collect()
+}
+
+/// Conditions that the object does not show yet keep the time at which they were decided first: else a status that nobody has
+/// written would differ at each decision.
+pub fn keep_times(conditions: &mut [Condition], before: &[Condition], now: Timestamp) {
+    for condition in conditions.iter_mut().filter(|it| it.last_transition_time.0 == now) {
+        let same = |it: &&Condition| it.type_ == condition.type_ && it.status == condition.status;
+        if let Some(same) = before.iter().find(same) {
+            condition.last_transition_time = same.last_transition_time.clone();
+        }
+    }
 }
 
 impl Judged<'_, '_> {
@@ -125,7 +153,9 @@ impl Judged<'_, '_> {
     fn readiness(&self) -> Readiness {
         let with = |states: &[MemberState]| self.first(&|it| states.contains(&it.state));
         let for_reason = |reason: &str| self.first(&|it| it.reason == reason);
-        if let Some(message) = self.too_small() {
+        if let Some(fault) = &self.pool.fault {
+            Readiness::Faulty(fault.reason(), fault.message())
+        } else if let Some(message) = self.too_small() {
             Readiness::TooSmall(message)
         } else if let Some(named) = for_reason(NOT_SEEN) {
             Readiness::NotSeen(named)
@@ -165,6 +195,9 @@ impl Judged<'_, '_> {
     }
 
     fn stalled(&self) -> Verdict {
+        if let Some(fault) = &self.pool.fault {
+            return Verdict::new(condition::STALLED, true, fault.reason(), fault.message());
+        }
         match self.too_small() {
             Some(message) => Verdict::new(condition::STALLED, true, "PoolTooSmall", message),
             None => {
@@ -187,6 +220,12 @@ impl Judged<'_, '_> {
             let divided = self.divided[resource].as_ref()?;
             let needed = u64::try_from(divided.too_small?).unwrap_or(u64::MAX);
             let [needed, capacity] = [needed, divided.capacity].map(|it| resource.quantity(it));
+            if self.pool.capacity[resource] == Some(Capacity::OfTree) {
+                return Some(format!(
+                    "The pods need at least {needed} of {resource}, but the tree gives the pool {capacity}, so they go down to the \
+                     least that each needs, and nothing grows. Raise the pool's weight, or run fewer pods."
+                ));
+            }
             Some(format!(
                 "The pods need at least {needed} of {resource}, but the pool has {capacity}, so nothing is changed. \
                  Raise capacity.{resource}, or run fewer pods."
@@ -198,6 +237,12 @@ impl Judged<'_, '_> {
         let found = Resource::ALL.into_iter().find_map(|resource| {
             let divided = self.divided[resource].as_ref().filter(|it| it.overcommitted)?;
             let capacity = resource.quantity(divided.capacity);
+            if self.pool.capacity[resource] == Some(Capacity::OfTree) {
+                return Some(format!(
+                    "The members' minima exceed the {capacity} of {resource} that the tree gives the pool, so each is cut by weight. \
+                     Lower some min, or raise the pool's weight."
+                ));
+            }
             Some(format!(
                 "The members' minima exceed the pool's {capacity} of {resource}, so each is cut by weight. \
                  Lower some min, or raise capacity.{resource}."
@@ -218,6 +263,7 @@ impl Judged<'_, '_> {
 impl Readiness {
     fn verdict(&self) -> Verdict {
         let (holds, reason) = match self {
+            Self::Faulty(reason, _) => (false, *reason),
             Self::TooSmall(_) => (false, "PoolTooSmall"),
             Self::NotSeen(it) | Self::Moving(it) | Self::NotFound(it) => (false, it.reason),
             Self::Observing => (true, "Observing"),
@@ -232,7 +278,7 @@ impl Readiness {
 impl fmt::Display for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::TooSmall(message) => message,
+            Self::Faulty(_, message) | Self::TooSmall(message) => message,
             Self::NotSeen(it) | Self::Moving(it) | Self::NotFound(it) | Self::Skipped(it) => {
                 &it.message
             }
@@ -246,7 +292,9 @@ impl fmt::Display for Readiness {
 }
 
 impl Verdict {
-    fn new(
+    /// What is judged of a condition.
+    #[must_use]
+    pub fn new(
         type_: &'static str,
         holds: bool,
         reason: &'static str,

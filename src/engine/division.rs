@@ -7,26 +7,33 @@ use std::{
 
 use super::{
     View,
+    capacity::Capacity,
     division_input::DivisionInput,
+    forest::TreeIndex,
+    grants::Memory,
     node_rooms::{NodeRooms, Part, Stake},
     pool_members::PoolMembers,
     quotas::{self, BoundPool, QuotaBound},
     shares::Shares,
-    stabilize,
+    tree_division::{self, Dividers, DividingTree, Pools},
 };
 use crate::{
     api::Mode,
     cluster::{Pod, PoolId},
-    share::{Divider, Division, PerResource, PodClaim, Pool, Resource},
+    share::{Division, PerResource, PodClaim, Pool, Resource},
 };
 
 /// One resource of a pool that is being divided.
 #[derive(Debug)]
 pub struct Prepared<'a> {
-    input: DivisionInput<'a>,
-    claims: Pool,
-    division: Division,
-    bound: Option<QuotaBound<'a>>,
+    /// What it is made from.
+    pub input: DivisionInput<'a>,
+    /// What the mathematics divides.
+    pub claims: Pool,
+    /// The division of it.
+    pub division: Division,
+    /// The quota that lowered its capacity.
+    pub bound: Option<QuotaBound<'a>>,
 }
 
 /// A pool that is being divided.
@@ -40,18 +47,35 @@ pub struct Dividing<'a> {
 impl<'a> Dividing<'a> {
     /// Lays out what is divided.
     #[must_use]
-    pub fn new(view: &View<'a>, members: PoolMembers<'a>, grants: &stabilize::Memory) -> Self {
+    pub fn new(view: &View<'a>, members: PoolMembers<'a>, grants: &Memory) -> Self {
         let members = Rc::new(members);
         let resources = PerResource::from_fn(|resource| {
-            members.object.spec.capacity.get(resource)?;
-            let (input, claims) = DivisionInput::new(view, &members, resource, grants);
+            let capacity = match members.capacity[resource]? {
+                Capacity::Fixed(amount) => amount,
+                // It is set once the tree is divided.
+                Capacity::OfTree => 0,
+            };
+            let (input, claims) = DivisionInput::new(view, &members, resource, capacity, grants);
             Some(Prepared { input, claims, division: Division::default(), bound: None })
         });
         Self { members, resources }
     }
 
-    fn observes(&self) -> bool {
+    /// Whether everything is worked out for it, and nothing changed.
+    #[must_use]
+    pub fn observes(&self) -> bool {
         self.members.object.spec.mode == Mode::Observe
+    }
+
+    /// One resource of it.
+    #[must_use]
+    pub fn prepared(&self, resource: Resource) -> Option<&Prepared<'a>> {
+        self.resources[resource].as_ref()
+    }
+
+    /// One resource of it, to be divided.
+    pub fn prepared_mut(&mut self, resource: Resource) -> Option<&mut Prepared<'a>> {
+        self.resources[resource].as_mut()
     }
 
     /// The pool as quotas bound it.
@@ -111,36 +135,57 @@ impl Part {
     }
 }
 
-/// Works out what the members and pods of these pools own, if nodes set no limit, and notes what they have on nodes.
+/// The trees that are being divided.
+pub type Trees = BTreeMap<TreeIndex, DividingTree>;
+
+/// Works out what the members and pods of these pools own, if nodes set no limit, and notes what they have on nodes. All pools of a
+/// tree come in one wave.
 pub fn own<'a>(
     view: &View<'a>,
-    pools: &mut BTreeMap<PoolId, Dividing<'a>>,
+    pools: &mut Pools<'a>,
+    trees: &mut Trees,
     wave: &BTreeSet<PoolId>,
     rooms: &mut NodeRooms,
-    divider: &mut Divider,
+    dividers: &mut Dividers,
 ) {
+    let in_wave: BTreeSet<TreeIndex> =
+        wave.iter().filter_map(|id| Some(view.forest.place(id)?.tree)).collect();
+    for &tree in &in_wave {
+        trees.insert(tree, tree_division::own(view, tree, pools, dividers));
+    }
     for resource in Resource::ALL {
         bind(view, pools, wave, resource);
+    }
+    for &tree in &in_wave {
+        // What a quota keeps from a pool, the others of its tree can have.
+        if view.forest.tree(tree).is_some_and(|it| it.pools().any(|(_, id)| is_bound(pools, id))) {
+            trees.insert(tree, tree_division::own(view, tree, pools, dividers));
+        }
     }
     for id in wave {
         let Some(pool) = pools.get_mut(id) else { continue };
         for resource in Resource::ALL {
-            if let Some(prepared) = &mut pool.resources[resource] {
-                divider.own(&prepared.claims, &mut prepared.division);
+            if let Some(prepared) = &mut pool.resources[resource]
+                && view.forest.place(id).is_none()
+            {
+                dividers.pools.own(&prepared.claims, &mut prepared.division);
             }
             rooms.set(id, resource, pool.parts(resource));
         }
     }
 }
 
+/// Whether a quota lowered the capacity of a pool.
+fn is_bound(pools: &Pools, id: &PoolId) -> bool {
+    let bound = |it: &Prepared| it.bound.is_some();
+    pools.get(id).is_some_and(|pool| {
+        Resource::ALL.iter().any(|&resource| pool.prepared(resource).is_some_and(bound))
+    })
+}
+
 /// Lowers the capacities of pools to what the quotas of their namespaces leave them. Where there are quotas, all pools of a
 /// namespace come in one wave.
-fn bind<'a>(
-    view: &View<'a>,
-    pools: &mut BTreeMap<PoolId, Dividing<'a>>,
-    wave: &BTreeSet<PoolId>,
-    resource: Resource,
-) {
+fn bind<'a>(view: &View<'a>, pools: &mut Pools<'a>, wave: &BTreeSet<PoolId>, resource: Resource) {
     let namespaces: BTreeSet<&str> = wave.iter().map(|id| &*id.namespace).collect();
     for name in namespaces {
         let Some(namespace) = view.cluster.namespace(name) else { continue };
@@ -169,20 +214,32 @@ fn bind<'a>(
     }
 }
 
-/// Fits what a pool owns to the rooms of its nodes, and lends what lies idle.
+/// Fits what pools own to the rooms of their nodes, and lends what lies idle: one pool, or all pools of a tree together.
 pub fn share<'a>(
     view: &View<'a>,
-    id: &PoolId,
-    pool: &mut Dividing<'a>,
+    together: &[PoolId],
+    pools: &mut Pools<'a>,
+    trees: &mut Trees,
     rooms: &NodeRooms,
-    divider: &mut Divider,
-) -> Shares<'a> {
-    PerResource::from_fn(|resource| {
-        let Prepared { input, claims, mut division, bound } = pool.resources[resource].take()?;
-        let rooms = rooms.rooms(id, resource, &input.nodes);
-        divider.fit(&claims, &rooms, &mut division);
-        divider.share(&claims, &rooms, &mut division);
-        let quotas = quotas::rooms(view, &id.namespace, resource);
-        Some(input.finish(&claims, &division, bound, quotas))
-    })
+    dividers: &mut Dividers,
+) -> Vec<Shares<'a>> {
+    let tree = together.first().and_then(|id| view.forest.place(id)).map(|place| place.tree);
+    if let Some((index, tree)) = tree.and_then(|index| Some((index, trees.get_mut(&index)?))) {
+        tree_division::share(view, index, tree, pools, rooms, dividers);
+    }
+    let of_pool = |id: &PoolId| {
+        let Some(pool) = pools.get_mut(id) else { return Shares::default() };
+        PerResource::from_fn(|resource| {
+            let Prepared { input, claims, mut division, bound } =
+                pool.resources[resource].take()?;
+            if tree.is_none() {
+                let rooms = rooms.rooms(id, resource, &input.nodes);
+                dividers.pools.fit(&claims, &rooms, &mut division);
+                dividers.pools.share(&claims, &rooms, &mut division);
+            }
+            let quotas = quotas::rooms(view, &id.namespace, resource);
+            Some(input.finish(&claims, &division, bound, quotas))
+        })
+    };
+    together.iter().map(of_pool).collect()
 }

@@ -5,13 +5,13 @@ use std::rc::Rc;
 use super::{
     View,
     exclusions::holding,
+    grants::Memory,
     member_pod::MemberPod,
     memory_floor::MemoryFloor,
     pool_members::{MemberPods, PoolMembers},
     quotas::{QuotaBound, QuotaRoom},
     ranges::{can_move, left_alone},
     shares::{Divided, MemberShare, PodShare},
-    stabilize,
 };
 use crate::{
     api::{LimitPolicy, Member, Mode, Strategy, Surplus, WeightPer},
@@ -26,9 +26,6 @@ use crate::{
 /// The least that a pod is given where its member says nothing else.
 const MIN_PER_POD: PerResource<u64> = PerResource { cpu: 10, memory: 16 << 20 };
 
-/// As long as measurements come every so many seconds, all is lent that may be.
-pub const TIMELY: u64 = 30;
-
 /// One resource of one pool on its way to its shares.
 #[derive(Debug)]
 pub struct DivisionInput<'a> {
@@ -37,6 +34,8 @@ pub struct DivisionInput<'a> {
     /// The LimitRanges of its namespace.
     limits: Limits,
     resource: Resource,
+    /// What there is to divide, in units of the resource.
+    capacity: u64,
     /// The nodes of its pods that can be resized, by name.
     pub nodes: Vec<&'a str>,
     /// The members by name, as their places in the spec.
@@ -46,16 +45,16 @@ pub struct DivisionInput<'a> {
 }
 
 impl<'a> DivisionInput<'a> {
-    /// Lays out what is divided: a pod that cannot be resized is left out, and what it is charged leaves the pool.
+    /// Lays out what is divided of a capacity: a pod that cannot be resized is left out, and what it is charged leaves the pool.
     #[must_use]
     pub fn new(
         view: &View<'a>,
         pool: &Rc<PoolMembers<'a>>,
         resource: Resource,
-        grants: &stabilize::Memory,
+        capacity: u64,
+        grants: &Memory,
     ) -> (Self, Pool) {
-        let capacity = &pool.object.spec.capacity;
-        let divided = PerResource::from_fn(|it| capacity.get(it).is_some());
+        let divided = PerResource::from_fn(|it| pool.capacity[it].is_some());
         let of_pod = |member: &MemberPods, pod: &MemberPod<'a>| {
             let (holding, left_to) = holding(view, pod, member.spec, resource, divided);
             let memory_floor =
@@ -84,7 +83,7 @@ impl<'a> DivisionInput<'a> {
         nodes.sort_unstable();
         nodes.dedup();
         let (limits, pool) = (view.cluster.limits(&pool.id.namespace), pool.clone());
-        let input = Self { view: *view, pool, limits, resource, nodes, order, members };
+        let input = Self { view: *view, pool, limits, resource, capacity, nodes, order, members };
         let claims = input.claims(grants);
         (input, claims)
     }
@@ -94,13 +93,14 @@ impl<'a> DivisionInput<'a> {
         self.order.iter().flat_map(|&i| movable(&self.members[i])).map(|pod| pod.pod)
     }
 
-    fn claims(&self, grants: &stabilize::Memory) -> Pool {
+    fn claims(&self, grants: &Memory) -> Pool {
         let sharing = self.pool.object.spec.sharing;
         let idle = match (sharing.strategy, sharing.surplus) {
             (Strategy::Isolated, _) => Idle::Kept,
             (Strategy::Weighted, Surplus::Release) => Idle::Lent,
             (Strategy::Weighted, Surplus::Spread) => Idle::Spread,
         };
+        let lend = self.view.lend_percent(self.pool.id, &sharing);
         let (mut members, mut pods) = (Vec::new(), Vec::new());
         for &i in &self.order {
             let (member, before) = (&self.pool.members[i], pods.len());
@@ -112,13 +112,13 @@ impl<'a> DivisionInput<'a> {
                 weight: self.weight(i),
                 min: member.spec.min.get(self.resource).map_or(0, within),
                 max: member.spec.max.get(self.resource).map(within),
-                lend: self.lend(member.spec.lend_percent.unwrap_or(sharing.lend_percent)),
+                lend: self.view.lend_in_time(member.spec.lend_percent.unwrap_or(lend)),
                 pods: pods.len() - before,
             });
         }
         let unresizable = self.unresizable_charge();
         Pool {
-            capacity: self.capacity().saturating_sub(unresizable),
+            capacity: self.capacity.saturating_sub(unresizable),
             idle,
             node_reserve: sharing.node_reserve_percent,
             members,
@@ -126,7 +126,7 @@ impl<'a> DivisionInput<'a> {
         }
     }
 
-    fn claim(&self, member: &MemberPods, pod: &PodShare, grants: &stabilize::Memory) -> PodClaim {
+    fn claim(&self, member: &MemberPods, pod: &PodShare, grants: &Memory) -> PodClaim {
         let (floor, cap) = bounds(member.spec, self.limits, pod.holding.most(), self.resource);
         PodClaim {
             weight: beside_siblings(member, pod),
@@ -149,7 +149,7 @@ impl<'a> DivisionInput<'a> {
 
     /// What the pod asks for, or will once what it was granted is sent: who shrinks is sent before who grows, and in
     /// between nothing may seem to be given up.
-    fn granted(&self, pod: &PodShare, grants: &stabilize::Memory) -> u64 {
+    fn granted(&self, pod: &PodShare, grants: &Memory) -> u64 {
         let granted = grants.granted(&pod.pod.uid, self.resource);
         let acts = self.pool.object.spec.mode == Mode::Auto;
         granted.filter(|_| acts).unwrap_or_else(|| pod.holding.requested())
@@ -178,14 +178,6 @@ impl<'a> DivisionInput<'a> {
         owned
     }
 
-    /// How much is lent of what lies idle, in percent: who sees late that an owner is back lends less.
-    fn lend(&self, percent: u8) -> u8 {
-        match self.view.metrics.interval() {
-            0..=TIMELY => percent,
-            interval => u8::try_from(u64::from(percent) * TIMELY / interval).unwrap_or(percent),
-        }
-    }
-
     /// The weight of a member: its own, once, for each pod or for each virtual CPU.
     fn weight(&self, i: usize) -> u64 {
         let member = &self.pool.members[i];
@@ -198,13 +190,25 @@ impl<'a> DivisionInput<'a> {
         u64::from(member.weight).saturating_mul(times)
     }
 
-    /// What the spec says that there is to divide.
-    fn capacity(&self) -> u64 {
-        self.pool.object.spec.capacity.get(self.resource).unwrap_or_default()
+    /// Sets what there is to divide, without what the pods are charged that cannot be resized: a tree gives that.
+    pub fn set_divisible(&mut self, amount: u64) {
+        self.capacity = amount.saturating_add(self.unresizable_charge());
+    }
+
+    /// The sum of the floors of the pods that can be resized, each at most what it would be if its member set none.
+    #[must_use]
+    pub fn default_floors(&self, claims: &Pool) -> u64 {
+        let pods = self.order.iter().flat_map(|&i| movable(&self.members[i]));
+        let floor = |(pod, claim): (&PodShare, &PodClaim)| {
+            let (floor, _) = within(None, self.limits, pod.holding.most(), self.resource);
+            floor.max(pod.holding.fixed()).min(claim.floor)
+        };
+        pods.zip(&claims.pods).map(floor).fold(0, u64::saturating_add)
     }
 
     /// What the pods are charged that cannot be resized.
-    fn unresizable_charge(&self) -> u64 {
+    #[must_use]
+    pub fn unresizable_charge(&self) -> u64 {
         self.members.iter().map(|pods| unresizable_charge(pods)).fold(0, u64::saturating_add)
     }
 
@@ -223,7 +227,7 @@ impl<'a> DivisionInput<'a> {
         quota: Option<QuotaBound<'a>>,
         quotas: Vec<QuotaRoom<'a>>,
     ) -> Divided<'a> {
-        let (capacity, resource) = (self.capacity(), self.resource);
+        let (capacity, resource) = (self.capacity, self.resource);
         let unresizable = self.unresizable_charge();
         let (mut of_pods, mut shares) = (claims.pods.iter(), division.pods.iter());
         let mut members: Vec<Option<MemberShare>> = self.members.iter().map(|_| None).collect();
@@ -282,9 +286,19 @@ fn bounds(
     most: Option<u64>,
     resource: Resource,
 ) -> (u64, Option<u64>) {
+    within(member.min_per_pod.get(resource), limits, most, resource)
+}
+
+/// The same, where a member asks for so much for each pod.
+fn within(
+    min_per_pod: Option<u64>,
+    limits: Limits,
+    most: Option<u64>,
+    resource: Resource,
+) -> (u64, Option<u64>) {
     let range = limits.pod[resource];
     let cap = most.into_iter().chain(range.max).min();
-    let min = member.min_per_pod.get(resource).unwrap_or(MIN_PER_POD[resource]).max(range.min);
+    let min = min_per_pod.unwrap_or(MIN_PER_POD[resource]).max(range.min);
     (min.min(cap.unwrap_or(u64::MAX)), cap)
 }
 

@@ -14,13 +14,14 @@ use super::{
     clock_watch::{ClockWatch, shifted},
     dynamic_weights::Weights,
     field_conflicts::FieldConflicts,
+    grants::Memory,
     pending_pods::PendingPods,
     reclaim_latency::ReclaimLatency,
     resize::{PodResize, Refusal},
-    stabilize::Memory,
+    tree_plan::Noticed,
 };
 use crate::{
-    api::{StartProfileSpec, WeightedShare, WeightedShareStatus},
+    api::{ClusterWeightedShareStatus, StartProfileSpec, WeightedShare, WeightedShareStatus},
     cluster::PoolId,
 };
 
@@ -37,6 +38,8 @@ pub struct History {
     pub(super) pools: BTreeMap<PoolId, PoolHistory>,
     /// The pods that room was made for on nodes.
     pub(super) pending: PendingPods,
+    /// What ClusterWeightedShares were last worked out to say.
+    pub(super) trees: Noticed,
     /// The managers that keep setting what we set.
     pub(super) conflicts: FieldConflicts,
     /// Resizes that went wrong.
@@ -201,6 +204,12 @@ impl History {
             known.grants.set_reported();
         }
         self.noted.insert(pool.clone());
+    }
+
+    /// What a ClusterWeightedShare was last worked out to say.
+    #[must_use]
+    pub fn tree_status(&self, name: &str) -> Option<&ClusterWeightedShareStatus> {
+        self.trees.get(name).map(|(_, status)| &**status)
     }
 
     /// Something is known now that a pool waited for.

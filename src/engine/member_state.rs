@@ -2,14 +2,15 @@
 
 use super::{
     View,
+    capacity::Capacity,
     member_pod::MemberPod,
     pod_state::of_pod,
-    pool_members::{MemberPods, Unseen},
+    pool_members::{MemberPods, PoolMembers, Unseen},
     resize::Outcome,
     shares::{Divided, Shares},
 };
 use crate::{
-    api::{MemberState, Mode},
+    api::MemberState,
     cluster::{MACHINE_SETS, Owner, Pod},
     share::Resource,
 };
@@ -56,13 +57,13 @@ impl MemberReport {
 #[must_use]
 pub fn of_member(
     view: &View,
-    mode: Mode,
-    member: &MemberPods,
+    pool: &PoolMembers,
     index: usize,
     divided: &Shares,
     outcome: &Outcome,
 ) -> MemberReport {
-    if let Some(report) = without_share(member, divided) {
+    let (mode, member) = (pool.object.spec.mode, &pool.members[index]);
+    if let Some(report) = without_share(pool, member, divided) {
         return report;
     }
     let reports = member.pods.iter().enumerate().map(|(i, MemberPod { pod, .. })| {
@@ -100,7 +101,11 @@ fn and_more(more: usize) -> String {
 }
 
 /// Why a member has no share, if it has none.
-fn without_share(member: &MemberPods, divided: &Shares) -> Option<MemberReport> {
+fn without_share(
+    pool: &PoolMembers,
+    member: &MemberPods,
+    divided: &Shares,
+) -> Option<MemberReport> {
     let skipped =
         |reason, message: String| Some(MemberReport::new(MemberState::Skipped, reason, message));
     let is_too_small =
@@ -129,10 +134,17 @@ fn without_share(member: &MemberPods, divided: &Shares) -> Option<MemberReport> 
     } else if member.pods.is_empty() {
         let message = "It has no pods now, so the other members share its part.";
         Some(MemberReport::new(MemberState::Settled, "NoPods", message))
-    } else if Resource::ALL.iter().any(is_too_small) {
-        let message =
-            "The pool is too small for the least that its pods need, so nothing is changed.";
-        skipped("PoolTooSmall", message.to_owned())
+    } else if let Some(fault) = &pool.fault {
+        skipped(fault.reason(), fault.message())
+    } else if let Some(resource) = Resource::ALL.iter().find(|it| is_too_small(it)) {
+        let what = match pool.capacity[*resource] {
+            Some(Capacity::OfTree) => "they go down to that, and nothing grows",
+            _ => "nothing is changed",
+        };
+        skipped(
+            "PoolTooSmall",
+            format!("The pool is too small for the least that its pods need, so {what}."),
+        )
     } else {
         None
     }

@@ -4,6 +4,7 @@
 //! pools for which nothing changed keep their part of the last plan.
 
 mod backoff;
+mod capacity;
 mod clock_watch;
 mod coarse_weights;
 mod conditions;
@@ -16,6 +17,8 @@ mod division_input;
 mod dynamic_weights;
 mod exclusions;
 mod field_conflicts;
+mod forest;
+mod grants;
 mod growth;
 mod history;
 mod hotplug;
@@ -45,8 +48,13 @@ mod status;
 mod status_size;
 #[cfg(test)]
 mod tests;
+mod tree_division;
+mod tree_plan;
+mod tree_room;
+mod tree_status;
 mod view;
 
+pub use capacity::Capacity;
 pub use coarse_weights::{CoarseWeight, coarse_weights};
 pub use decide::Engine;
 pub use deletion::Orphans;
@@ -59,9 +67,10 @@ pub use plan::{Deletion, Hotplug, Plan, Plugged, PoolPlan, PoolRef, Used};
 pub use pod_state::of_pod;
 pub use pool_members::{MemberPods, PoolMembers};
 pub use pool_plan::FINALIZER;
-pub use preview::{DividedPool, Preview};
+pub use preview::{DividedPool, Divisions, Preview, TreePreview, together};
 pub use remembered::{Granted, Remembered, RememberedPod};
 pub use resize::{ContainerResize, Outcome, PodResize, Refusal, RefusalKind};
 pub use shares::{Divided, MemberShare, PodShare, Shares};
 pub use status::status;
+pub use tree_plan::TreePlan;
 pub use view::{Now, View};

@@ -9,8 +9,8 @@ use std::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
 use super::{
-    View, division_input::DivisionInput, exclusions::autoscaled, membership::owner,
-    pool_members::PoolMembers, stabilize,
+    View, division_input::DivisionInput, exclusions::autoscaled, grants::Memory, membership::owner,
+    pool_members::PoolMembers, shares::Shares,
 };
 use crate::{
     api::{ContainerMode, Member, Mode, Resources, Start, StartProfileSpec},
@@ -30,14 +30,15 @@ const ANY: &str = "*";
 pub fn new_pods(
     view: &View,
     pool: &Rc<PoolMembers>,
-    grants: &stabilize::Memory,
+    divided: &Shares,
+    grants: &Memory,
     before: Option<&StartProfileSpec>,
     decided: bool,
 ) -> StartProfileSpec {
     if pool.object.spec.mode == Mode::Observe {
         return StartProfileSpec::default();
     }
-    let requests = requests(view, pool, grants);
+    let requests = requests(view, pool, divided, grants);
     let members = &pool.object.spec.members;
     let entries: Vec<(&Member, Resources, Vec<Way>)> = members
         .iter()
@@ -77,16 +78,21 @@ pub fn new_pods(
 }
 
 /// What one more pod of each member asks for at most, in the order of the spec.
-fn requests(view: &View, pool: &Rc<PoolMembers>, grants: &stabilize::Memory) -> Vec<Resources> {
+fn requests(
+    view: &View,
+    pool: &Rc<PoolMembers>,
+    divided: &Shares,
+    grants: &Memory,
+) -> Vec<Resources> {
     let limits = limits(view, pool);
     let mut divider = Divider::default();
     let owned = PerResource::from_fn(|resource| {
-        pool.object.spec.capacity.get(resource)?;
+        let capacity = divided[resource].as_ref()?.capacity;
         // A lower request could break the ratio that limits are to keep to it, and the pod would be refused.
         if limits.container[resource].ratio.or(limits.pod[resource].ratio).is_some() {
             return None;
         }
-        let (input, claims) = DivisionInput::new(view, pool, resource, grants);
+        let (input, claims) = DivisionInput::new(view, pool, resource, capacity, grants);
         Some(input.one_more(&claims, &mut divider))
     });
     let of = |i: usize| {

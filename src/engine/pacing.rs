@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use super::{
     View,
+    forest::TreeIndex,
     quotas::{QuotaKey, QuotaRoom},
     resize::PodResize,
     shares::{Divided, PodShare, Shares},
+    tree_room::TreeRoom,
 };
 use crate::{
-    cluster::{Pod, Resize},
+    cluster::{Pod, PoolId, Resize},
     share::{self, Common, Holding, PerResource, Position, Resource},
 };
 
@@ -21,6 +23,8 @@ pub struct Ledger<'a> {
     promised: Promised,
     /// Of that, what was promised to pods since it was asked last.
     latest: Promised,
+    /// How much more the pods of trees may be charged, less what is promised.
+    trees: BTreeMap<TreeIndex, PerResource<Option<TreeRoom>>>,
 }
 
 /// What is promised, in units of the resource.
@@ -36,7 +40,12 @@ impl<'a> Ledger<'a> {
     /// Nothing is promised yet.
     #[must_use]
     pub fn new(view: &View<'a>) -> Self {
-        Self { view: *view, promised: Promised::default(), latest: Promised::default() }
+        Self {
+            view: *view,
+            promised: Promised::default(),
+            latest: Promised::default(),
+            trees: BTreeMap::new(),
+        }
     }
 
     /// What is free on a node, in units of the resource.
@@ -57,6 +66,28 @@ impl<'a> Ledger<'a> {
     pub fn promise_under(&mut self, quota: &QuotaKey, resource: Resource, amount: u64) {
         if amount > 0 {
             add(&mut self.promised.quotas, quota.clone(), resource, amount);
+        }
+    }
+
+    /// Sets how much more the pods of a tree may be charged.
+    pub fn set_tree(&mut self, tree: TreeIndex, rooms: PerResource<Option<TreeRoom>>) {
+        self.trees.insert(tree, rooms);
+    }
+
+    /// How much more the pods of a pool may be charged, as far as its tree says. None: it is in no tree.
+    fn left_in_tree(&self, pool: &PoolId, resource: Resource) -> Option<u64> {
+        let place = self.view.forest.place(pool)?;
+        let tree = self.view.forest.tree(place.tree)?;
+        Some(self.trees.get(&place.tree)?[resource].as_ref()?.left(tree, place.branch))
+    }
+
+    /// Promises so much to the pods of a pool, in its tree.
+    fn promise_in_tree(&mut self, pool: &PoolId, resource: Resource, amount: u64) {
+        if let Some(place) = self.view.forest.place(pool)
+            && let Some(tree) = self.view.forest.tree(place.tree)
+            && let Some(room) = self.trees.get_mut(&place.tree).and_then(|it| it[resource].as_mut())
+        {
+            room.promise(tree, place.branch, amount);
         }
     }
 
@@ -108,11 +139,11 @@ fn add<K: Ord>(
 /// The resizes that bring the pods of a divided pool nearer to their shares, and those that take back what a node could
 /// not carry out. Their room is promised. Pods with a resize on its way get none.
 #[must_use]
-pub fn towards_shares(divided: &Shares, ledger: &mut Ledger) -> Vec<PodResize> {
+pub fn towards_shares(pool: &PoolId, divided: &Shares, ledger: &mut Ledger) -> Vec<PodResize> {
     let mut resizes = Vec::new();
     for resource in Resource::ALL {
         let Some(divided) = &divided[resource] else { continue };
-        resizes.extend(moves(resource, divided, ledger));
+        resizes.extend(moves(pool, resource, divided, ledger));
         let failed = |pod: &&PodShare| {
             matches!(pod.pod.resize, Resize::Infeasible(_) | Resize::Failing(_))
                 && !pod.pod.in_flight
@@ -123,10 +154,16 @@ pub fn towards_shares(divided: &Shares, ledger: &mut Ledger) -> Vec<PodResize> {
     resizes
 }
 
-fn moves(resource: Resource, divided: &Divided, ledger: &mut Ledger) -> Vec<PodResize> {
+fn moves(
+    pool: &PoolId,
+    resource: Resource,
+    divided: &Divided,
+    ledger: &mut Ledger,
+) -> Vec<PodResize> {
     let pods: Vec<(&PodShare, u64)> =
         divided.pods().filter_map(|pod| Some((pod, pod.reach()?))).collect();
     let room = divided.divisible.saturating_sub(divided.charged());
+    let room = ledger.left_in_tree(pool, resource).map_or(room, |left| left.min(room));
     let positions = pods.iter().map(|(pod, target)| (pod.pod, &pod.holding, *target));
     let allowed = steps(positions, resource, room, ledger, &divided.quotas);
 
@@ -141,6 +178,7 @@ fn moves(resource: Resource, divided: &Divided, ledger: &mut Ledger) -> Vec<PodR
         if let Some(resize) = resize(pod, resource, allowed) {
             let grows = allowed.saturating_sub(now);
             ledger.promise_to(pod.pod, &pod.holding, resource, &divided.quotas, grows);
+            ledger.promise_in_tree(pool, resource, grows);
             resizes.push(resize);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{notices::Notice, resize::PodResize};
+use super::{notices::Notice, resize::PodResize, tree_plan::TreePlan};
 use crate::{
     api::{StartProfileSpec, WeightedShare, WeightedShareStatus},
     cluster::PoolId,
@@ -17,6 +17,8 @@ pub type Used = PerResource<Option<u64>>;
 pub struct Plan {
     /// What is to be written for pools.
     pub pools: BTreeMap<PoolId, PoolPlan>,
+    /// What ClusterWeightedShares are to say, by name.
+    pub trees: BTreeMap<String, TreePlan>,
     /// Resizes that restore pods of no pool, by namespace. All of them: what an earlier plan had is forgotten.
     pub restores: BTreeMap<String, Vec<PodResize>>,
     /// The pools that are being deleted. All of them.

@@ -8,7 +8,9 @@ use crate::{
 
 use super::{
     View,
+    capacity::{Capacity, capacity},
     dynamic_weights::Trouble,
+    forest::PoolFault,
     member_pod::MemberPod,
     membership::{self, Membership, PoolPods},
     plan::Used,
@@ -25,6 +27,10 @@ pub struct PoolMembers<'a> {
     pub members: Vec<MemberPods<'a>>,
     /// Pods of the members that are being deleted: they get no share, but hold theirs until they are gone.
     pub leaving: Vec<&'a Pod>,
+    /// What it has to divide. None: it does not touch the resource.
+    pub capacity: PerResource<Option<Capacity>>,
+    /// Why it has nothing to divide.
+    pub fault: Option<PoolFault>,
     /// Pods that it had, that belong to no pool now, and that still hold more than they began with.
     pub departed: Vec<&'a Pod>,
 }
@@ -81,7 +87,21 @@ impl<'a> PoolMembers<'a> {
         });
         let members = members.collect();
         leaving.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Self { id, object: pool, members, leaving, departed: Vec::new() }
+        let mut pool = Self {
+            id,
+            object: pool,
+            members,
+            leaving,
+            capacity: PerResource::default(),
+            fault: None,
+            departed: Vec::new(),
+        };
+        let own = pool.pods().chain(pool.leaving.iter().copied());
+        match capacity(view, id, pool.object, own) {
+            Ok(capacity) => pool.capacity = capacity,
+            Err(fault) => pool.fault = Some(fault),
+        }
+        pool
     }
 
     /// All pods of its members.

@@ -2,13 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use k8s_openapi::{
-    apimachinery::pkg::apis::meta::v1::{Condition, Time},
-    jiff::Timestamp,
-};
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 
 use super::{
     View,
+    conditions::keep_times,
     growth::Growth,
     history::PoolHistory,
     new_pods,
@@ -79,7 +77,7 @@ pub fn plan(
     let finalizer = object.spec.mode == Mode::Auto && !has_finalizer(object);
     let mut outcome = Outcome::default();
     if may_resize(pool) {
-        let mut wanted = pacing::towards_shares(divided, ledger);
+        let mut wanted = pacing::towards_shares(pool.id, divided, ledger);
         wanted.retain(|resize| view.may_grow || !resize.grows());
         (outcome.sent, outcome.refused) = view.backoff.hold_back(wanted, view.now);
     }
@@ -95,7 +93,7 @@ pub fn plan(
     if is_reported {
         known.grants.set_reported();
     }
-    let new_pods = new_pods_of(view, pool, decided, known);
+    let new_pods = new_pods_of(view, pool, divided, decided, known);
     let resizes = outcome.sent;
     let pool = PoolRef::of(object);
     PoolPlan { pool, finalizer, resizes, notices, new_pods, reclaimed, status, is_reported }
@@ -127,28 +125,13 @@ fn report(
     let said = known.noticed.as_deref().or(object.status.as_ref());
     let stands = said.filter(|_| !known.grants.is_unreported());
     let mut status = status::status(view, pool, divided, outcome, stands);
-    keep_times(&mut status, known.noticed.as_deref(), view.now);
+    let noticed = known.noticed.as_ref().map(|it| it.conditions.as_slice());
+    keep_times(&mut status.conditions, noticed.unwrap_or_default(), view.now);
     let resized = known.take_resized(status.is_reconciling(), view.now);
     let before = known.noticed.as_deref().or(object.status.as_ref());
     let notices = notices::notices(before, &status, pool, &resized);
     let status = known.notice(status, view.now);
     Report { notices, reclaimed: known.reclaims.see(&status, now), status }
-}
-
-/// Conditions that the object does not show yet keep the time at which they were decided first: else a status that nobody has
-/// written would differ at each decision.
-fn keep_times(
-    status: &mut WeightedShareStatus,
-    before: Option<&WeightedShareStatus>,
-    now: Timestamp,
-) {
-    let before = before.map(|it| it.conditions.as_slice()).unwrap_or_default();
-    for condition in status.conditions.iter_mut().filter(|it| it.last_transition_time.0 == now) {
-        let same = |it: &&Condition| it.type_ == condition.type_ && it.status == condition.status;
-        if let Some(same) = before.iter().find(same) {
-            condition.last_transition_time = same.last_transition_time.clone();
-        }
-    }
 }
 
 /// Plans what is to be written for a pool that is not divided, as it is over a bound of its namespace.
@@ -159,7 +142,8 @@ pub fn over_bounds(
     now: Timestamp,
 ) -> PoolPlan {
     let mut status = status::over_bounds(pool, excess, &Time(now));
-    keep_times(&mut status, known.noticed.as_deref(), now);
+    let noticed = known.noticed.as_ref().map(|it| it.conditions.as_slice());
+    keep_times(&mut status.conditions, noticed.unwrap_or_default(), now);
     let before = known.noticed.as_deref().or(pool.status.as_ref());
     let notices = notices::of_conditions(before, &status);
     let status = known.notice(status, now);
@@ -180,11 +164,12 @@ pub fn over_bounds(
 fn new_pods_of(
     view: &View,
     pool: &std::rc::Rc<PoolMembers>,
+    divided: &Shares,
     decided: bool,
     known: &mut PoolHistory,
 ) -> Option<Arc<StartProfileSpec>> {
-    if pool.stands_still() {
-        // Until it is known whose all pods are, what was told before stands.
+    if pool.stands_still() || pool.fault.is_some() {
+        // Until it is known whose all pods are, and what there is to divide, what was told before stands.
         if decided {
             known.new_pods = None;
         }
@@ -194,7 +179,8 @@ fn new_pods_of(
         // It follows from what is owned, which only a decision moves.
         Some(_) if !decided => {}
         before => {
-            let now = new_pods::new_pods(view, pool, &known.grants, before.as_deref(), decided);
+            let now =
+                new_pods::new_pods(view, pool, divided, &known.grants, before.as_deref(), decided);
             known.new_pods = Some(Arc::new(now));
         }
     }

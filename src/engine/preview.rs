@@ -10,25 +10,32 @@ use k8s_openapi::jiff::Timestamp;
 use super::{
     View,
     backoff::Backoff,
-    division::{self, Dividing},
+    division::{self, Dividing, Trees},
     field_conflicts::FieldConflicts,
+    forest::Forest,
+    grants::Memory,
     membership::Membership,
     node_rooms::NodeRooms,
     pending_pods::Reserved,
     pool_members::PoolMembers,
     remembered::Remembered,
     shares::Shares,
-    stabilize,
+    tree_division::{self, Dividers, DividingTree, Pools},
+    tree_room::TreeSums,
+    tree_status::{self, DividedTree, Part},
 };
 use crate::{
+    api::{ClusterWeightedShareStatus, Mode},
     cluster::{Changes, Cluster, PoolId},
     metrics::Metrics,
-    share::Divider,
+    share::PerResource,
 };
 
 /// What a division of all pools takes beside the cluster and what is measured: nothing is remembered, but for what a leader told.
 #[derive(Debug, Default)]
 pub struct Preview {
+    /// The trees of pools.
+    pub forest: Forest,
     /// Whose pods are.
     pub membership: Membership,
     /// Room that is kept free on nodes.
@@ -38,7 +45,7 @@ pub struct Preview {
     /// Managers that keep setting what we set.
     pub conflicts: FieldConflicts,
     /// What pods were granted last.
-    pub grants: stabilize::Memory,
+    pub grants: Memory,
     /// What the leader remembers. Its shares are taken as they are.
     pub remembered: Remembered,
 }
@@ -46,11 +53,33 @@ pub struct Preview {
 /// A pool with its members, and its division.
 pub type DividedPool<'a> = (Rc<PoolMembers<'a>>, Shares<'a>);
 
+/// All that was divided.
+#[derive(Debug)]
+pub struct Divisions<'a> {
+    /// The pools, the oldest first.
+    pub pools: Vec<DividedPool<'a>>,
+    /// The ClusterWeightedShares: of each tree the root first, then those that are not divided, by name.
+    pub trees: Vec<TreePreview>,
+}
+
+/// What one ClusterWeightedShare divides.
+#[derive(Debug)]
+pub struct TreePreview {
+    /// Its name.
+    pub name: String,
+    /// The ClusterWeightedShare that has it as a member.
+    pub parent: Option<String>,
+    /// What its status would say.
+    pub status: ClusterWeightedShareStatus,
+    /// The resources of which its members' minima together exceed what it has.
+    pub overcommitted: PerResource<bool>,
+}
+
 impl Preview {
     /// Finds out whose the pods of a cluster are.
     #[must_use]
     pub fn of(cluster: &Cluster) -> Self {
-        let mut preview = Self::default();
+        let mut preview = Self { forest: Forest::of(cluster), ..Self::default() };
         preview.membership.update(cluster, &Changes::all(cluster));
         preview
     }
@@ -63,8 +92,8 @@ impl Preview {
         metrics: &'a Metrics,
         now: Timestamp,
     ) -> View<'a> {
-        let Self { reserved, backoff, conflicts, .. } = self;
-        View { cluster, metrics, reserved, backoff, conflicts, may_grow: true, now }
+        let Self { forest, reserved, backoff, conflicts, .. } = self;
+        View { cluster, forest, metrics, reserved, backoff, conflicts, may_grow: true, now }
     }
 
     /// What the members and pods of all pools own, if nodes set no limit, and what they have on nodes.
@@ -72,32 +101,100 @@ impl Preview {
     pub fn own<'a>(
         &'a self,
         view: &View<'a>,
-        divider: &mut Divider,
-    ) -> (BTreeMap<PoolId, Dividing<'a>>, NodeRooms) {
+        dividers: &mut Dividers,
+    ) -> (Pools<'a>, Trees, NodeRooms) {
         let live = view.cluster.pools().filter(|(_, pool)| pool.is_live());
-        let mut pools: BTreeMap<PoolId, Dividing> = live
+        let mut pools: Pools = live
             .map(|(id, pool)| {
                 let members = PoolMembers::of(view, &self.membership, id, &pool.object);
                 (id.clone(), Dividing::new(view, members, &self.grants))
             })
             .collect();
         let all: BTreeSet<PoolId> = pools.keys().cloned().collect();
-        let mut rooms = NodeRooms::default();
-        division::own(view, &mut pools, &all, &mut rooms, divider);
-        (pools, rooms)
+        let (mut trees, mut rooms) = (Trees::new(), NodeRooms::default());
+        division::own(view, &mut pools, &mut trees, &all, &mut rooms, dividers);
+        for (index, _) in view.forest.trees().filter(|(_, tree)| tree.pools().next().is_none()) {
+            trees.insert(index, tree_division::own(view, index, &mut pools, dividers));
+        }
+        (pools, trees, rooms)
     }
 
-    /// Divides all pools, the oldest first.
+    /// Divides all pools and trees.
     #[must_use]
-    pub fn divide<'a>(&'a self, view: &View<'a>) -> Vec<DividedPool<'a>> {
-        let mut divider = Divider::default();
-        let (mut pools, mut rooms) = self.own(view, &mut divider);
-        rooms.settle(view, &mut divider);
-        let divided = pools.iter_mut().map(|(id, pool)| {
-            let mut shares = division::share(view, id, pool, &rooms, &mut divider);
-            self.remembered.grant(&mut shares);
-            (pool.members.clone(), shares)
-        });
-        divided.collect()
+    pub fn divide<'a>(&'a self, view: &View<'a>) -> Divisions<'a> {
+        let mut dividers = Dividers::default();
+        let (mut pools, mut trees, mut rooms) = self.own(view, &mut dividers);
+        rooms.settle(view, &mut dividers.pools);
+        let all: BTreeSet<PoolId> = pools.keys().cloned().collect();
+        let mut divided: BTreeMap<PoolId, DividedPool> = BTreeMap::new();
+        for together in view.forest.together(all) {
+            let shares =
+                division::share(view, &together, &mut pools, &mut trees, &rooms, &mut dividers);
+            for (id, mut shares) in together.into_iter().zip(shares) {
+                self.remembered.grant(&mut shares);
+                if let Some(pool) = pools.get(&id) {
+                    divided.insert(id, (pool.members.clone(), shares));
+                }
+            }
+        }
+        let trees = preview_trees(view, &trees, &divided);
+        Divisions { pools: divided.into_values().collect(), trees }
     }
+}
+
+/// A pool, and after it the others in mode Auto that share a tree with it: what their pods on a node lend and borrow, they lend to
+/// and borrow from each other.
+#[must_use]
+pub fn together<'d, 'a>(
+    view: &View,
+    all: &'d [DividedPool<'a>],
+    pool: &'d DividedPool<'a>,
+) -> Vec<&'d DividedPool<'a>> {
+    let tree = |(pool, _): &DividedPool| view.forest.place(pool.id).map(|place| place.tree);
+    let of_pool = tree(pool);
+    let others = all.iter().filter(|it| {
+        of_pool.is_some()
+            && tree(it) == of_pool
+            && it.0.id != pool.0.id
+            && it.0.object.spec.mode == Mode::Auto
+    });
+    std::iter::once(pool).chain(others).collect()
+}
+
+/// What all ClusterWeightedShares divide.
+fn preview_trees(
+    view: &View,
+    trees: &Trees,
+    divided: &BTreeMap<PoolId, DividedPool>,
+) -> Vec<TreePreview> {
+    let acting = divided.iter().filter(|(_, (pool, _))| pool.object.spec.mode == Mode::Auto);
+    let acting: BTreeMap<&PoolId, &Shares> = acting.map(|(id, (_, shares))| (id, shares)).collect();
+    let mut previews = Vec::new();
+    for (index, tree) in view.forest.trees() {
+        let nothing = DividingTree::default();
+        let dividing = trees.get(&index).unwrap_or(&nothing);
+        let sums = TreeSums::by_resource(tree, dividing, &acting);
+        let divided = DividedTree { tree, dividing, sums: &sums };
+        for (name, at) in &tree.parts {
+            let Some(object) = view.cluster.tree(name).map(|tree| &tree.object) else { continue };
+            let part = Part { object, name, at: *at };
+            previews.push(TreePreview {
+                name: name.clone(),
+                parent: at.map(|branch| tree.branches[branch.0].tree.clone()),
+                status: tree_status::status(view, divided, part),
+                overcommitted: divided.overcommitted(part),
+            });
+        }
+    }
+    let faulty = view.forest.faulty().filter_map(|name| {
+        let (tree, fault) = (view.cluster.tree(name)?, view.forest.tree_fault(name)?);
+        Some(TreePreview {
+            name: name.to_owned(),
+            parent: None,
+            status: tree_status::faulty(view, &tree.object, fault),
+            overcommitted: PerResource::default(),
+        })
+    });
+    previews.extend(faulty);
+    previews
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     cluster::{Machine, Pod, Resize},
     metrics::PodMeasures,
-    share::{self, Demand, Full, Holding, MemberClaim, PerResource, PodClaim},
+    share::{self, Demand, Full, Holding, MemberClaim, PerResource, PodClaim, Resource},
 };
 
 /// The division of one resource of a pool.
@@ -199,3 +199,12 @@ impl<'a> Divided<'a> {
 
 /// One pool, divided: each resource that it names.
 pub type Shares<'a> = PerResource<Option<Divided<'a>>>;
+
+/// Counts what pods of a pool in a tree borrow from other pools as its own to divide.
+pub fn include_borrowed(shares: &mut Shares) {
+    for resource in Resource::ALL {
+        if let Some(divided) = &mut shares[resource] {
+            divided.divisible = divided.divisible.max(divided.sum(|pod| pod.granted()));
+        }
+    }
+}

@@ -1,149 +1,183 @@
 //! Whether what the division says now is worth a change: what demand moves is stabilized, what people move is carried out
 //! to the unit.
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
 use super::{
     View,
-    clock_watch::shifted,
+    grants::{Grant, Grants, Memory, SETTLED, counts, known},
     pool_members::PoolMembers,
-    remembered::Granted,
     shares::{Divided, PodShare, Shares},
 };
 use crate::{
     api::{Mode, WeightedShareStatus, condition},
     metrics::Freshness,
-    share::{self, Candidate, Direction, LimitRule, PerResource, Resource, stabilize},
+    share::{self, Candidate, LimitRule, PerResource, Resource, stabilize},
 };
 
-/// For how long a move is not undone.
-const SETTLED: SignedDuration = SignedDuration::from_secs(300);
-
-/// What was decided for a pool. It is lost with the process; then a pool that was settled is taken to hold what it was
-/// granted.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Memory {
-    generation: Option<i64>,
-    /// The weights of the members beside each other.
-    weights: PerResource<Vec<u64>>,
-    /// The pods that were divided, by UID.
-    grants: PerResource<Grants>,
-    /// Something was decided that the status does not say yet.
-    unreported: bool,
+/// A pool that was divided, and what is remembered of what it was granted.
+#[derive(Debug)]
+pub struct Granting<'a> {
+    /// The pool.
+    pub members: Rc<PoolMembers<'a>>,
+    /// Its shares.
+    pub shares: Shares<'a>,
+    /// What its pods were granted before.
+    pub memory: Memory,
+    /// Whether anything was decided.
+    pub decided: bool,
 }
 
-/// Grants of pods, by UID. Shared, because most decisions leave them unchanged.
-type Grants = Arc<BTreeMap<String, Grant>>;
+/// Pools whose grants together are to stay within what is theirs: those in one branch of a tree that has a max.
+#[derive(Clone, Debug)]
+pub struct Bounded {
+    /// The indices of the pools.
+    pub pools: Vec<usize>,
+    /// The most that they may be granted, in units of the resource. None: the resource is not bounded.
+    pub most: PerResource<Option<u64>>,
+}
 
-impl Memory {
-    /// What a pod was granted, by its UID, as it counts on its node: in millicores or bytes.
+/// How the shares of a pool become grants.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Carried {
+    /// To the unit, as something else than demand moved them; because the spec was edited, or for another reason.
+    ToTheUnit { edited: bool },
+    /// Only demand, or what its tree has, moved them.
+    Stabilized,
+}
+
+impl<'a> Granting<'a> {
+    /// A pool whose grants are to be decided.
     #[must_use]
-    pub fn granted(&self, uid: &str, resource: Resource) -> Option<u64> {
-        self.grants[resource].get(uid).map(|grant| grant.counts)
-    }
-
-    /// What a pod owns, and what it is to be charged, in millicores or bytes.
-    #[must_use]
-    pub fn grant(&self, uid: &str, resource: Resource) -> Option<Granted> {
-        let grant = self.grants[resource].get(uid)?;
-        Some(Granted { fair: grant.fair, share: grant.granted })
-    }
-
-    /// Pods that were granted so much CPU, by UID, and own it.
-    #[cfg(test)]
-    #[must_use]
-    pub fn granting(pods: &BTreeMap<String, u64>) -> Self {
-        let grant = |(uid, &milli): (&String, &u64)| {
-            let grant = Grant { fair: milli, granted: milli, counts: milli, moved: None };
-            (uid.clone(), grant)
-        };
-        let cpu = pods.iter().map(grant).collect();
-        Self {
-            grants: PerResource { cpu: Arc::new(cpu), memory: Grants::default() },
-            ..Self::default()
-        }
-    }
-
-    /// Whether something was decided that the status does not say yet.
-    #[must_use]
-    pub fn is_unreported(&self) -> bool {
-        self.unreported
-    }
-
-    /// The status says now what was decided.
-    pub fn set_reported(&mut self) {
-        self.unreported = false;
-    }
-
-    /// Moves its times along when the system clock is set.
-    pub fn shift(&mut self, by: SignedDuration) {
-        for grants in [&mut self.grants.cpu, &mut self.grants.memory] {
-            let moved = Arc::make_mut(grants).values_mut().filter_map(|it| it.moved.as_mut());
-            moved.for_each(|(_, at)| *at = shifted(*at, by));
-        }
-    }
-
-    /// When the next move that demand made may be undone.
-    #[must_use]
-    pub fn next(&self, now: Timestamp) -> Option<Timestamp> {
-        let grants = Resource::ALL.into_iter().flat_map(|it| self.grants[it].values());
-        let until = grants.filter_map(|grant| grant.moved).map(|(_, at)| at + SETTLED);
-        until.filter(|until| *until > now).min()
+    pub fn new(members: Rc<PoolMembers<'a>>, shares: Shares<'a>, memory: Memory) -> Self {
+        Self { members, shares, memory, decided: false }
     }
 }
 
-/// What one pod was granted.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Grant {
-    fair: u64,
-    granted: u64,
-    /// As much; or what it would be granted, were that worth a move. On a node that is over, what is not taken would else
-    /// be lost to all, and with it the next one's part of that.
-    counts: u64,
-    /// Where demand moved it last, and when.
-    moved: Option<(Direction, Timestamp)>,
-}
-
-/// Replaces the shares of a divided pool by what each pod is granted from now on, and remembers that. Whether anything
-/// was decided.
-pub fn decide(view: &View, pool: &PoolMembers, shares: &mut Shares, memory: &mut Memory) -> bool {
-    let generation = pool.object.metadata.generation;
-    let fresh_start = memory.generation.is_none();
-    let edited = memory.generation != generation && !(fresh_start && is_settled(pool, shares));
-    memory.generation = generation;
-    let mut decided = edited;
+/// Replaces the shares of divided pools by what each pod is granted from now on, and remembers that: of one pool, or of all pools of
+/// a tree. `edition`: the versions of what the tree's administrator wrote.
+pub fn decide(
+    view: &View,
+    pools: &mut [Granting],
+    edition: &[(String, Option<i64>)],
+    bounded: &[Bounded],
+) {
+    let fresh: Vec<bool> = pools.iter().map(|it| it.memory.generation.is_none()).collect();
+    let edited: Vec<bool> =
+        pools.iter_mut().zip(&fresh).map(|(it, &fresh)| is_edited(it, edition, fresh)).collect();
     for resource in Resource::ALL {
+        let mut carried: Vec<Carried> = (pools.iter().zip(fresh.iter().zip(&edited)))
+            .map(|(pool, (&fresh, &edited))| pool.carried(resource, fresh, edited))
+            .collect();
+        let mut grants = grants(view, pools, resource, &carried);
+        // Where the dead band would take a branch over its max, the shares of its pools are carried out to the unit.
+        let exceeds = |it: &&Bounded, grants: &[Vec<Grant>]| {
+            let most = it.most[resource]?;
+            let granted = it.pools.iter().flat_map(|&i| &grants[i]).map(|it| it.granted);
+            Some(u128::from(most) < granted.map(u128::from).sum())
+        };
+        let is_stabilized = |it: &&Bounded, carried: &[Carried]| {
+            it.pools.iter().any(|&i| carried[i] == Carried::Stabilized)
+        };
+        while let Some(over) = bounded
+            .iter()
+            .find(|it| exceeds(it, &grants) == Some(true) && is_stabilized(it, &carried))
+        {
+            let unit = Carried::ToTheUnit { edited: false };
+            let stabilized = over.pools.iter().copied();
+            for i in stabilized.filter(|&i| carried[i] == Carried::Stabilized).collect::<Vec<_>>() {
+                carried[i] = unit;
+            }
+            grants = self::grants(view, pools, resource, &carried);
+        }
+        for (pool, (carried, grants)) in pools.iter_mut().zip(carried.iter().zip(grants)) {
+            pool.grant(resource, *carried, grants);
+        }
+    }
+    for (pool, edited) in pools.iter_mut().zip(edited) {
+        pool.decided |= edited;
+        pool.memory.unreported |= pool.decided;
+    }
+}
+
+/// Whether the spec of a pool, or of its tree, was edited since the last decision. From now on it was seen.
+fn is_edited(pool: &mut Granting, edition: &[(String, Option<i64>)], fresh: bool) -> bool {
+    let Granting { members, shares, memory, .. } = pool;
+    let generation = members.object.metadata.generation;
+    let differs = memory.generation != generation || memory.edition != edition;
+    let edited = differs && !(fresh && is_settled(members, shares));
+    memory.generation = generation;
+    if memory.edition != edition {
+        memory.edition = edition.to_vec();
+    }
+    edited
+}
+
+/// What the pods of each pool that have a share are granted, in order.
+fn grants(
+    view: &View,
+    pools: &[Granting],
+    resource: Resource,
+    carried: &[Carried],
+) -> Vec<Vec<Grant>> {
+    let divided = |pool: &'_ Granting<'_>| pool.shares[resource].is_some();
+    let mut all: Vec<Vec<Grant>> = pools
+        .iter()
+        .zip(carried)
+        .map(|(pool, carried)| match (&pool.shares[resource], carried) {
+            (Some(divided), Carried::ToTheUnit { edited }) => {
+                to_the_unit(view, divided, resource, &pool.memory.grants[resource], *edited)
+            }
+            _ => Vec::new(),
+        })
+        .collect();
+    let is_stabilized = |i: &usize| carried[*i] == Carried::Stabilized && divided(&pools[*i]);
+    if (0..pools.len()).any(|i| is_stabilized(&i)) {
+        stabilized(view, pools, resource, carried, &mut all);
+    }
+    all
+}
+
+impl Granting<'_> {
+    /// How the shares of a resource become grants.
+    fn carried(&self, resource: Resource, fresh: bool, edited: bool) -> Carried {
+        let Some(divided) = &self.shares[resource] else { return Carried::Stabilized };
+        match edited || changed(&self.members, divided, &self.memory, resource, fresh) {
+            true => Carried::ToTheUnit { edited },
+            false => Carried::Stabilized,
+        }
+    }
+
+    /// Grants each pod that has a share what was decided, in order, and remembers it.
+    fn grant(&mut self, resource: Resource, carried: Carried, grants: Vec<Grant>) {
+        let Self { shares, memory, decided, .. } = self;
         let Some(divided) = &mut shares[resource] else {
             memory.grants[resource] = Grants::default();
-            continue;
+            return;
         };
-        let weights: Vec<u64> = divided.members.iter().map(|member| member.claim.weight).collect();
         let before = &memory.grants[resource];
-        let (grants, moved) = if edited || changed(divided, &weights, memory, resource, fresh_start)
-        {
-            (to_the_unit(view, divided, resource, before, edited), true)
-        } else {
-            // Without fresh measurements the demand is unknown: keep the last grants.
-            let frozen = matches!(view.metrics.usage(view.now), Freshness::Stale(_));
-            stabilized(view, divided, resource, before, frozen)
-        };
         let is_known = |(pod, grant): (&PodShare, &Grant)| before.get(&pod.pod.uid) == Some(grant);
+        *decided |= carried != Carried::Stabilized
+            || pods(divided)
+                .zip(&grants)
+                .any(|(pod, grant)| grant.granted != known(pod, before).granted);
         if before.len() != grants.len() || !pods(divided).zip(&grants).all(is_known) {
             let uids = pods(divided).map(|pod| pod.pod.uid.clone());
             memory.grants[resource] = Arc::new(uids.zip(grants.iter().copied()).collect());
         }
-        let shares = divided.members.iter_mut().flat_map(|member| &mut member.pods);
-        for (share, grant) in shares.filter_map(|pod| pod.share.as_mut()).zip(grants) {
+        let pods = divided.members.iter_mut().flat_map(|member| &mut member.pods);
+        for (share, grant) in pods.filter_map(|pod| pod.share.as_mut()).zip(grants) {
             share.share = grant.granted;
         }
         divided.set_frees_room();
-        memory.weights[resource] = weights;
-        decided |= moved;
+        memory.weights[resource] = weights(divided);
+        memory.capacity[resource] = divided.capacity;
     }
-    memory.unreported |= decided;
-    decided
+}
+
+/// The weights of the members beside each other.
+fn weights(divided: &Divided) -> Vec<u64> {
+    divided.members.iter().map(|member| member.claim.weight).collect()
 }
 
 /// Grants each pod exactly its share. Returns the grants of the pods with a share, in order.
@@ -184,11 +218,11 @@ fn is_settled(pool: &PoolMembers, shares: &Shares) -> bool {
     object.spec.mode == Mode::Auto && object.status.as_ref().is_some_and(ready)
 }
 
-/// Whether something else than demand moved the shares: pods came or went, or own more or less although no weight did
-/// change.
+/// Whether something else than demand moved the shares: pods came or went, or own more or less although neither a weight changed
+/// nor what a tree or a quota gives the pool.
 fn changed(
+    pool: &PoolMembers,
     divided: &Divided,
-    weights: &[u64],
     memory: &Memory,
     resource: Resource,
     fresh_start: bool,
@@ -197,68 +231,77 @@ fn changed(
     if fresh_start {
         return false;
     }
-    let same_weights = memory.weights[resource] == weights;
+    let is_given = pool.object.spec.capacity.is_empty();
+    let may_drift = memory.weights[resource] != weights(divided)
+        || (is_given && memory.capacity[resource] != divided.capacity);
     let known = |pod: &PodShare| {
-        before.get(&pod.pod.uid).is_some_and(|old| !same_weights || old.fair == pod.fair())
+        before.get(&pod.pod.uid).is_some_and(|old| may_drift || old.fair == pod.fair())
     };
     before.len() != pods(divided).count() || !pods(divided).all(known)
 }
 
-/// Grants after a change of demand alone. Returns the grants of the pods with a share, in order, and whether any has moved.
+/// Grants after a change of demand alone, for the pools whose grants are stabilized: written over `all`, where the others have
+/// theirs, which stand.
 fn stabilized(
     view: &View,
-    divided: &Divided,
+    pools: &[Granting],
     resource: Resource,
-    before: &BTreeMap<String, Grant>,
-    frozen: bool,
-) -> (Vec<Grant>, bool) {
+    carried: &[Carried],
+    all: &mut [Vec<Grant>],
+) {
     let now = view.now;
-    let mut nodes: Vec<&str> = pods(divided).filter_map(|pod| pod.pod.node.as_deref()).collect();
+    // Without fresh measurements the demand is unknown: keep the last grants.
+    let frozen = matches!(view.metrics.usage(now), Freshness::Stale(_));
+    let divided = || pools.iter().filter_map(|pool| pool.shares[resource].as_ref());
+    let mut nodes: Vec<&str> =
+        divided().flat_map(pods).filter_map(|pod| pod.pod.node.as_deref()).collect();
     nodes.sort_unstable();
-    let of_node = |node: &str| u32::try_from(nodes.partition_point(|&it| it < node)).ok();
-    let known: Vec<(&PodShare, Grant)> = pods(divided)
-        .map(|pod| {
-            // After a restart: it was settled, so it was granted what it holds.
-            let held = pod.holding.charge();
-            let holds = Grant { fair: pod.fair(), granted: held, counts: held, moved: None };
-            (pod, before.get(&pod.pod.uid).copied().unwrap_or(holds))
-        })
-        .collect();
-    let candidates: Vec<Candidate> = known
-        .iter()
-        .map(|(pod, grant)| Candidate {
-            granted: grant.granted,
-            share: if frozen { grant.granted } else { pod.granted() },
-            fair: pod.fair(),
-            moved: grant
-                .moved
-                .filter(|(_, at)| now.duration_since(*at) < SETTLED)
-                .map(|(direction, _)| direction),
-            node: pod.pod.node.as_deref().and_then(of_node),
-        })
-        .collect();
+    let of_node = |pod: &PodShare| {
+        let node = pod.pod.node.as_deref()?;
+        u32::try_from(nodes.partition_point(|&it| it < node)).ok()
+    };
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for ((pool, carried), given) in pools.iter().zip(carried).zip(&*all) {
+        let Some(divided) = &pool.shares[resource] else { continue };
+        if matches!(carried, Carried::ToTheUnit { .. }) {
+            candidates.extend(pods(divided).zip(given).map(|(pod, grant)| Candidate {
+                granted: grant.granted,
+                share: grant.granted,
+                fair: pod.fair(),
+                moved: None,
+                node: of_node(pod),
+            }));
+            continue;
+        }
+        candidates.extend(pods(divided).map(|pod| {
+            let grant = known(pod, &pool.memory.grants[resource]);
+            let recent = grant.moved.filter(|(_, at)| now.duration_since(*at) < SETTLED);
+            Candidate {
+                granted: grant.granted,
+                share: if frozen { grant.granted } else { pod.granted() },
+                fair: pod.fair(),
+                moved: recent.map(|(direction, _)| direction),
+                node: of_node(pod),
+            }
+        }));
+    }
     let granted: Vec<u64> = if frozen {
         candidates.iter().map(|candidate| candidate.granted).collect()
     } else {
         stabilize(&candidates, resource)
     };
-    let moved =
-        candidates.iter().zip(&granted).any(|(candidate, granted)| candidate.granted != *granted);
-    let grants = known
-        .iter()
-        .zip(granted)
-        .map(|(&(pod, old), granted)| {
-            let moved = match granted.cmp(&old.granted) {
-                std::cmp::Ordering::Less => Some((Direction::Down, now)),
-                std::cmp::Ordering::Equal => old.moved,
-                std::cmp::Ordering::Greater => Some((Direction::Up, now)),
+    let mut granted = granted.into_iter();
+    for ((pool, carried), given) in pools.iter().zip(carried).zip(all) {
+        let Some(divided) = &pool.shares[resource] else { continue };
+        let of_pool: Vec<u64> = granted.by_ref().take(pods(divided).count()).collect();
+        if *carried == Carried::Stabilized {
+            let moved = |(pod, granted)| {
+                let before = known(pod, &pool.memory.grants[resource]);
+                before.moved_to(view, pod, granted)
             };
-            let counts =
-                if granted == old.granted { old.counts } else { counts(view, pod, granted) };
-            Grant { fair: pod.fair(), granted, counts, moved }
-        })
-        .collect();
-    (grants, moved)
+            *given = pods(divided).zip(of_pool).map(moved).collect();
+        }
+    }
 }
 
 /// Whether a pod is to grow by little, and nothing of it could be taken back, as nobody measures its memory: what it holds
@@ -276,26 +319,7 @@ fn goes_one_way(pod: &PodShare, before: &Grant, resource: Resource) -> bool {
         && pod.holding.containers.iter().any(stuck)
 }
 
-/// The amount that counts for the pod on its node. A grant to a pod without a node, or on a node that was not seen, was not limited by
-/// any node. So the pod's request counts instead, or the pod would bring the grant along to the node that it gets.
-fn counts(view: &View, pod: &PodShare, granted: u64) -> u64 {
-    let node = pod.pod.node.as_deref().and_then(|node| view.cluster.node(node));
-    if node.is_some() { granted } else { pod.holding.requested() }
-}
-
 /// The pods that have a share.
 fn pods<'d, 'a>(divided: &'d Divided<'a>) -> impl Iterator<Item = &'d PodShare<'a>> {
     divided.pods().filter(|pod| pod.share.is_some())
-}
-
-impl Grant {
-    /// A pod gets just its share, as something else than demand moved it.
-    fn of(view: &View, pod: &PodShare, before: Option<&Self>) -> Self {
-        Self {
-            fair: pod.fair(),
-            granted: pod.granted(),
-            counts: counts(view, pod, pod.granted()),
-            moved: before.and_then(|before| before.moved),
-        }
-    }
 }

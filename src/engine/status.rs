@@ -29,12 +29,8 @@ pub fn status(
     outcome: &Outcome,
     stands: Option<&WeightedShareStatus>,
 ) -> WeightedShareStatus {
-    let mode = pool.object.spec.mode;
-    let reports: Vec<MemberReport> = pool
-        .members
-        .iter()
-        .enumerate()
-        .map(|(i, member)| member_state::of_member(view, mode, member, i, divided, outcome))
+    let reports: Vec<MemberReport> = (0..pool.members.len())
+        .map(|i| member_state::of_member(view, pool, i, divided, outcome))
         .collect();
     let members = pool.members.iter().zip(&reports).enumerate().map(|(i, (member, report))| {
         let recommendations = hotplug::of_member(view, pool, i, divided);
@@ -54,7 +50,7 @@ pub fn status(
         member_count: Some(count(pool.members.len())),
         members: members.collect(),
         conditions: conditions::conditions(view, pool, divided, &reports, &Time(view.now)),
-        capacity: pool.object.spec.capacity,
+        capacity: amounts(divided, |divided| divided.capacity),
         allocated: amounts(divided, |divided| divided.charged()),
         lent: stands.map_or_else(|| amounts(divided, |divided| divided.lent()), |it| it.lent),
     })

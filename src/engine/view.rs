@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::{backoff::Backoff, field_conflicts::FieldConflicts, pending_pods::Reserved};
+use super::{
+    backoff::Backoff, field_conflicts::FieldConflicts, forest::Forest, pending_pods::Reserved,
+};
 use crate::{
+    api::{LEND_PERCENT, Sharing},
     cluster::{Cluster, Pod, Pool, PoolId},
     metrics::{MemberKey, Metrics, PodMeasures},
     share::{PerResource, Resource},
@@ -13,6 +16,9 @@ use crate::{
 
 /// How long the other pods of a pool wait for a node to confirm a shrink.
 const UNCONFIRMED: SignedDuration = SignedDuration::from_secs(30);
+
+/// As long as measurements come every so many seconds, all is lent that may be.
+pub const TIMELY: u64 = 30;
 
 /// A moment, by two clocks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,6 +34,8 @@ pub struct Now {
 pub struct View<'a> {
     /// The cluster.
     pub cluster: &'a Cluster,
+    /// The trees of pools.
+    pub forest: &'a Forest,
     /// What is measured.
     pub metrics: &'a Metrics,
     /// Room that is kept free on nodes, for pods that the scheduler finds none for.
@@ -55,6 +63,25 @@ impl<'a> View<'a> {
     pub fn pool_of(&self, member: &MemberKey) -> Option<&'a PoolId> {
         let namespace = self.cluster.namespace(&member.namespace)?;
         namespace.pools().keys().find(|id| id.name == member.pool)
+    }
+
+    /// How much of its idle share each member of a pool lends that does not say so itself, in percent.
+    #[must_use]
+    pub fn lend_percent(&self, pool: &PoolId, sharing: &Sharing) -> u8 {
+        let of_tree = || {
+            let place = self.forest.place(pool)?;
+            Some(self.forest.tree(place.tree)?.lend_percent(self.cluster, place.branch))
+        };
+        sharing.lend_percent.or_else(of_tree).unwrap_or(LEND_PERCENT)
+    }
+
+    /// How much is lent of what lies idle, of so many percent: who sees late that an owner is back lends less.
+    #[must_use]
+    pub fn lend_in_time(&self, percent: u8) -> u8 {
+        match self.metrics.interval() {
+            0..=TIMELY => percent,
+            interval => u8::try_from(u64::from(percent) * TIMELY / interval).unwrap_or(percent),
+        }
     }
 
     /// What is measured of a pod.

@@ -164,6 +164,12 @@ impl Control {
         if let Event::Applied(_, Object::UnreadablePool(meta, why)) = &event {
             self.tell_of_unreadable(&PoolId::of(meta), meta.resource_version.as_deref(), why);
         }
+        if let Event::Applied(key, Object::UnreadableTree(_, why)) = &event {
+            warn!(
+                tree = %key.name,
+                "the ClusterWeightedShare cannot be read: {why}: correct it, or use the same version of the CRD and the controller",
+            );
+        }
         self.cluster.apply(event);
     }
 
@@ -289,6 +295,7 @@ impl Control {
                 self.history.reported(&id, &status);
                 self.cluster.set_status(&id, &shown);
             }
+            Answer::TreeStatus(name, shown) => self.cluster.set_tree_status(&name, &shown),
             Answer::Farewell(id) => self.history.said_farewell(&id),
             Answer::StartProfile(..) | Answer::Unknown { .. } | Answer::Other => {}
         }

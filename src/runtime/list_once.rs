@@ -27,13 +27,11 @@ pub enum ListError {
         "the cluster does not know the kind {0}: install its CRD (the chart weighted-share-crds), or plan files with -f"
     )]
     Unknown(String),
-    /// A pool cannot be read.
-    #[error(
-        "WeightedShare {pool} cannot be read, so nothing can be said about its pods: {why}: correct it"
-    )]
+    /// A pool or a tree cannot be read.
+    #[error("{object} cannot be read, so nothing can be said about its pods: {why}: correct it")]
     Unreadable {
-        /// Its namespace and name.
-        pool: String,
+        /// Its kind and name.
+        object: String,
         /// What is wrong with it.
         why: String,
     },
@@ -94,11 +92,17 @@ async fn list<K: Kept>(client: &Client) -> Result<Vec<Event>, ListError> {
         })?;
         for object in page.items {
             let (key, read) = (object.key(), object.read());
-            if let Object::UnreadablePool(_, why) = read {
-                let pool = format!("{}/{}", key.namespace, key.name);
-                return Err(ListError::Unreadable { pool, why });
+            match read {
+                Object::UnreadablePool(_, why) => {
+                    let object = format!("WeightedShare {}/{}", key.namespace, key.name);
+                    return Err(ListError::Unreadable { object, why });
+                }
+                Object::UnreadableTree(_, why) => {
+                    let object = format!("ClusterWeightedShare {}", key.name);
+                    return Err(ListError::Unreadable { object, why });
+                }
+                read => events.push(Event::Applied(key, read)),
             }
-            events.push(Event::Applied(key, read));
         }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),

@@ -11,11 +11,14 @@ use super::{Result, root};
 const INTRODUCTION: &str = "\
 # All fields
 
-Every field of a `WeightedShare`, as its CustomResourceDefinition has it: `kubectl explain weightedshare.spec` says the same.
-This page is made from it. What the API server refuses, and in which words, stands below each table; the same rules hold in
-[`weightedshare plan`](plan.md). The controller writes the other kind, `StartProfile`: see
+Every field of a `WeightedShare`, and of a `ClusterWeightedShare`, as their CustomResourceDefinitions have them: `kubectl explain
+weightedshare.spec` says the same. This page is made from them. What the API server refuses, and in which words, stands below each table; the same rules hold in
+[`weightedshare plan`](plan.md). The controller writes the third kind, `StartProfile`: see
 [new pods](new-pods.md).
 ";
+
+/// What stands before the path of a field of a tree.
+const TREE: &str = "ClusterWeightedShare.";
 
 /// An object in the schema, with the path that leads there.
 type Object<'a> = (String, &'a Value);
@@ -163,7 +166,8 @@ fn items(field: &Value) -> Vec<String> {
 fn section((path, object): &Object) -> String {
     let mut text = format!("\n## `{path}`\n\n");
     // Of those in it, the table that leads there tells.
-    if let Some(description) = object["description"].as_str().filter(|_| !path.contains('.')) {
+    let is_whole = ["spec", "status"].contains(&path.trim_start_matches(TREE));
+    if let Some(description) = object["description"].as_str().filter(|_| is_whole) {
         text += &format!("{description}\n\n");
     }
     text += "| field | what it may hold | default | |\n| --- | --- | --- | --- |\n";
@@ -182,7 +186,7 @@ fn section((path, object): &Object) -> String {
     }
     let rules = rules(object);
     // Nobody but the controller writes a status.
-    if !rules.is_empty() && !path.starts_with("status") {
+    if !rules.is_empty() && !path.trim_start_matches(TREE).starts_with("status") {
         text += &format!("\nWhat is refused:\n\n{rules}");
     }
     text
@@ -208,15 +212,26 @@ fn without_own(object: &Value) -> Value {
     object
 }
 
+/// The kinds, by what stands before the path of a field.
+fn schemas() -> Result<[(&'static str, Value); 2]> {
+    let schema = |crd| -> Result<Value> {
+        let crd = serde_json::to_value(crd)?;
+        Ok(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone())
+    };
+    Ok([("", schema(api::crd())?), (TREE, schema(api::tree_crd())?)])
+}
+
 /// The page.
 fn page() -> Result<String> {
-    let crd = serde_json::to_value(api::crd())?;
-    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
     let mut text = INTRODUCTION.to_owned();
-    for part in ["spec", "status"] {
-        text.extend(objects(part, &schema[part]).iter().map(section));
+    for (kind, schema) in schemas()? {
+        for part in ["spec", "status"] {
+            let path = format!("{kind}{part}");
+            text.extend(objects(&path, &schema["properties"][part]).iter().map(section));
+        }
     }
-    Ok(text + &amounts(&schema["spec"]))
+    let [(_, pool), _] = schemas()?;
+    Ok(text + &amounts(&pool["properties"]["spec"]))
 }
 
 /// All fields of a schema, by path.
@@ -240,24 +255,25 @@ fn the_page_of_fields_is_what_the_crd_says() -> Result {
 
 #[test]
 fn no_field_and_no_message_is_left_out() -> Result {
-    let (page, crd) = (page()?, serde_json::to_value(api::crd())?);
-    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
-    let mut fields = BTreeMap::new();
-    paths("", schema, &mut fields);
-    for name in fields.keys().filter_map(|path| path.rsplit('.').next()) {
-        let name = name.trim_end_matches("[]");
-        assert!(
-            page.contains(&format!("`{name}`")) || ["spec", "status"].contains(&name),
-            "{name}"
-        );
-    }
-    let yaml = serde_json::to_string(schema)?;
-    let rules = yaml.matches("\"rule\":").count();
-    assert!(fields.len() > 80 && rules > 30, "{} fields, {rules} rules", fields.len());
-    let mut said = Vec::new();
-    all_messages(schema, &mut said);
-    for message in said {
-        assert!(page.contains(&message.replace('<', "&lt;")), "not said: {message}");
+    let page = page()?;
+    for (_, schema) in schemas()? {
+        let mut fields = BTreeMap::new();
+        paths("", &schema, &mut fields);
+        for name in fields.keys().filter_map(|path| path.rsplit('.').next()) {
+            let name = name.trim_end_matches("[]");
+            assert!(
+                page.contains(&format!("`{name}`")) || ["spec", "status"].contains(&name),
+                "{name}"
+            );
+        }
+        let yaml = serde_json::to_string(&schema)?;
+        let rules = yaml.matches("\"rule\":").count();
+        assert!(fields.len() > 40 && rules > 30, "{} fields, {rules} rules", fields.len());
+        let mut said = Vec::new();
+        all_messages(&schema, &mut said);
+        for message in said {
+            assert!(page.contains(&message.replace('<', "&lt;")), "not said: {message}");
+        }
     }
     Ok(())
 }

@@ -160,3 +160,9 @@ pub fn class(pod: &Value) -> &'static str {
         "Burstable"
     }
 }
+
+/// What a pool has of a resource: what its spec says, or what it was given.
+pub fn capacity(pool: &Value, resource: &str) -> Option<u64> {
+    let of = |part: &str| amount(resource, &pool[part]["capacity"][resource]);
+    of("spec").or_else(|| of("status").filter(|_| pool["spec"]["capacity"].is_null()))
+}

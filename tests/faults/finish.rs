@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::{Value, json};
 
 use super::{
-    amounts::{RESOURCES, amount, charge, infeasible, limit, list, parts, request, text},
+    amounts::{RESOURCES, amount, capacity, charge, infeasible, limit, list, parts, request, text},
     cluster::Cluster,
     flaps::flaps,
     oracle::{Oracle, member_of},
@@ -145,7 +145,7 @@ fn min(cluster: &Cluster, pool: &Value) -> Vec<(Oracle, String)> {
     for (i, member) in list(pool, "/spec/members").iter().enumerate() {
         for resource in RESOURCES {
             let Some(min) = amount(resource, &member["min"][resource]) else { continue };
-            if pool["spec"]["capacity"][resource].is_null() {
+            if capacity(pool, resource).is_none() {
                 continue;
             }
             let pods: Vec<_> = cluster

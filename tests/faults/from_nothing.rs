@@ -77,6 +77,12 @@ fn difference(
             return Some(format!("pool {}: {}", id.name, first_difference(kept, &of_full)));
         }
     }
+    for (name, of_full) in &full.trees {
+        let kept = after.tree_status(name);
+        if kept != Some(&*of_full.status) {
+            return Some(format!("tree {name}: {}", first_difference(&kept, &of_full.status)));
+        }
+    }
     if plan.restores != full.restores {
         return Some(format!("restores {:?} instead of {:?}", plan.restores, full.restores));
     }

@@ -24,6 +24,7 @@ mod scenario;
 mod server;
 mod steps;
 mod store;
+mod trees;
 mod watch;
 
 use std::{
@@ -45,6 +46,7 @@ use serde_json::{Value, json};
 /// How many runs, or seeds, a test has: in the tier `test`, and in the tier `nightly`.
 type Amounts = [u64; 2];
 const RUNS: Amounts = [1000, 100_000];
+const IN_TREES: Amounts = [200, 20_000];
 const OF_TWO_LEADERS: Amounts = [50, 1500];
 const OF_OLD_LISTS: Amounts = [35, 1000];
 
@@ -75,6 +77,19 @@ fn no_fault_makes_the_controller_break_a_promise() {
         "{runs} runs, {writes} writes, {:.1} s, violations: {found:?}",
         began.elapsed().as_secs_f64()
     );
+    assert!(found.is_empty(), "{}\nviolations by oracle: {found:?}", told.join("\n"));
+}
+
+/// The same where the pools are in a tree: `SEED=n` replays one seed.
+#[test]
+fn no_fault_makes_the_pools_of_a_tree_break_a_promise() {
+    let each = |seed, tally: &mut Tally| bench::all_of(&Scenario::planted(seed), tally);
+    let (from, seeds) = match number("SEED") {
+        Some(seed) => (seed, 1),
+        None => (number("FROM").unwrap_or(1), amount("RUNS", IN_TREES) / (bench::FAULTY + 1)),
+    };
+    let Tally { runs, writes, found, told } = bench::all(from, seeds, each);
+    println!("{runs} runs, {writes} writes, violations: {found:?}");
     assert!(found.is_empty(), "{}\nviolations by oracle: {found:?}", told.join("\n"));
 }
 

@@ -10,6 +10,7 @@ use super::{
     cluster::Cluster,
     server::Call,
     store::{Key, Kind},
+    trees,
 };
 
 /// What is checked. Each has a planted bug that it finds.
@@ -118,7 +119,7 @@ impl Cluster {
     pub fn judge_call(&mut self, _instance: usize, call: &Call, kind: Kind, sub: Option<&str>) {
         let right = match (&call.method, kind, sub) {
             (&Method::PATCH, "pods", Some("resize"))
-            | (&Method::PATCH, "weightedshares", Some("status"))
+            | (&Method::PATCH, "weightedshares" | "clusterweightedshares", Some("status"))
             | (&Method::PATCH, "startprofiles", None) => true,
             (&Method::POST, "events", None) => true,
             (&(Method::POST | Method::PUT | Method::PATCH), "leases", None) => true,
@@ -164,20 +165,24 @@ impl Cluster {
             };
             let mut found = Vec::new();
             if let Some(pool) = &pool {
-                let key = super::store::Store::key("weightedshares", pool);
-                let of_pool = |pod: &Value| {
-                    !is_lost(pod)
-                        && self
-                            .pool_of(pod)
-                            .is_some_and(|it| it["metadata"]["uid"] == pool["metadata"]["uid"])
+                // A pool that takes its capacity from a tree may borrow from the others of the tree: together they have what that has.
+                let key = match in_tree(pool) {
+                    true => ("clusterweightedshares", String::new(), trees::NAME.to_owned()),
+                    false => super::store::Store::key("weightedshares", pool),
                 };
+                let with_it = |it: &Value| match in_tree(pool) {
+                    true => in_tree(it) && it["metadata"]["deletionTimestamp"].is_null(),
+                    false => it["metadata"]["uid"] == pool["metadata"]["uid"],
+                };
+                let of_pool =
+                    |pod: &Value| !is_lost(pod) && self.pool_of(pod).is_some_and(|it| with_it(&it));
                 let charged = sum(&of_pool);
-                let capacity = |pool: &Value| amount(resource, &pool["spec"]["capacity"][resource]);
+                let capacity = |it: &Value| amount(resource, &it["spec"]["capacity"][resource]);
                 let most = self.most(instance, &key, capacity).unwrap_or(0);
-                if charged - from + to > most {
-                    let pool = &key.2;
+                if with_it(pool) && charged - from + to > most {
+                    let which = &key.2;
                     found.push((Oracle::Pool, format!(
-                        "{name} {resource} {from} -> {to}: pool {pool} is charged {} of {most} (before: {charged})",
+                        "{name} {resource} {from} -> {to}: {which} is charged {} of {most} (before: {charged})",
                         charged - from + to
                     )));
                 }
@@ -268,6 +273,11 @@ impl Cluster {
         let first = known.iter().rposition(|(at, ..)| *at <= from).unwrap_or(0);
         known[first..].iter().map(|(_, _, memory)| *memory).min()
     }
+}
+
+/// Whether a pool takes its capacity from a tree.
+pub fn in_tree(pool: &Value) -> bool {
+    !pool["spec"]["capacityFrom"].is_null()
 }
 
 /// The limit and the use, where there is less than the margin between them: a fifth, and at least 16Mi.

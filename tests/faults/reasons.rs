@@ -5,12 +5,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    amounts::{RESOURCES, amount, charge, infeasible, list, text},
+    amounts::{RESOURCES, amount, capacity, charge, infeasible, list, text},
     cluster::Cluster,
     fault::Fault,
     finish::condition,
     kubelet::NEVER,
-    oracle::{Oracle, member_of},
+    oracle::{Oracle, in_tree, member_of},
 };
 
 /// The reasons that are not true of the state that they describe.
@@ -94,7 +94,8 @@ impl Member<'_> {
             }),
             "NoRoom" => self.lack().is_some_and(|(it, lacks)| {
                 let full = |pod: &Value| free_on_node(self.cluster, pod, it) < lacks;
-                lacks > 0 && (self.any(full) || self.free_in_pool(it) < lacks)
+                // In a tree, others may hold what this pool owns.
+                lacks > 0 && (in_tree(self.pool) || self.any(full) || self.free_in_pool(it) < lacks)
             }),
             "QuotaFull" => self.cluster.store.of_kind("resourcequotas").next().is_some(),
             "PoolTooSmall" => {
@@ -117,8 +118,7 @@ impl Member<'_> {
 
     /// The resources that the pool divides.
     fn of_capacity(&self) -> impl Iterator<Item = &'static str> {
-        let capacity = &self.pool["spec"]["capacity"];
-        RESOURCES.into_iter().filter(|it| !capacity[*it].is_null())
+        RESOURCES.into_iter().filter(|it| capacity(self.pool, it).is_some())
     }
 
     fn amount(&self, of: &str, resource: &str) -> u64 {
@@ -173,7 +173,7 @@ impl Member<'_> {
     }
 
     fn free_in_pool(&self, resource: &str) -> u64 {
-        let capacity = amount(resource, &self.pool["spec"]["capacity"][resource]);
+        let capacity = capacity(self.pool, resource);
         let members = 0..list(self.pool, "/spec/members").len();
         let pods = members.flat_map(|index| pods_of(self.cluster, self.pool, index));
         let held: u64 = pods.map(|pod| charge(pod, resource)).sum();

@@ -24,6 +24,7 @@ use super::{
     server,
     steps::Step,
     store::{Store, bump},
+    trees,
 };
 
 /// What became of a run.
@@ -256,6 +257,9 @@ pub fn populate(cluster: &mut Cluster, scenario: &Scenario) {
             }),
         );
     }
+    if let Some(tree) = &scenario.tree {
+        cluster.store.put("clusterweightedshares", tree.clone());
+    }
     for pool in &scenario.pools {
         cluster.store.put("weightedshares", pool.clone());
     }
@@ -291,6 +295,16 @@ fn take(shared: &Shared, scenario: &Scenario, step: &Step) {
                 server::merge(&mut pool["spec"], spec);
                 if pool["spec"] != before {
                     bump(pool);
+                }
+            });
+        }
+        Step::EditTree { spec } => {
+            let key = ("clusterweightedshares", String::new(), trees::NAME.to_owned());
+            cluster.store.change(&key, |tree| {
+                let before = tree["spec"].clone();
+                server::merge(&mut tree["spec"], spec);
+                if tree["spec"] != before {
+                    bump(tree);
                 }
             });
         }

@@ -24,6 +24,8 @@ pub struct Scenario {
     pub nodes: Vec<(String, u64, u64)>,
     pub apps: Vec<App>,
     pub pools: Vec<Value>,
+    /// The tree that the pools take their capacity from.
+    pub tree: Option<Value>,
     /// App, pod, node.
     pub pods: Vec<(usize, String, String)>,
     pub usage: Option<BTreeMap<String, (u64, u64)>>,
@@ -152,6 +154,7 @@ impl Scenario {
             crowded,
             apps,
             pools,
+            tree: None,
             pods,
             usage,
             quota,
@@ -205,7 +208,10 @@ impl Scenario {
             | Step::Delete { pod }
             | Step::Recreate { pod, .. }
             | Step::Use { pod, .. } => !of_pod(pod),
-            Step::SizeNode { .. } | Step::LoseNode { .. } | Step::AddStranger { .. } => true,
+            Step::EditTree { .. }
+            | Step::SizeNode { .. }
+            | Step::LoseNode { .. }
+            | Step::AddStranger { .. } => true,
         });
         (without.steps.len() < self.steps.len()).then_some(without)
     }

@@ -340,7 +340,7 @@ fn make(cluster: &mut Cluster, instance: usize, call: &Call) -> Result<Value, (u
             cluster.judge_resize(instance, &before, &after);
             Ok((*cluster.store.put(kind, after)).clone())
         }
-        ("weightedshares", Some("status")) => {
+        ("weightedshares" | "clusterweightedshares", Some("status")) => {
             let after = cluster.store.change(&key, |pool| pool["status"] = patch["status"].clone());
             Ok((*after.ok_or_else(missing)?).clone())
         }

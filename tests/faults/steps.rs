@@ -17,6 +17,10 @@ pub enum Step {
         pool: String,
         spec: Value,
     },
+    /// A merge patch of the tree's spec.
+    EditTree {
+        spec: Value,
+    },
     Add {
         app: usize,
         pod: String,

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use super::amounts::text;
 
 /// The kinds that are kept, by their plural. Of all others there are none.
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 14] = [
+    "clusterweightedshares",
     "daemonsets",
     "deployments",
     "events",

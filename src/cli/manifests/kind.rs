@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    Object, Problem, pool,
+    Object, Problem, own_kind,
     typed::{self, Amounts, Wrong},
 };
 use crate::cluster::{self, EachKind, Kept, each_kind};
@@ -24,7 +24,7 @@ pub(super) struct Kind {
     read: fn(Value) -> Result<Object, Wrong>,
 }
 
-/// The group of our own kind.
+/// The group of our own kinds.
 const OURS: &str = "weightedshare.dev";
 
 /// All kinds that are read: those that the model keeps, and what pods and nodes use.
@@ -133,7 +133,8 @@ impl Kind {
             older: (K::KIND == cluster::Kind::HorizontalPodAutoscaler).then_some("autoscaling/v1"),
             namespaced: TypeId::of::<K::Scope>() != TypeId::of::<ClusterResourceScope>(),
             read: match K::KIND {
-                cluster::Kind::WeightedShare => pool::read,
+                cluster::Kind::WeightedShare => own_kind::read_pool,
+                cluster::Kind::ClusterWeightedShare => own_kind::read_tree,
                 // The model keeps little of it; but what is wrong in it is told all the same.
                 cluster::Kind::Deployment => typed::<Deployment>,
                 _ => typed::<K>,

@@ -1,15 +1,15 @@
 //! Manifests as typed objects: what `weightedshare plan` looks at instead of a cluster.
 //!
 //! `source` reads files, `document` cuts a text into documents, `object` takes lists apart and finds
-//! out what each object is, and `kind` and `pool` read it: a pool by the `schema` and the `rules` of its
-//! CRD, the others by their types (`typed`). Only `source` touches the file system.
+//! out what each object is, and `kind` and `own_kind` read it: a pool or a tree by the `schema` and the
+//! `rules` of its CRD, the others by their types (`typed`). Only `source` touches the file system.
 
 mod document;
 mod error;
 mod field;
 mod kind;
 mod object;
-mod pool;
+mod own_kind;
 mod quantity;
 mod rules;
 mod schema;

@@ -1,18 +1,17 @@
 //! A pool against the schema of its CRD, as the API server does it when it is asked to be strict.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::collections::BTreeMap;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use serde_json::{Map, Value};
 
 use super::{Problem, field::Field};
-use crate::api::crd;
 
-/// The schema of all that its user writes, down to the names of the fields in its metadata.
-pub(super) static SCHEMA: LazyLock<JSONSchemaProps> = LazyLock::new(|| {
-    let versions = crd().spec.versions.into_iter();
+/// The schema of all that users write in objects of a kind, down to the names of the fields in their metadata.
+pub(super) fn of(crd: CustomResourceDefinition) -> JSONSchemaProps {
+    let versions = crd.spec.versions.into_iter();
     let mut schemas = versions.filter_map(|version| version.schema?.open_api_v3_schema);
     let mut schema = schemas.next().unwrap_or_default();
     let properties = schema.properties.get_or_insert_default();
@@ -23,7 +22,7 @@ pub(super) static SCHEMA: LazyLock<JSONSchemaProps> = LazyLock::new(|| {
         properties.insert(text.into(), of_type("string"));
     }
     schema
-});
+}
 
 /// The fields of metadata: they are read elsewhere, here only their names matter.
 fn metadata() -> JSONSchemaProps {
@@ -102,7 +101,7 @@ fn check_map(
         // What is misspelt is not missing as well.
         if unknown.iter().all(|(_, meant)| *meant != Some(required)) {
             let missing = field.name(required);
-            found.push((missing.clone(), Problem::Missing { explain: explain(&missing) }));
+            found.push((missing.clone(), Problem::Missing { explain: missing.without_indices() }));
         }
     }
     for (key, meant) in &unknown {
@@ -118,11 +117,6 @@ fn check_map(
         }
     }
     found
-}
-
-/// How `kubectl explain` names a field of a pool.
-fn explain(field: &Field) -> String {
-    format!("weightedshare.{}", field.without_indices())
 }
 
 /// The field that may have been meant: one that begins so, or one that is at most two slips away,

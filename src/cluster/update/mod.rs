@@ -1,10 +1,13 @@
 //! How events change the model.
 
 mod pods;
+mod trees;
 mod workloads;
 
+use trees::{is_in_tree, place};
+
 use super::{
-    Cluster, Key, Kind, Namespace, Object, Owner, Pool, PoolId, autoscalers::Autoscalers,
+    Cluster, Key, Kind, Namespace, Object, Owner, Pool, PoolId, Tree, autoscalers::Autoscalers,
     limit_range::Limits, node::Node,
 };
 use crate::{api::WeightedShare, share::PerResource};
@@ -14,6 +17,11 @@ impl Cluster {
         match object {
             Object::Pool(pool) => self.put_pool(Pool::new(*pool)),
             Object::UnreadablePool(meta, why) => self.put_pool(Pool::unreadable(*meta, why)),
+            Object::Tree(tree) => self.put_tree(&key.name, Some(Tree::new(*tree))),
+            Object::UnreadableTree(meta, why) => {
+                self.put_tree(&key.name, Some(Tree::unreadable(*meta, why)));
+            }
+            Object::Labels(labels) => self.put_labels(&key.name, Some(labels)),
             Object::Pod(pod) => self.put_pod(*pod),
             Object::Node(node) => self.put_node(&key.name, Some(node)),
             Object::Workload(workload) => {
@@ -41,6 +49,8 @@ impl Cluster {
     pub(super) fn remove(&mut self, key: &Key) {
         match key.kind {
             Kind::WeightedShare => self.remove_pool(key),
+            Kind::ClusterWeightedShare => self.put_tree(&key.name, None),
+            Kind::Namespace => self.put_labels(&key.name, None),
             Kind::Pod => self.remove_pod(&key.namespace, &key.name),
             Kind::Node => self.put_node(&key.name, None),
             Kind::VirtualMachine => self.put_machine(key, None),
@@ -86,6 +96,13 @@ impl Cluster {
             Kind::RuntimeClass => {
                 return self.overheads.keys().map(|name| key("", name)).collect();
             }
+            Kind::ClusterWeightedShare => {
+                return self.trees.keys().map(|name| key("", name)).collect();
+            }
+            Kind::Namespace => {
+                let seen = self.namespaces.iter().filter(|(_, it)| it.labels.is_some());
+                return seen.map(|(name, _)| key("", name)).collect();
+            }
             Kind::KubeVirt => {
                 return self
                     .kubevirts
@@ -121,7 +138,7 @@ impl Cluster {
         // One of that name that was created at another time is gone.
         let same_name = |known: &&PoolId| known.name == id.name && **known != id;
         if let Some(gone) = namespace.pools.keys().find(same_name).cloned() {
-            namespace.pools.remove(&gone);
+            self.changes.forest |= is_in_tree(namespace.pools.remove(&gone).as_ref());
             self.changes.pools.insert(gone);
         }
         let (size, mut resized) = (pool.size, true);
@@ -130,6 +147,7 @@ impl Cluster {
             pool.excess = before.excess;
             resized = before.size != size;
         }
+        self.changes.forest |= place(namespace.pools.get(&id)) != place(Some(&pool));
         namespace.pools.insert(id.clone(), pool);
         if resized {
             self.bound(&id.namespace);
@@ -140,7 +158,7 @@ impl Cluster {
     fn remove_pool(&mut self, key: &Key) {
         let Some(namespace) = self.namespaces.get_mut(&key.namespace) else { return };
         if let Some(id) = namespace.pools.keys().find(|id| id.name == key.name).cloned() {
-            namespace.pools.remove(&id);
+            self.changes.forest |= is_in_tree(namespace.pools.remove(&id).as_ref());
             self.bound(&id.namespace);
             self.changes.pools.insert(id);
         }

@@ -6,7 +6,12 @@ use super::Engine;
 use crate::{
     cluster::{Changes, Cluster, PoolId},
     engine::{
-        View, history::PoolHistory, membership::Membership, plan::Used, pool_members::PoolMembers,
+        View,
+        forest::{Tree, TreeIndex},
+        history::PoolHistory,
+        membership::Membership,
+        plan::Used,
+        pool_members::PoolMembers,
     },
     metrics::News,
     share::PerResource,
@@ -81,6 +86,20 @@ impl Engine {
         if is_new || changes.everything {
             dirty.extend(view.cluster.pools().map(|(id, _)| id.clone()));
         }
+        if !changes.nodes.is_empty() || !changes.charged.is_empty() {
+            // What a tree has may follow its nodes, and what is charged there.
+            let follows = |tree: &&Tree| {
+                let root = view.cluster.tree(&tree.name);
+                root.is_some_and(|root| root.object.spec.nodes.is_some())
+            };
+            let trees = view.forest.trees().map(|(_, tree)| tree).filter(follows);
+            dirty.extend(trees.filter_map(|tree| Some(tree.pools().next()?.1.clone())));
+        }
+        // A tree whose object changed is told of with its pools.
+        let trees = view.forest.trees().map(|(_, tree)| tree);
+        let touched =
+            trees.filter(|tree| tree.parts.iter().any(|(it, _)| changes.trees.contains(it)));
+        dirty.extend(touched.filter_map(|tree| Some(tree.pools().next()?.1.clone())));
         let namespaces: BTreeSet<&String> = changes.namespaces.iter().collect();
         add_namespaces(view.cluster, namespaces, dirty);
         // All pools of a namespace share what its quotas leave.
@@ -127,14 +146,23 @@ impl Engine {
     }
 }
 
-/// These pools, and all that share a quota with them.
-pub(super) fn with_who_shares_quotas(
-    cluster: &Cluster,
-    mut pools: BTreeSet<PoolId>,
-) -> BTreeSet<PoolId> {
-    let namespaces: Vec<String> = pools.iter().map(|id| id.namespace.clone()).collect();
-    add_namespaces(cluster, with_quotas(cluster, namespaces.iter()), &mut pools);
-    pools
+/// These pools, and all that share a quota or a tree with them, directly or by way of others.
+pub(super) fn with_who_shares(view: &View, mut pools: BTreeSet<PoolId>) -> BTreeSet<PoolId> {
+    let mut trees: BTreeSet<TreeIndex> = BTreeSet::new();
+    loop {
+        let before = pools.len();
+        let namespaces: Vec<String> = pools.iter().map(|id| id.namespace.clone()).collect();
+        add_namespaces(view.cluster, with_quotas(view.cluster, namespaces.iter()), &mut pools);
+        let places = pools.iter().filter_map(|id| view.forest.place(id));
+        let new: BTreeSet<TreeIndex> =
+            places.map(|place| place.tree).filter(|tree| !trees.contains(tree)).collect();
+        let of_trees = new.iter().filter_map(|&tree| view.forest.tree(tree));
+        pools.extend(of_trees.flat_map(|tree| tree.pools().map(|(_, id)| id.clone())));
+        trees.extend(new);
+        if pools.len() == before {
+            return pools;
+        }
+    }
 }
 
 /// Those of these namespaces that have quotas.

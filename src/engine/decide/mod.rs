@@ -20,9 +20,10 @@ use super::{
     backoff::Backoff,
     deletion,
     departed::{self, Departed},
-    division::{self, Dividing},
+    division::{self, Dividing, Trees},
     dynamic_weights,
     field_conflicts::FieldConflicts,
+    forest::Forest,
     growth::GrowthByNode,
     history::PoolHistory,
     hotplug,
@@ -34,13 +35,16 @@ use super::{
     pool_members::PoolMembers,
     pool_plan,
     quotas::QuotaKey,
-    shares::Shares,
-    stabilize,
+    shares::{Shares, include_borrowed},
+    stabilize::{self, Granting},
+    tree_division::{self, Dividers, Pools},
+    tree_plan::{self, Noticed, TreePlan},
+    tree_room,
 };
 use crate::{
     cluster::{Changes, Cluster, PoolId},
     metrics::{Freshness, Metrics, News},
-    share::{Divider, PerResource, Resource},
+    share::{PerResource, Resource},
 };
 
 /// The longest time without a decision, in seconds.
@@ -57,6 +61,7 @@ const SHORT: SignedDuration = SignedDuration::from_secs(10);
 #[derive(Debug, Default)]
 pub struct Engine {
     membership: Membership,
+    forest: Forest,
     /// What was planned last for each pool, without its notices.
     plans: BTreeMap<PoolId, PoolPlan>,
     /// What could be given to a virtual machine of a pool.
@@ -78,7 +83,7 @@ pub struct Engine {
     readings: Readings,
     /// What concerns all pods alike, as it was at the last decision.
     measuring: Option<Measuring>,
-    divider: Divider,
+    dividers: Dividers,
 }
 
 /// How it is measured: every so many seconds, and whether it is known what pods use, and how well members do; and whether pods
@@ -100,7 +105,8 @@ struct Tick<'t, 'a> {
     membership: &'a Membership,
     histories: &'t mut BTreeMap<PoolId, PoolHistory>,
     in_hand: BTreeMap<PoolId, InHand<'a>>,
-    dividing: BTreeMap<PoolId, Dividing<'a>>,
+    dividing: Pools<'a>,
+    trees: Trees,
 }
 
 impl Engine {
@@ -117,19 +123,30 @@ impl Engine {
         let clock_was_set = history.follow_clock(now);
         let may_grow = now.steady >= history.grows_from;
         let grows_in = history.grows_from.saturating_sub(now.steady);
-        let History { pools: histories, pending, conflicts, backoff, hotplugged, noted, .. } =
-            history;
+        let History {
+            pools: histories,
+            trees: noticed,
+            pending,
+            conflicts,
+            backoff,
+            hotplugged,
+            noted,
+            ..
+        } = history;
         observe(cluster, changes, conflicts, backoff, now.wall);
+        let (forest, replanted) = std::mem::take(&mut self.forest).follow(cluster, changes);
         let mut membership = std::mem::take(&mut self.membership);
         let touched = membership.update(cluster, changes);
         self.orphans.update_pools(cluster, changes.pools.iter());
         self.orphans.update(cluster, &membership, touched.pods.iter().chain(&changes.pods));
         let mut dirty = touched.pools;
+        dirty.extend(replanted);
         dirty.append(&mut self.departed.pools_of(&changes.pods));
 
         let (nothing, reserved) = (Reserved::new(), OnceCell::new());
         let view = View {
             cluster,
+            forest: &forest,
             metrics,
             reserved: &nothing,
             backoff,
@@ -153,7 +170,8 @@ impl Engine {
             membership: &membership,
             histories,
             in_hand: BTreeMap::new(),
-            dividing: BTreeMap::new(),
+            dividing: Pools::new(),
+            trees: Trees::new(),
         };
         self.own(&mut tick, dirty);
         // What the pools own decides how much of a node is above their stakes.
@@ -165,6 +183,7 @@ impl Engine {
         let tied = self.touch_nodes(&tick.view, changes);
         self.divide(&mut tick, tied);
         let (view, mut ledger) = (tick.view, self.ledger(&tick));
+        plan.trees = self.plan_trees(&tick, changes, noticed, &mut ledger);
         self.plan(tick, &mut ledger, &mut plan);
         self.orphans.restore(&view, histories, &mut ledger, now, &mut plan);
         plan.hotplug = self.next_hotplug(hotplugged, now.steady);
@@ -172,6 +191,7 @@ impl Engine {
         plan.wake_after = Some(if may_grow { wake_after } else { wake_after.min(grows_in) });
         self.reserved = reserved.into_inner().unwrap_or_default();
         self.membership = membership;
+        self.forest = forest;
         plan
     }
 
@@ -187,7 +207,7 @@ impl Engine {
         loop {
             self.own(tick, wave);
             // A node may have been touched by a pool that is gone: so also after an empty wave.
-            let tied = self.rooms.settle(&tick.view, &mut self.divider);
+            let tied = self.rooms.settle(&tick.view, &mut self.dividers.pools);
             wave = tick.not_in_hand(tied);
             if wave.is_empty() {
                 wave = self.share(tick);
@@ -200,12 +220,13 @@ impl Engine {
 
     /// Works out what these pools own, if nodes set no limit.
     fn own(&mut self, tick: &mut Tick, pools: BTreeSet<PoolId>) {
-        // Decided for alone, a pool would take the room that the others have under their quota.
-        let pools = dirty::with_who_shares_quotas(tick.view.cluster, pools);
+        // Decided for alone, a pool would take the room that the others have under their quota, or in their tree.
+        let pools = dirty::with_who_shares(&tick.view, pools);
         for id in &pools {
             tick.take_in_hand(id);
         }
-        division::own(&tick.view, &mut tick.dividing, &pools, &mut self.rooms, &mut self.divider);
+        let Tick { view, dividing, trees, .. } = tick;
+        division::own(view, dividing, trees, &pools, &mut self.rooms, &mut self.dividers);
     }
 
     /// Marks the nodes whose charges, allocatable or reserved room changed. Returns the pools whose growth that may affect.
@@ -222,20 +243,51 @@ impl Engine {
     /// Shares what these pools own. Returns the pools that want to grow on nodes that have too little for all.
     fn share<'a>(&mut self, tick: &mut Tick<'_, 'a>) -> BTreeSet<PoolId> {
         let mut nodes: BTreeSet<String> = BTreeSet::new();
-        for (id, in_hand) in tick.in_hand.iter_mut().filter(|(_, it)| it.divided.is_none()) {
-            let InHand { known, divided, .. } = in_hand;
-            let Some(dividing) = tick.dividing.get_mut(id) else { continue };
-            let mut shares =
-                division::share(&tick.view, id, dividing, &self.rooms, &mut self.divider);
-            let members = &dividing.members;
-            let decided = stabilize::decide(&tick.view, members, &mut shares, &mut known.grants);
-            nodes.extend(self.growth.nodes_of(id).map(str::to_owned));
-            self.growth.set(id, pool_plan::wanted(members, &shares));
-            nodes.extend(self.growth.nodes_of(id).map(str::to_owned));
-            *divided = Some((shares, decided));
+        let undivided = tick.in_hand.iter().filter(|(_, it)| it.divided.is_none());
+        let undivided = undivided.map(|(id, _)| id.clone()).collect();
+        for together in tick.view.forest.together(undivided) {
+            for (id, granted) in self.grant(tick, together) {
+                let Granting { members, shares, memory, decided } = granted;
+                nodes.extend(self.growth.nodes_of(&id).map(str::to_owned));
+                self.growth.set(&id, pool_plan::wanted(&members, &shares));
+                nodes.extend(self.growth.nodes_of(&id).map(str::to_owned));
+                if let Some(in_hand) = tick.in_hand.get_mut(&id) {
+                    in_hand.known.grants = memory;
+                    in_hand.divided = Some((shares, decided));
+                }
+            }
         }
         let tied = self.growth.tied(&tick.view, nodes.iter().map(String::as_str));
         tick.not_in_hand(tied)
+    }
+
+    /// Shares what pools own that are divided together, and decides what their pods are granted.
+    fn grant<'a>(
+        &mut self,
+        tick: &mut Tick<'_, 'a>,
+        together: Vec<PoolId>,
+    ) -> Vec<(PoolId, Granting<'a>)> {
+        let Tick { view, in_hand, dividing, trees, .. } = tick;
+        let shares =
+            division::share(view, &together, dividing, trees, &self.rooms, &mut self.dividers);
+        let granting = together.iter().zip(shares).filter_map(|(id, shares)| {
+            let members = dividing.get(id)?.members.clone();
+            let memory = std::mem::take(&mut in_hand.get_mut(id)?.known.grants);
+            Some(Granting::new(members, shares, memory))
+        });
+        let mut granting: Vec<Granting> = granting.collect();
+        let place = together.first().and_then(|id| view.forest.place(id));
+        let edition = place.map(|it| view.forest.edition(view.cluster, it.tree));
+        let bounded = place.and_then(|it| {
+            let dividing = trees.get(&it.tree)?;
+            Some(tree_division::bounded(view.forest.tree(it.tree)?, dividing, &together))
+        });
+        let (edition, bounded) = (edition.unwrap_or_default(), bounded.unwrap_or_default());
+        stabilize::decide(view, &mut granting, &edition, &bounded);
+        if place.is_some() {
+            granting.iter_mut().for_each(|it| include_borrowed(&mut it.shares));
+        }
+        together.into_iter().zip(granting).collect()
     }
 
     /// What is free, less what is promised to pools that keep their part of the last plan.
@@ -254,6 +306,43 @@ impl Engine {
             Resource::ALL.iter().for_each(|&it| ledger.promise_under(quota, it, promised[it]));
         }
         ledger
+    }
+
+    /// Plans what ClusterWeightedShares are to say for which something may have changed, and notes what room their trees have.
+    fn plan_trees(
+        &mut self,
+        tick: &Tick,
+        changes: &Changes,
+        noticed: &mut Noticed,
+        ledger: &mut Ledger,
+    ) -> BTreeMap<String, TreePlan> {
+        let Tick { view, in_hand, dividing, trees, .. } = tick;
+        let acts = |id: &&PoolId| dividing.get(*id).is_some_and(|pool| !pool.observes());
+        let divided = in_hand.iter().filter_map(|(id, it)| Some((id, &it.divided.as_ref()?.0)));
+        let acting: BTreeMap<&PoolId, &Shares> = divided.filter(|(id, _)| acts(id)).collect();
+        let mut plans = BTreeMap::new();
+        for (index, tree) in view.forest.trees() {
+            if let Some(dividing) = trees.get(&index) {
+                ledger.set_tree(index, tree_room::rooms(tree, dividing, &acting));
+                plans.extend(tree_plan::plan(view, index, dividing, &acting, noticed));
+            } else if tree.pools().next().is_none()
+                && (changes.forest || tree.parts.iter().any(|(it, _)| changes.trees.contains(it)))
+            {
+                let nothing =
+                    tree_division::own(view, index, &mut Pools::new(), &mut self.dividers);
+                plans.extend(tree_plan::plan(view, index, &nothing, &acting, noticed));
+            }
+        }
+        let faulty =
+            view.forest.faulty().filter(|it| changes.forest || changes.trees.contains(*it));
+        plans.extend(tree_plan::plan_faulty(view, faulty, noticed));
+        tree_plan::forget(view, &changes.trees, noticed);
+        for name in
+            changes.tree_statuses.iter().filter(|it| !plans.contains_key(*it)).collect::<Vec<_>>()
+        {
+            plans.extend(tree_plan::retell(view, name, noticed).map(|plan| (name.clone(), plan)));
+        }
+        plans
     }
 
     /// Plans what is to be written for the pools in hand, the oldest first.

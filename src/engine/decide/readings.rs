@@ -60,7 +60,7 @@ fn readings(view: &View, pool: &PoolMembers) -> Vec<Reading> {
     let headroom = spec.sharing.headroom_percent;
     let of_pod = |(member, pod): (&Member, &MemberPod)| {
         let demand = |resource| {
-            spec.capacity.get(resource)?;
+            pool.capacity[resource]?;
             let holds = pod.pod.charge(resource);
             let measured = pod.measured.as_ref();
             Some(division_input::demand(view, member, pod.pod, measured, holds, resource, headroom))

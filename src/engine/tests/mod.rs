@@ -15,6 +15,7 @@ mod reporting;
 mod simulation;
 mod stabilizing;
 mod stakes;
+mod trees;
 mod weighing;
 
 use std::{
@@ -28,8 +29,9 @@ use serde_json::{Value, json};
 
 use super::{
     backoff::Backoff,
-    division::Dividing,
+    division::{Dividing, Trees},
     field_conflicts::FieldConflicts,
+    grants::Memory,
     node_rooms::NodeRooms,
     notices::Notice,
     pacing::{Ledger, towards_shares},
@@ -39,6 +41,8 @@ use super::{
     resize::Outcome,
     restore::{Restore, is_changed, restore},
     shares::{MemberShare, Shares},
+    stabilize::Granting,
+    tree_division::Dividers,
     *,
 };
 use crate::{
@@ -48,8 +52,23 @@ use crate::{
         Node, Object, Obstacle, Owner, Pod, Qos, Quota, Resize, TemplateContainer, Workload,
     },
     metrics::{Metrics, PodReading, Readings},
-    share::{Divider, Held, InitContainer, PerResource, Resource},
+    share::{Held, InitContainer, PerResource, Resource},
 };
+
+/// What the pods of one pool are granted from now on. Whether anything was decided.
+fn grant<'a>(
+    view: &View<'a>,
+    pool: &Rc<PoolMembers<'a>>,
+    shares: &mut Shares<'a>,
+    memory: &mut Memory,
+) -> bool {
+    let (shares_now, memory_now) = (std::mem::take(shares), std::mem::take(memory));
+    let mut one = [Granting::new(pool.clone(), shares_now, memory_now)];
+    stabilize::decide(view, &mut one, &[], &[]);
+    let [Granting { shares: granted, memory: remembered, decided, .. }] = one;
+    (*shares, *memory) = (granted, remembered);
+    decided
+}
 
 /// What a test decides on, as plain fields that it can change.
 #[derive(Clone, Default)]
@@ -134,7 +153,7 @@ impl Scene {
             reserved: self.reserved.clone(),
             backoff: self.backoff.clone(),
             conflicts: self.conflicts.clone(),
-            grants: stabilize::Memory::granting(&self.granted),
+            grants: Memory::granting(&self.granted),
             ..Preview::of(&cluster)
         };
         Seen { cluster, metrics, preview, now }
@@ -158,7 +177,7 @@ impl Seen {
     }
 
     fn divide(&self) -> Vec<DividedPool<'_>> {
-        self.preview.divide(&self.view())
+        self.preview.divide(&self.view()).pools
     }
 
     /// One pool, divided as if it were the only one.
@@ -166,13 +185,14 @@ impl Seen {
         let (view, id) = (self.view(), pool.id.clone());
         let dividing = Dividing::new(&view, pool, &self.preview.grants);
         let mut pools = BTreeMap::from([(id.clone(), dividing)]);
-        let (mut rooms, mut divider) = (NodeRooms::default(), Divider::default());
-        let one = BTreeSet::from([id.clone()]);
-        division::own(&view, &mut pools, &one, &mut rooms, &mut divider);
-        rooms.settle(&view, &mut divider);
-        let mut dividing = pools.remove(&id).unwrap();
-        let shares = division::share(&view, &id, &mut dividing, &rooms, &mut divider);
-        (dividing.members, shares)
+        let (mut rooms, mut dividers) = (NodeRooms::default(), Dividers::default());
+        let (one, mut trees) = (BTreeSet::from([id.clone()]), Trees::new());
+        division::own(&view, &mut pools, &mut trees, &one, &mut rooms, &mut dividers);
+        rooms.settle(&view, &mut dividers.pools);
+        let ids = [id.clone()];
+        let shares =
+            division::share(&view, &ids, &mut pools, &mut trees, &rooms, &mut dividers).remove(0);
+        (pools.remove(&id).unwrap().members, shares)
     }
 
     /// The first pool, divided.
@@ -183,7 +203,8 @@ impl Seen {
     /// The resizes that the first pool may send now.
     fn resizes(&self) -> Vec<PodResize> {
         let view = self.view();
-        towards_shares(&self.first().1, &mut Ledger::new(&view))
+        let (pool, shares) = self.first();
+        towards_shares(pool.id, &shares, &mut Ledger::new(&view))
     }
 
     /// With what new pods of the first pool start, where its first member has this weight.
@@ -197,8 +218,9 @@ impl Seen {
         if let Some(weight) = weight {
             pool.members[0].weight = weight;
         }
-        let grants = stabilize::Memory::default();
-        super::new_pods::new_pods(&self.view(), &Rc::new(pool), &grants, before, decided)
+        let grants = Memory::default();
+        let (pool, shares) = self.divide_one(pool);
+        super::new_pods::new_pods(&self.view(), &pool, &shares, &grants, before, decided)
     }
 
     /// What it takes to restore the pods of no pool.

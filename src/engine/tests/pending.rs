@@ -48,7 +48,7 @@ fn room(waits: &mut PendingPods, scene: &mut Scene, second: i64) -> Vec<(String,
     scene.reserved = Reserved::new();
     let seen = scene.seen();
     let view = seen.view();
-    let (_, rooms) = seen.preview.own(&view, &mut Divider::default());
+    let (_, _, rooms) = seen.preview.own(&view, &mut Dividers::default());
     scene.reserved = waits.reserve(&view, |node| rooms.above_stakes(&view, node));
     scene.reserved.iter().map(|(node, room)| (node.clone(), room.cpu)).collect()
 }

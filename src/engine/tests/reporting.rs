@@ -244,12 +244,12 @@ fn usage_does_not_move_the_condition_of_coarse_weights() {
     let before = status(&scene, &Outcome::default());
     assert!(true_conditions(&before).contains(&("CoarseWeights", "SmallShares")));
     scene.pools[0].status = Some(before.clone());
-    let mut grants = stabilize::Memory::default();
+    let mut grants = Memory::default();
     for used in [20, 21, 19, 22] {
         scene.metrics = measured(&[("a", used), ("b", 50), ("c", 40)]);
         let seen = scene.seen();
         let (pool, mut divided) = seen.first();
-        let decided = stabilize::decide(&seen.view(), &pool, &mut divided, &mut grants);
+        let decided = grant(&seen.view(), &pool, &mut divided, &mut grants);
         grants.set_reported();
         let outcome = Outcome::default();
         let stands = pool.object.status.as_ref().filter(|_| !decided);

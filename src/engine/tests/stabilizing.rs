@@ -1,7 +1,6 @@
 //! What demand moves is calmed; what people move is carried out.
 
 use super::*;
-use crate::engine::stabilize::{Memory, decide};
 
 /// Turns of one pool, of which each begins where the last one ended.
 struct Turns {
@@ -36,7 +35,7 @@ impl Turns {
         let (granted, decided) = {
             let seen = self.scene.seen();
             let (pool, mut divided) = seen.first();
-            let decided = decide(&seen.view(), &pool, &mut divided, &mut self.memory);
+            let decided = grant(&seen.view(), &pool, &mut divided, &mut self.memory);
             let granted: Vec<u64> =
                 divided.cpu.as_ref().unwrap().pods().map(|pod| pod.granted()).collect();
             (granted, decided)
@@ -47,7 +46,7 @@ impl Turns {
         // The turn that sees it done.
         let seen = self.scene.seen();
         let (pool, mut divided) = seen.first();
-        decide(&seen.view(), &pool, &mut divided, &mut self.memory);
+        grant(&seen.view(), &pool, &mut divided, &mut self.memory);
         self.memory.set_reported();
         let outcome = Outcome::default();
         let stands = pool.object.status.as_ref().filter(|_| !decided);
@@ -120,7 +119,7 @@ fn what_can_never_be_taken_back_is_not_given_in_small_steps() {
         pool.metadata.generation = Some(generation);
         let seen = scene.seen();
         let (pool, mut divided) = seen.first();
-        decide(&seen.view(), &pool, &mut divided, &mut memory);
+        grant(&seen.view(), &pool, &mut divided, &mut memory);
         let of = |pod: &str| memory.granted(pod, Resource::Memory).unwrap() / MI;
         let counts = of("a") + of("b");
         let granted = divided.memory.as_ref().unwrap().pods();
@@ -190,7 +189,7 @@ fn what_no_node_bounds_does_not_count_where_the_pod_comes_then() {
     let seen = scene.seen();
     let (members, mut shares) = seen.first();
     let mut memory = Memory::default();
-    decide(&seen.view(), &members, &mut shares, &mut memory);
+    grant(&seen.view(), &members, &mut shares, &mut memory);
     let counts = ["a", "b"].map(|uid| memory.granted(uid, Resource::Cpu));
     assert_eq!(counts, [Some(500), Some(200)]);
 }

@@ -121,7 +121,8 @@ impl Fair {
 
 impl PodDivision {
     /// Of a pod that holds what it owns.
-    pub(super) fn whole(fair: u64) -> Self {
+    #[must_use]
+    pub fn whole(fair: u64) -> Self {
         Self { fair, by_weight: fair, least: fair, most: fair, share: fair }
     }
 }

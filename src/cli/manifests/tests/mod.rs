@@ -43,6 +43,8 @@ fn wrong() -> Vec<Case> {
 
 const POOL: &str = "apiVersion: weightedshare.dev/v1alpha1\nkind: WeightedShare\n\
                     metadata: {name: pool, namespace: shop}\n";
+const TREE: &str = "apiVersion: weightedshare.dev/v1alpha1\nkind: ClusterWeightedShare\n\
+                    metadata: {name: tenants}\n";
 
 /// Some files as they are read together.
 fn together(files: &[(String, String)]) -> Result<Manifests, ManifestErrors> {

@@ -7,7 +7,7 @@ use super::{super::*, service::Service};
 use crate::{
     engine::{
         dynamic_weights::{Weights, update},
-        stabilize::{self, Memory},
+        grants::Memory,
     },
     metrics::{MemberKey, NodeReading, ObjectiveReading},
     simulate::kernel::{Task, schedule},
@@ -215,8 +215,8 @@ impl Sim {
         // One pod a member, in the order of the pods.
         self.wanted = cpu.pods().map(|pod| pod.granted()).collect();
         self.fair = cpu.pods().map(|pod| pod.fair()).collect();
-        stabilize::decide(&view, &pool, &mut divided, &mut self.memory);
-        for resize in towards_shares(&divided, &mut Ledger::new(&view)) {
+        grant(&view, &pool, &mut divided, &mut self.memory);
+        for resize in towards_shares(pool.id, &divided, &mut Ledger::new(&view)) {
             let pod = self.pods.iter_mut().find(|pod| pod.pod.name == resize.pod).unwrap();
             pod.pod.containers[0].held.cpu.requested = resize.to;
             pod.resized = Some(self.second + RESIZE);
