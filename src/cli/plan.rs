@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Looked,
+    Looked, PoolKey,
     loans::{Loan, Market},
 };
 use crate::{
@@ -161,11 +161,9 @@ impl Plan {
         Self { pools: pools.iter().map(plan).collect() }
     }
 
-    /// Keeps only the pools of one namespace. Returns the namespaces of all others where that leaves none.
-    pub fn keep(&mut self, namespace: &str) -> Vec<String> {
-        let all: BTreeSet<String> = self.pools.iter().map(|pool| pool.namespace.clone()).collect();
-        self.pools.retain(|pool| pool.namespace == namespace);
-        if self.pools.is_empty() { all.into_iter().collect() } else { Vec::new() }
+    /// Keeps only these pools.
+    pub fn keep(&mut self, wanted: &BTreeSet<PoolKey>) {
+        self.pools.retain(|pool| wanted.contains(&(pool.namespace.clone(), pool.name.clone())));
     }
 
     /// How many pods would be resized.
@@ -291,7 +289,8 @@ pub(super) fn carried_out(pool: &PoolMembers, shares: &Shares) -> Outcome {
 }
 
 impl<T> Each<T> {
-    fn of(mut value: impl FnMut(Resource) -> Option<T>) -> Self {
+    /// The values that `value` gives.
+    pub fn of(mut value: impl FnMut(Resource) -> Option<T>) -> Self {
         let PerResource { cpu, memory } = PerResource::from_fn(&mut value);
         Self { cpu, memory }
     }

@@ -12,15 +12,16 @@ use crate::{
 pub(super) struct Table(pub Vec<Vec<String>>);
 
 /// The plan as text: for each pool its members, for each member its pods, with what they hold and would hold.
+/// Column names are left out without `headers`.
 #[must_use]
-pub fn table(plan: &Plan) -> String {
+pub fn table(plan: &Plan, headers: bool) -> String {
     if plan.pools.is_empty() {
-        return "There are no pools.\n".to_owned();
+        return "No pools found.\n".to_owned();
     }
-    plan.pools.iter().map(pool).collect::<Vec<_>>().join("\n")
+    plan.pools.iter().map(|it| pool(it, headers)).collect::<Vec<_>>().join("\n")
 }
 
-fn pool(pool: &PoolPlan) -> String {
+fn pool(pool: &PoolPlan, headers: bool) -> String {
     let resources: Vec<Resource> =
         Resource::ALL.into_iter().filter(|&it| pool.resources.get(it).is_some()).collect();
     let mut text = format!("Pool {}/{}", pool.namespace, pool.name);
@@ -36,7 +37,7 @@ fn pool(pool: &PoolPlan) -> String {
     }
     text += "\n\n";
 
-    let mut rows = Table(vec![head(&resources)]);
+    let mut rows = Table(headers.then(|| head(&resources)).into_iter().collect());
     for member in &pool.members {
         rows.0.push(member_row(pool, member, &resources));
         let pods = pool.pods.iter().filter(|pod| pod.member == member.name);
@@ -124,7 +125,23 @@ fn pod_row(pod: &PodPlan, member: &MemberPlan, resources: &[Resource]) -> Vec<St
 }
 
 impl Table {
+    /// A table with the names of its columns, or without them.
+    pub fn of(headers: bool, columns: &[&str]) -> Self {
+        let head = columns.iter().map(|&column| column.to_owned()).collect();
+        Self(if headers { vec![head] } else { Vec::new() })
+    }
+
+    /// The first and the last column stand to the left, and the amounts between them to the right.
     pub fn print(&self) -> String {
+        self.print_aligned(|column| column == 0)
+    }
+
+    /// All columns stand to the left.
+    pub fn print_left(&self) -> String {
+        self.print_aligned(|_| true)
+    }
+
+    fn print_aligned(&self, is_left: impl Fn(usize) -> bool) -> String {
         let columns = self.0.iter().map(Vec::len).max().unwrap_or_default();
         let width = |column: usize| {
             self.0.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
@@ -134,12 +151,11 @@ impl Table {
         for row in &self.0 {
             let mut line = String::new();
             for (i, (cell, width)) in row.iter().zip(&widths).enumerate() {
-                let last = i + 1 == columns;
-                // Amounts stand to the right.
-                let _ = match i {
-                    0 => write!(line, "{cell:<width$}"),
-                    _ if last => write!(line, "  {cell}"),
-                    _ => write!(line, "  {cell:>width$}"),
+                let between = if i == 0 { "" } else { "  " };
+                let _ = match is_left(i) || i + 1 == columns {
+                    true if i + 1 == columns => write!(line, "{between}{cell}"),
+                    true => write!(line, "{between}{cell:<width$}"),
+                    false => write!(line, "{between}{cell:>width$}"),
                 };
             }
             text += line.trim_end();
