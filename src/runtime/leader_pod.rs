@@ -72,8 +72,9 @@ async fn holder(client: &Client, namespace: &str) -> Option<String> {
 pub fn page_address(pod: &Pod) -> Option<Address> {
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
     let arguments = containers.flat_map(|container| container.args.iter().flatten());
-    let given = arguments.filter_map(|argument| argument.strip_prefix(PAGE)).last();
-    given.unwrap_or(DEFAULT_PAGE).parse().ok().filter(|address: &Address| address.port().is_some())
+    let mut given = arguments.filter_map(|argument| argument.strip_prefix(PAGE));
+    let address: Address = given.next_back().unwrap_or(DEFAULT_PAGE).parse().ok()?;
+    address.port().is_some().then_some(address)
 }
 
 #[cfg(test)]
