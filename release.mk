@@ -80,6 +80,7 @@ release: arm64 sbom harness install-yaml ## build all that is published, with ch
 	for of in amd64=x86_64 arm64=aarch64; do \
 	  folder=$(RELEASE)/$${of%=*} && mkdir $$folder && cp LICENSE $$folder/ && \
 	  cp target/$${of#*=}-unknown-linux-musl/release/weightedshare $$folder/kubectl-weightedshare && \
+  cp deploy/krew/kubectl_complete-weightedshare $$folder/ && \
 	  tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C $$folder -cf - . | gzip -9n > $$folder.tar.gz && \
 	  rm -r $$folder && mv $$folder.tar.gz $(RELEASE)/kubectl-weightedshare-linux-$${of%=*}.tar.gz || exit 1; done
 	cp deploy/krew/weightedshare.yaml $(RELEASE)/weightedshare.yaml

@@ -1,61 +1,62 @@
 //! Arguments, wiring, shutdown: nothing else.
 
+mod completion;
+mod edit;
+mod leader;
 mod live;
+mod look;
 mod replay;
+mod show;
+mod version;
 
-use std::{io::IsTerminal, process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
-use k8s_openapi::api::events::v1::Event;
-use kube::{Api, Client, ResourceExt, api::ListParams};
-use live::{live, say};
-use terminal_size::terminal_size;
+use clap::Parser;
+use kube::Client;
+use live::say;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 use weightedshare::{
-    api,
+    api::{self, Mode},
     cli::{
-        Arguments, Command, ExplainArguments, HistoryArguments, Looked, Output, PlanArguments,
-        Source, TopArguments,
+        Arguments, Command,
         controller::{ControllerArguments, ElectionArguments, LogFormat},
-        explain, history, manifests,
-        plan::Plan,
-        planned,
-        table::table,
-        top,
     },
-    cluster::Cluster,
-    engine::Remembered,
     metrics,
-    runtime::{self, Candidacy, Clock, Election, Leadership, NAME, Run, Serving, Terms, Traces},
+    runtime::{
+        self, Access, Candidacy, Clock, Election, Leadership, NAME, Run, Serving, Terms, Traces,
+        Waits,
+    },
 };
 
 /// What the program ends with on an error; 1 is the answer of `plan --exit-code`.
 const TROUBLE: u8 = 2;
-/// Who waits longer than that is told what for.
-const SLOW: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Crd => {
-            api::crd_yaml().map(|crd| print!("{crd}")).map_err(|error| error.to_string())
-        }
-        Command::Controller(arguments) => run_controller(*arguments).await,
-        Command::Plan(arguments) => match plan(arguments).await {
+        Command::Plan(arguments) => match show::plan(arguments).await {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
-        Command::Explain(arguments) => explain(arguments).await,
-        Command::Top(arguments) => top(arguments).await,
-        Command::History(arguments) => history(arguments).await,
+        Command::Explain(arguments) => show::explain(arguments).await,
+        Command::Top(arguments) => show::top(arguments).await,
+        Command::Status(arguments) => show::status(arguments).await,
+        Command::History(arguments) => show::history(arguments).await,
+        Command::SetWeight(arguments) => edit::set_weight(arguments).await,
+        Command::Observe(arguments) => edit::set_mode(arguments, Mode::Observe).await,
+        Command::Resume(arguments) => edit::set_mode(arguments, Mode::Auto).await,
+        Command::Logs(arguments) => leader::logs(arguments).await,
+        Command::Page(arguments) => leader::page(arguments).await,
         Command::Simulate(arguments) => replay::simulate(arguments).await,
-        Command::Completion { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Arguments::command(), "weightedshare", &mut script);
-            say(&String::from_utf8_lossy(&script))
+        Command::Version(arguments) => version::version(arguments).await,
+        Command::Controller(arguments) => run_controller(*arguments).await,
+        Command::Crd => {
+            api::crd_yaml().map_err(|error| error.to_string()).and_then(|crd| say(&crd))
         }
+        Command::Completion { shell } => completion::script(shell),
+        Command::Complete { words } => completion::complete(words),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,137 +65,6 @@ async fn main() -> ExitCode {
             ExitCode::from(TROUBLE)
         }
     }
-}
-
-async fn plan(arguments: PlanArguments) -> Result<ExitCode, String> {
-    let (looked, _) = look(&arguments.source, Leader::Asked).await?;
-    let mut plan = Plan::of(&looked);
-    if let Some(namespace) = &arguments.namespace {
-        let elsewhere = plan.keep(namespace);
-        if !elsewhere.is_empty() {
-            let elsewhere = elsewhere.join(", ");
-            eprintln!("namespace {namespace} has no pools; there are pools in: {elsewhere}");
-        }
-    }
-    let text = match arguments.output {
-        Output::Table => table(&plan),
-        Output::Json => serde_json::to_string(&plan).map_err(|error| error.to_string())? + "\n",
-        Output::Yaml => serde_yaml_ng::to_string(&plan).map_err(|error| error.to_string())?,
-        Output::Html => {
-            let mut pools = planned::planned(&looked, Clock::system().now());
-            if let Some(namespace) = &arguments.namespace {
-                pools.retain(|planned| planned.pool.namespace().as_ref() == Some(namespace));
-            }
-            runtime::plan_page(&pools)
-        }
-    };
-    say(&text)?;
-    let changes = arguments.exit_code && plan.changes() > 0;
-    Ok(ExitCode::from(u8::from(changes)))
-}
-
-async fn explain(arguments: ExplainArguments) -> Result<(), String> {
-    let (looked, namespace) = look(&arguments.source, Leader::Asked).await?;
-    let namespace = arguments.namespace.unwrap_or(namespace);
-    let text = explain::explain(&looked, &namespace, &arguments.pod);
-    say(&text.map_err(|error| error.to_string())?)
-}
-
-async fn top(arguments: TopArguments) -> Result<(), String> {
-    let in_terminal = std::io::stdout().is_terminal();
-    let draw = async || -> Result<String, String> {
-        let width = terminal_size().map_or(80, |(width, _)| usize::from(width.0));
-        let colours = in_terminal && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
-        let style = top::Style { width, colours };
-        let (mut looked, _) = look(&arguments.source, Leader::LeftAlone).await?;
-        let from_files = !arguments.source.files.is_empty();
-        let now = Clock::system().now();
-        if from_files && planned::fill_in_statuses(&mut looked, now) {
-            eprintln!("a pool in these files has no status, so its planned shares are shown");
-        }
-        Ok(top::top(&looked, arguments.namespace.as_deref(), style))
-    };
-    if arguments.once || !in_terminal || !arguments.source.files.is_empty() {
-        return say(&draw().await?);
-    }
-    let interval = Duration::from_secs(arguments.interval.into());
-    live(draw, interval, shutdown()?).await
-}
-
-async fn history(arguments: HistoryArguments) -> Result<(), String> {
-    let client = client().await?;
-    let events: Api<Event> = match &arguments.namespace {
-        Some(namespace) => Api::namespaced(client, namespace),
-        None => Api::all(client),
-    };
-    let of_pools = ListParams::default().fields("regarding.kind=WeightedShare");
-    let events = events.list(&of_pools).await.map_err(|error| {
-        format!("the events cannot be listed: {error}: with -n, name a namespace that you may read")
-    })?;
-    say(&history::history(&events.items, arguments.pool.as_deref()))
-}
-
-/// Whether the controller that leads is asked what it remembers.
-#[derive(Clone, Copy, PartialEq)]
-enum Leader {
-    Asked,
-    /// What is shown is in the status of the pools.
-    LeftAlone,
-}
-
-/// Reads the files, or looks at the cluster where there are none; with the namespace that is meant where none is named.
-async fn look(source: &Source, leader: Leader) -> Result<(Looked, String), String> {
-    if source.files.is_empty() {
-        let client = client()
-            .await
-            .map_err(|error| format!("{error}; or name files with -f, which needs no cluster"))?;
-        let mut looked = std::pin::pin!(runtime::list_once(&client));
-        let looked = tokio::select! {
-            looked = &mut looked => looked,
-            () = tokio::time::sleep(SLOW) => {
-                eprintln!("reading the cluster: its pools, pods, nodes, workloads and metrics ...");
-                looked.await
-            }
-        };
-        let (cluster, mut metrics, trouble) = looked.map_err(|error| error.to_string())?;
-        let remembered = match leader {
-            Leader::Asked => remembered(&client, &cluster).await,
-            Leader::LeftAlone => Remembered::default(),
-        };
-        if let Some(trouble) = trouble.filter(|_| remembered.pods.is_empty()) {
-            eprintln!(
-                "without measurements, every member is assumed to need what it owns: {trouble}"
-            );
-        }
-        remembered.measure(&cluster, &mut metrics);
-        let mut looked = Looked { cluster, metrics, remembered };
-        looked.set_bounds(source.node_memory_grow_percent);
-        return Ok((looked, client.default_namespace().to_owned()));
-    }
-    let manifests = manifests::read(&source.files, std::io::stdin());
-    let manifests =
-        manifests.map_err(|errors| format!("these manifests cannot be used:\n{errors}"))?;
-    if !manifests.others.is_empty() {
-        let others = manifests.others.iter().map(|(kind, count)| format!("{count} {kind}"));
-        eprintln!("left out: {}", others.collect::<Vec<_>>().join(", "));
-    }
-    let mut looked = manifests.looked();
-    looked.set_bounds(source.node_memory_grow_percent);
-    Ok((looked, "default".to_owned()))
-}
-
-/// What the controller that leads remembers. Nothing if it cannot be asked, which is said.
-async fn remembered(client: &Client, cluster: &Cluster) -> Remembered {
-    runtime::ask_leader(client, cluster).await.unwrap_or_else(|why| {
-        eprintln!(
-            "this is based on current usage only, because the controller could not be asked for the peaks of the last ten minutes: {why}"
-        );
-        Remembered::default()
-    })
-}
-
-async fn client() -> Result<Client, String> {
-    runtime::client().await.map_err(|error| error.to_string())
 }
 
 async fn run_controller(arguments: ControllerArguments) -> Result<(), String> {
@@ -206,7 +76,8 @@ async fn run_controller(arguments: ControllerArguments) -> Result<(), String> {
     };
     tracing_subscriber::registry().with(log.with_filter(filter)).with(traces.layer()).init();
     let stop = runtime::stop(shutdown()?);
-    let client = client().await?;
+    let client = runtime::client(&Access::default(), Waits::ForAnswers).await;
+    let client = client.map_err(|error| error.to_string())?;
     let (candidacy, leadership) = candidacy(&client, &arguments.election)?;
     let serving = Serving::of(leadership, arguments.member_metrics);
     let clock = Clock::system();
@@ -266,7 +137,7 @@ fn candidacy(
     let namespace = given.unwrap_or_else(|| client.default_namespace()).to_owned();
     let identity = runtime::identity(&arguments.pod_name);
     let election = async move || {
-        let client = runtime::client().await?;
+        let client = runtime::client(&Access::default(), Waits::ForAnswers).await?;
         Ok(Election::new(client, (&namespace, NAME), identity, terms, of_election))
     };
     let candidacy = Candidacy::on_a_thread(election);

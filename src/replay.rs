@@ -13,7 +13,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 use weightedshare::{
-    cli::{Output, SimulateArguments, simulate as told},
+    cli::{SimulateArguments, simulate as told},
     cluster::Cluster,
     metrics::prometheus::{RecordedSample, recorded},
     runtime::{self, Clock},
@@ -23,7 +23,11 @@ use weightedshare::{
     },
 };
 
-use crate::{Leader, live::say, look, shutdown};
+use crate::{
+    live::say,
+    look::{Leader, look},
+    shutdown,
+};
 
 /// How much of a file tells its form.
 const BEGINS: usize = 4096;
@@ -59,11 +63,9 @@ pub async fn simulate(arguments: SimulateArguments) -> Result<(), String> {
     }
     let options = Options { batch: arguments.batch };
     let outcome = run(cluster, trace, options, &stopped).await?;
-    let text = match arguments.output {
-        Output::Table => told::table(&outcome),
-        Output::Json => serde_json::to_string(&outcome).map_err(|error| error.to_string())? + "\n",
-        Output::Yaml => serde_yaml_ng::to_string(&outcome).map_err(|error| error.to_string())?,
-        Output::Html => runtime::replay_page(&outcome),
+    let text = match arguments.output.format() {
+        Some(format) => format.write(&outcome, || told::table(&outcome, !arguments.no_headers))?,
+        None => runtime::replay_page(&outcome),
     };
     say(&text)
 }

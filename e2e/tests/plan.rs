@@ -93,7 +93,7 @@ async fn a_plan_is_what_the_controller_does() -> Result<()> {
 async fn in_step(bench: &Bench) -> Result<(Value, WeightedShareStatus)> {
     eventually(support::MINUTE, || async {
         let status = bench.settled("pool").await?;
-        let live = pool(&run(&["plan", "-o", "json"]).await?, &bench.namespace)?;
+        let live = pool(&run(&["plan", "-A", "-o", "json"]).await?, &bench.namespace)?;
         let dump = kubectl::run("kubectl", &["get", KINDS, "-A", "-o", "yaml"], "").await?;
         let filed = pool(&plan_of(&dump).await?, &bench.namespace)?;
         ensure!(live == filed, "the cluster: {live}\nits objects: {filed}");

@@ -58,7 +58,8 @@ async fn a_replay_gives_what_the_node_gave() -> Result<()> {
     sleep_until(ends).await;
     let node: Vec<f64> = used(&pods)?.iter().zip(before).map(|(now, then)| now - then).collect();
 
-    let replay = simulate(&["-f", &files.objects, &files.pool, "--usage", &files.usage]).await?;
+    let replay =
+        simulate(&["-f", &files.objects, "-f", &files.pool, "--usage", &files.usage]).await?;
     let got = MEMBERS.map(|(name, ..)| core_seconds(&replay, name, "after"));
     compare("replayed", &node, &got, PERCENT)?;
 

@@ -1,42 +1,87 @@
 //! What became of pools, by the events on them. Pure.
 
-use std::fmt::Write;
+use k8s_openapi::{
+    api::{core::v1::ObjectReference, events::v1::Event},
+    jiff::Timestamp,
+};
+use serde::Serialize;
 
-use k8s_openapi::{api::events::v1::Event, jiff::Timestamp};
-
+use super::{age::age, table::Table};
 use crate::cluster::FIELD_MANAGER;
 
-/// The events of all pools, or of one, oldest first. The API server keeps them for an hour, if it is not told otherwise.
+/// Something that happened to a pool.
+#[derive(Clone, Debug, Serialize)]
+pub struct HistoryEntry {
+    /// When it happened.
+    pub time: Timestamp,
+    /// Normal or Warning.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// One word for programs.
+    pub reason: String,
+    /// The namespace of the pool.
+    pub namespace: String,
+    /// The name of the pool.
+    pub pool: String,
+    /// What happened.
+    pub message: String,
+}
+
+/// The events of all pools, or of one, the newest last. The API server keeps them for an hour, if it is not told otherwise.
 #[must_use]
-pub fn history(events: &[Event], pool: Option<&str>) -> String {
-    let mut told: Vec<(Timestamp, &Event)> = events
+pub fn history(events: &[Event], pool: Option<&str>) -> Vec<HistoryEntry> {
+    let ours = events
         .iter()
         .filter(|event| event.reporting_controller.as_deref() == Some(FIELD_MANAGER))
-        .filter(|event| pool.is_none_or(|pool| regarding(event).1 == pool))
-        .filter_map(|event| Some((event.event_time.as_ref()?.0, event)))
-        .collect();
-    told.sort_by_key(|(at, _)| *at);
-    let mut text = String::new();
-    for (at, event) in told {
-        let ((namespace, name), at) = (regarding(event), at.strftime("%F %T"));
-        let mark = if event.type_.as_deref() == Some("Warning") { "!" } else { " " };
-        let (reason, note) = (text_of(&event.reason), text_of(&event.note));
-        let _ = writeln!(text, "{at} {mark} {namespace}/{name}  {reason}: {note}");
-    }
-    match text.is_empty() {
-        true => "No events found. (Kubernetes keeps events for about an hour.)\n".to_owned(),
-        false => text,
-    }
+        .filter_map(HistoryEntry::of);
+    let mut entries: Vec<HistoryEntry> =
+        ours.filter(|entry| pool.is_none_or(|pool| entry.pool == pool)).collect();
+    entries.sort_by_key(|entry| entry.time);
+    entries
 }
 
-fn regarding(event: &Event) -> (&str, &str) {
-    let object = event.regarding.as_ref();
-    let part = |part: fn(&k8s_openapi::api::core::v1::ObjectReference) -> &Option<String>| {
-        object.and_then(|object| part(object).as_deref()).unwrap_or_default()
-    };
-    (part(|it| &it.namespace), part(|it| &it.name))
+/// Events as a table, as `kubectl events` prints them. Without a namespace in common, each line names its own.
+#[must_use]
+pub fn table(
+    entries: &[HistoryEntry],
+    now: Timestamp,
+    with_namespaces: bool,
+    headers: bool,
+) -> String {
+    if entries.is_empty() {
+        return "No events found. (Kubernetes keeps events for about an hour.)\n".to_owned();
+    }
+    let columns = ["NAMESPACE", "LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"];
+    let first = usize::from(!with_namespaces);
+    let mut rows = Table::of(headers, &columns[first..]);
+    for entry in entries {
+        let row = [
+            entry.namespace.clone(),
+            age(entry.time, now),
+            entry.type_.clone(),
+            entry.reason.clone(),
+            format!("WeightedShare/{}", entry.pool),
+            entry.message.clone(),
+        ];
+        rows.0.push(row[first..].to_vec());
+    }
+    rows.print_left()
 }
 
-fn text_of(text: &Option<String>) -> &str {
-    text.as_deref().unwrap_or_default()
+impl HistoryEntry {
+    fn of(event: &Event) -> Option<Self> {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let object = event.regarding.as_ref();
+        let regarding = |part: fn(&ObjectReference) -> &Option<String>| {
+            object.map(part).map(text).unwrap_or_default()
+        };
+        Some(Self {
+            time: event.event_time.as_ref()?.0,
+            type_: text(&event.type_),
+            reason: text(&event.reason),
+            namespace: regarding(|it| &it.namespace),
+            pool: regarding(|it| &it.name),
+            message: text(&event.note),
+        })
+    }
 }

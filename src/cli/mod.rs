@@ -1,25 +1,45 @@
 //! The command line.
 
+mod age;
+mod arguments;
+mod choice;
+mod connection;
+mod containers;
 pub mod controller;
 pub mod explain;
 pub mod history;
 mod loans;
 pub mod manifests;
+mod output;
 pub mod plan;
 pub mod planned;
+pub mod pool_patch;
+mod reasons;
+mod reference;
+mod selector;
 pub mod simulate;
+pub mod status;
 pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod top;
 pub mod tree_plan;
+pub mod usage;
 
-use std::{path::PathBuf, time::Duration};
+use std::ffi::OsString;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+pub use arguments::{
+    ControllerPlace, DryRun, EditArguments, ExplainArguments, HistoryArguments, LogsArguments,
+    ModeArguments, PageArguments, PlanArguments, SetWeightArguments, SimulateArguments, Source,
+    StatusArguments, StatusOutput, TopArguments, VersionArguments, Watching,
+};
+pub use choice::{NoneFound, PoolChoice, PoolKey, Scope, Wanted};
+use clap::{Parser, Subcommand};
 use clap_complete::Shell;
-use controller::{ControllerArguments, PrometheusArguments};
-use k8s_openapi::jiff::SignedDuration;
+pub use connection::Connection;
+use controller::ControllerArguments;
+pub use output::{Format, Output};
+pub use reference::{PodName, PoolName};
 
 use crate::{
     cluster::{Bounds, Cluster},
@@ -52,17 +72,86 @@ impl Looked {
     }
 }
 
+/// The help of the program: its commands, without their options.
+const TEMPLATE: &str = "\
+{about-with-newline}
+{usage-heading} {usage}
+
+{subcommands}{after-help}";
 /// What follows the list of commands.
 const EXAMPLES: &str = "\
 Examples:
-  weightedshare plan                               the pools of the current kubeconfig's cluster
-  weightedshare plan -f docs/shop.yaml             the pools in a file, without a cluster
-  weightedshare explain search-1 -n shop -f docs/shop.yaml
+  weightedshare plan -f docs/shop.yaml       shares of pods, without a cluster
+  weightedshare status -A                    the pools of a cluster
+'weightedshare VERB -h' lists the options of a verb, and --help explains them.";
+const PLAN: &str = "\
+Examples:
+  weightedshare plan                         the pools of your namespace
+  weightedshare plan ws/shop -n shop         one pool
+  weightedshare plan -f pool.yaml -f pods/   files, without a cluster
   weightedshare plan -f docs/shop.yaml -o html > plan.html";
+const EXPLAIN: &str = "\
+Examples:
+  weightedshare explain search-1 -n shop
+  weightedshare explain pod/search-1 -f docs/shop.yaml";
+const TOP: &str = "\
+Examples:
+  weightedshare top -A                       the pools of all namespaces
+  weightedshare top shop -n shop -w          one pool, again every 5 s
+  weightedshare top -l team=web -o json";
+const STATUS: &str = "\
+Examples:
+  weightedshare status ws/shop -n shop       one pool
+  weightedshare status -A -l team=web        pools by their labels
+  weightedshare status -A -o name            their names";
+const HISTORY: &str = "\
+Examples:
+  weightedshare history -A                   the events of all pools
+  weightedshare history ws/shop -n shop -w   those of one pool, as they come";
+const SET_WEIGHT: &str = "\
+Examples:
+  weightedshare set-weight shop checkout=600 -n shop
+  weightedshare set-weight ws/shop checkout=600 search=50 --dry-run=server";
+const OBSERVE: &str = "\
+Examples:
+  weightedshare observe shop -n shop         stop resizing the pods of a pool
+  weightedshare observe shop -n shop --dry-run=server";
+const RESUME: &str = "\
+Examples:
+  weightedshare resume shop -n shop          resize the pods of a pool again
+  weightedshare resume shop -n shop --dry-run=server";
+const LOGS: &str = "\
+Examples:
+  weightedshare logs --tail 20               the last lines
+  weightedshare logs -f --since 5m           those of five minutes, and new ones";
+const PAGE: &str = "\
+Examples:
+  weightedshare page                         then open http://127.0.0.1:8080
+  weightedshare page --port 0                on any free port";
+const SIMULATE: &str = "\
+Examples:
+  weightedshare simulate -f pools.yaml -f pods.yaml --usage usage.csv
+  weightedshare simulate --from-cluster 24h --prometheus-url http://prometheus
+  weightedshare simulate --suggest shop --usage usage.csv -f pods.yaml";
+const VERSION: &str = "\
+Examples:
+  weightedshare version                      program, controller, API server
+  weightedshare version --client -o json     this program, without a cluster";
+const CONTROLLER: &str = "\
+Example:
+  weightedshare controller --leader-elect=false
+'weightedshare controller --help' has more options, and explains all of them.";
+const CRD: &str = "\
+Example:
+  weightedshare crd | kubectl apply --server-side -f -";
+const COMPLETION: &str = "\
+Example:
+  source <(weightedshare completion bash)";
 
-/// Resource pools for Kubernetes: CPU and memory, shared by weight, resized in place.
+/// Resource pools for Kubernetes: CPU and memory by weight, resized in place.
 #[derive(Debug, Parser)]
-#[command(name = "weightedshare", version, after_help = EXAMPLES)]
+#[command(name = "weightedshare", version, help_template = TEMPLATE, after_help = EXAMPLES)]
+#[command(disable_help_subcommand = true)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -72,150 +161,59 @@ pub struct Arguments {
 /// What the program can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the controller, inside a cluster or against the current kubeconfig's cluster.
-    Controller(Box<ControllerArguments>),
     /// Show what the pods of each pool would get. Changes nothing.
+    #[command(after_help = PLAN)]
     Plan(PlanArguments),
     /// Explain in words why a pod gets its share.
-    #[command(override_usage = "weightedshare explain <POD> [-n <NAMESPACE>] [-f <FILE>...]")]
+    #[command(after_help = EXPLAIN)]
     Explain(ExplainArguments),
-    /// Show what the members of each pool use, are granted and own, as bars. In a terminal, the bars are redrawn until Ctrl-C.
+    /// Show what the members of each pool use, are granted and own.
+    #[command(after_help = TOP)]
     Top(TopArguments),
+    /// Show what the pools say of themselves: conditions and members.
+    #[command(after_help = STATUS)]
+    Status(StatusArguments),
     /// Show what happened to the pools recently: their events.
+    #[command(after_help = HISTORY)]
     History(HistoryArguments),
-    /// Replay what pods used, and show what they would have got in pools. Changes nothing.
+    /// Set the weights of members, and nothing else.
+    #[command(after_help = SET_WEIGHT)]
+    SetWeight(SetWeightArguments),
+    /// Set the mode of a pool to Observe: its pods are no longer resized.
+    #[command(after_help = OBSERVE)]
+    Observe(ModeArguments),
+    /// Set the mode of a pool to Auto: its pods are resized.
+    #[command(after_help = RESUME)]
+    Resume(ModeArguments),
+    /// Show the log of the controller that leads.
+    #[command(after_help = LOGS)]
+    Logs(LogsArguments),
+    /// Forward a local port to the web page of the controller that leads.
+    #[command(after_help = PAGE)]
+    Page(PageArguments),
+    /// Replay what pods used, and show what they would have got in pools.
+    #[command(after_help = SIMULATE)]
     Simulate(SimulateArguments),
+    /// Show the versions of the program, controller and API server.
+    #[command(after_help = VERSION)]
+    Version(VersionArguments),
+    /// Run the controller, inside a cluster or outside of it.
+    #[command(after_help = CONTROLLER)]
+    Controller(Box<ControllerArguments>),
     /// Print the CustomResourceDefinitions, for kubectl apply.
+    #[command(after_help = CRD)]
     Crd,
-    /// Print the completion script for a shell: `source <(weightedshare completion bash)`.
+    /// Print the completion script for a shell.
+    #[command(after_help = COMPLETION)]
     Completion {
         /// The shell.
         shell: Shell,
     },
-}
-
-/// What is shown, and for how long.
-#[derive(Args, Debug)]
-pub struct TopArguments {
-    /// Where to look.
-    #[command(flatten)]
-    pub source: Source,
-    /// Show only the pools in this namespace.
-    #[arg(short, long)]
-    pub namespace: Option<String>,
-    /// Print once and exit, even in a terminal.
-    #[arg(long)]
-    pub once: bool,
-    /// How often the bars are redrawn, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = clap::value_parser!(u16).range(1..))]
-    pub interval: u16,
-}
-
-/// Whose events are told.
-#[derive(Args, Debug)]
-pub struct HistoryArguments {
-    /// The name of the pool. Default: all pools.
-    pub pool: Option<String>,
-    /// The namespace of the pool. Default: all namespaces.
-    #[arg(short, long)]
-    pub namespace: Option<String>,
-}
-
-/// What is planned for, and how it is shown.
-#[derive(Args, Debug)]
-pub struct PlanArguments {
-    /// Where to look.
-    #[command(flatten)]
-    pub source: Source,
-    /// Show only the pools in this namespace.
-    #[arg(short, long)]
-    pub namespace: Option<String>,
-    /// The output format. In JSON and YAML, amounts are whole millicores and bytes.
-    #[arg(short, long, value_enum, default_value_t)]
-    pub output: Output,
-    /// Exit with 1 if a pod would be resized, and with 0 if none would. (Errors always exit with 2.)
-    #[arg(long)]
-    pub exit_code: bool,
-}
-
-/// What is replayed, and how it is shown.
-#[derive(Args, Debug)]
-pub struct SimulateArguments {
-    /// Where pools, nodes and pods are.
-    #[command(flatten)]
-    pub source: Source,
-    /// Files with what pods used: CSV with the columns time, namespace, pod, cpu and memory; answers of Prometheus to range queries
-    /// (cpu.json, memory.json); or files of the traces that Azure (2019), Google (2019) and Alibaba (2018) published.
-    ///
-    /// The format of a file is recognized by its name and its first bytes. Put files with the sizes of machines or containers before
-    /// the files with their usage.
-    #[arg(short, long, value_name = "FILE", num_args = 1.., required_unless_present = "from_cluster")]
-    pub usage: Vec<PathBuf>,
-    /// Replay this much of the recent past of the current kubeconfig's cluster, as Prometheus recorded it: 24h, 90m.
-    #[arg(long, value_name = "TIME", conflicts_with_all = ["usage", "files"], requires = "url", value_parser = duration)]
-    pub from_cluster: Option<Duration>,
-    /// Where it is recorded.
-    #[command(flatten)]
-    pub prometheus: PrometheusArguments,
-    /// The time between two steps of the replay: 60s, 5m. Default: the time between most samples.
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub step: Option<Duration>,
-    /// Instead of a replay, propose a pool for this namespace from what its pods used: a manifest with mode Observe.
-    #[arg(long, value_name = "NAMESPACE")]
-    pub suggest: Option<String>,
-    /// Members whose pods use all the CPU that they get, as batch jobs do.
-    #[arg(long, value_name = "MEMBER", num_args = 1..)]
-    pub batch: Vec<String>,
-    /// The output format.
-    #[arg(short, long, value_enum, default_value_t)]
-    pub output: Output,
-}
-
-/// A time as Go and Prometheus write it: 24h, 1h30m.
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = |_| format!("{text:?} is not a duration: write 24h, 90m or 60s");
-    let span: SignedDuration = text.parse().map_err(wrong)?;
-    let positive = Duration::try_from(span).ok().filter(|it| it.as_secs() > 0);
-    positive.ok_or_else(|| format!("{text:?} is less than a second: write 1s or more"))
-}
-
-/// The pod to explain.
-#[derive(Args, Debug)]
-pub struct ExplainArguments {
-    /// The name of the pod.
-    pub pod: String,
-    /// The namespace of the pod. Default: that of the kubeconfig's context; with files, the namespace default.
-    #[arg(short, long)]
-    pub namespace: Option<String>,
-    /// Where to look.
-    #[command(flatten)]
-    pub source: Source,
-}
-
-/// Where the objects come from.
-#[derive(Args, Debug)]
-pub struct Source {
-    /// Files with manifests, directories of them, or - for standard input. Default: the current kubeconfig's cluster.
-    ///
-    /// These kinds are read, as YAML or JSON: pools, pods, nodes, workloads, ResourceQuotas, LimitRanges, autoscalers, KubeVirt's
-    /// VirtualMachines and VirtualMachineInstances, PodMetrics and NodeMetrics. Other kinds are left out.
-    #[arg(short, long = "file", value_name = "FILE", num_args = 1..)]
-    pub files: Vec<PathBuf>,
-    /// The controller's setting of the same name. Default: what the controller reports, or 0 if it is not asked.
-    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(..=100))]
-    pub node_memory_grow_percent: Option<u8>,
-}
-
-/// How a plan or a replay is shown.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub enum Output {
-    /// A table for people.
-    #[default]
-    Table,
-    /// JSON, for programs.
-    Json,
-    /// YAML, for programs.
-    Yaml,
-    /// A web page in one file: -o html > page.html.
-    Html,
+    /// Answer kubectl, which asks what the last of these words can become.
+    #[command(name = "__complete", hide = true, disable_help_flag = true)]
+    Complete {
+        /// The words after `kubectl weightedshare`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
 }

@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Looked,
+    Looked, PoolKey,
     loans::{Loan, Market},
     tree_plan::TreePlan,
 };
@@ -165,12 +165,13 @@ impl Plan {
         Self { trees, pools: pools.iter().map(plan).collect() }
     }
 
-    /// Keeps only the pools of one namespace, and no trees. Returns the namespaces of all others where that leaves none.
-    pub fn keep(&mut self, namespace: &str) -> Vec<String> {
-        let all: BTreeSet<String> = self.pools.iter().map(|pool| pool.namespace.clone()).collect();
-        self.pools.retain(|pool| pool.namespace == namespace);
-        self.trees.clear();
-        if self.pools.is_empty() { all.into_iter().collect() } else { Vec::new() }
+    /// Keeps only these pools; and trees only if that leaves out none.
+    pub fn keep(&mut self, wanted: &BTreeSet<PoolKey>) {
+        let all = self.pools.len();
+        self.pools.retain(|pool| wanted.contains(&(pool.namespace.clone(), pool.name.clone())));
+        if self.pools.len() < all {
+            self.trees.clear();
+        }
     }
 
     /// How many pods would be resized.
@@ -299,7 +300,8 @@ pub(super) fn carried_out(pool: &PoolMembers, shares: &Shares) -> Outcome {
 }
 
 impl<T> Each<T> {
-    pub(super) fn of(mut value: impl FnMut(Resource) -> Option<T>) -> Self {
+    /// The values that `value` gives.
+    pub fn of(mut value: impl FnMut(Resource) -> Option<T>) -> Self {
         let PerResource { cpu, memory } = PerResource::from_fn(&mut value);
         Self { cpu, memory }
     }

@@ -8,9 +8,10 @@ use crate::{
 
 const HOUR: f64 = 3600.0;
 
-/// What came of a replay: the members with what they had and would have had, and the room on nodes.
+/// What came of a replay: the members with what they had and would have had, and the room on nodes. Column names are left out
+/// without `headers`.
 #[must_use]
-pub fn table(outcome: &Outcome) -> String {
+pub fn table(outcome: &Outcome, headers: bool) -> String {
     let head = [
         "MEMBER",
         "PODS",
@@ -21,7 +22,7 @@ pub fn table(outcome: &Outcome) -> String {
         "MEMORY: REQUESTED",
         "RESIZES/POD/H",
     ];
-    let mut rows = Table(vec![head.map(str::to_owned).to_vec()]);
+    let mut rows = Table::of(headers, &head);
     let seconds = outcome.seconds as f64;
     let shown = outcome.members.iter().filter(|member| member.pods > 0);
     rows.0.extend(shown.map(|member| row(member, seconds)));
@@ -138,7 +139,7 @@ mod tests {
         let (members, nodes) = (vec![member], vec![node]);
         let outcome = Outcome { start: 0, seconds: 3600, complete: false, members, nodes };
         assert_eq!(
-            table(&outcome),
+            table(&outcome, true),
             "\
 Replayed: 1.0 h, 2 pods, stopped before the end. On average, without pools -> in pools.
 

@@ -16,15 +16,18 @@ use crate::{
 pub(super) struct Table(pub Vec<Vec<String>>);
 
 /// The plan as text: for each pool its members, for each member its pods, with what they hold and would hold.
+/// Column names are left out without `headers`.
 #[must_use]
-pub fn table(plan: &Plan) -> String {
+pub fn table(plan: &Plan, headers: bool) -> String {
     if plan.pools.is_empty() && plan.trees.is_empty() {
-        return "There are no pools.\n".to_owned();
+        return "No pools found.\n".to_owned();
     }
-    plan.trees.iter().map(tree).chain(plan.pools.iter().map(pool)).collect::<Vec<_>>().join("\n")
+    let trees = plan.trees.iter().map(|it| tree(it, headers));
+    let pools = plan.pools.iter().map(|it| pool(it, headers));
+    trees.chain(pools).collect::<Vec<_>>().join("\n")
 }
 
-fn tree(tree: &TreePlan) -> String {
+fn tree(tree: &TreePlan, headers: bool) -> String {
     let mut text = format!("Tree {}", tree.name);
     if let Some(parent) = &tree.parent {
         let _ = write!(text, " (in {parent})");
@@ -36,13 +39,7 @@ fn tree(tree: &TreePlan) -> String {
     text += &sums(&tree.resources);
     text += "\n\n";
     let resources = divided(&tree.resources);
-    let mut head = vec!["MEMBER".to_owned(), "WEIGHT".to_owned(), "PODS".to_owned()];
-    for resource in &resources {
-        let name = resource.name().to_uppercase();
-        head.extend([format!("{name}: FAIR"), "NOW".to_owned(), "PLAN".to_owned()]);
-    }
-    head.push("REMARK".to_owned());
-    let mut rows = Table(vec![head]);
+    let mut rows = Table(headers.then(|| tree_head(&resources)).into_iter().collect());
     rows.0.extend(tree.members.iter().map(|member| {
         let mut row =
             vec![member.name.clone(), member.effective_weight.to_string(), member.pods.to_string()];
@@ -59,6 +56,16 @@ fn tree(tree: &TreePlan) -> String {
         row
     }));
     text + &rows.print()
+}
+
+fn tree_head(resources: &[Resource]) -> Vec<String> {
+    let mut head = vec!["MEMBER".to_owned(), "WEIGHT".to_owned(), "PODS".to_owned()];
+    for resource in resources {
+        let name = resource.name().to_uppercase();
+        head.extend([format!("{name}: FAIR"), "NOW".to_owned(), "PLAN".to_owned()]);
+    }
+    head.push("REMARK".to_owned());
+    head
 }
 
 /// The resources that are divided.
@@ -79,7 +86,7 @@ fn sums(resources: &Each<ResourcePlan>) -> String {
     text
 }
 
-fn pool(pool: &PoolPlan) -> String {
+fn pool(pool: &PoolPlan, headers: bool) -> String {
     let resources = divided(&pool.resources);
     let mut text = format!("Pool {}/{}", pool.namespace, pool.name);
     text += &sums(&pool.resources);
@@ -88,7 +95,7 @@ fn pool(pool: &PoolPlan) -> String {
     }
     text += "\n\n";
 
-    let mut rows = Table(vec![head(&resources)]);
+    let mut rows = Table(headers.then(|| head(&resources)).into_iter().collect());
     for member in &pool.members {
         rows.0.push(member_row(pool, member, &resources));
         let pods = pool.pods.iter().filter(|pod| pod.member == member.name);
@@ -175,7 +182,23 @@ fn pod_row(pod: &PodPlan, member: &MemberPlan, resources: &[Resource]) -> Vec<St
 }
 
 impl Table {
+    /// A table with the names of its columns, or without them.
+    pub fn of(headers: bool, columns: &[&str]) -> Self {
+        let head = columns.iter().map(|&column| column.to_owned()).collect();
+        Self(if headers { vec![head] } else { Vec::new() })
+    }
+
+    /// The first and the last column stand to the left, and the amounts between them to the right.
     pub fn print(&self) -> String {
+        self.print_aligned(|column| column == 0)
+    }
+
+    /// All columns stand to the left.
+    pub fn print_left(&self) -> String {
+        self.print_aligned(|_| true)
+    }
+
+    fn print_aligned(&self, is_left: impl Fn(usize) -> bool) -> String {
         let columns = self.0.iter().map(Vec::len).max().unwrap_or_default();
         let width = |column: usize| {
             self.0.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
@@ -185,12 +208,11 @@ impl Table {
         for row in &self.0 {
             let mut line = String::new();
             for (i, (cell, width)) in row.iter().zip(&widths).enumerate() {
-                let last = i + 1 == columns;
-                // Amounts stand to the right.
-                let _ = match i {
-                    0 => write!(line, "{cell:<width$}"),
-                    _ if last => write!(line, "  {cell}"),
-                    _ => write!(line, "  {cell:>width$}"),
+                let between = if i == 0 { "" } else { "  " };
+                let _ = match is_left(i) || i + 1 == columns {
+                    true if i + 1 == columns => write!(line, "{between}{cell}"),
+                    true => write!(line, "{between}{cell:<width$}"),
+                    false => write!(line, "{between}{cell:>width$}"),
                 };
             }
             text += line.trim_end();

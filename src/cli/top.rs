@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 
-use super::Looked;
+use super::{Looked, Wanted};
 use crate::{
     api::{MemberState, MemberStatus, WeightedShareStatus, condition},
     engine::{MemberPods, PoolMembers, Preview},
@@ -18,6 +18,8 @@ pub struct Style {
     pub width: usize,
     /// Whether there are colours.
     pub colours: bool,
+    /// Whether there are names of columns, and a legend.
+    pub headers: bool,
 }
 
 /// The narrowest that the bars become.
@@ -31,18 +33,13 @@ const REMARK: usize = 17;
 const NAME: usize = 20;
 const LEGEND: &str = "█ used  ░ granted and idle  ▓ used beyond what is granted  │ owned  ╎ min\n";
 
-/// Draws all pools, or those of one namespace, as their status says, with what their pods use now.
+/// Draws the wanted pools, as their status says, with what their pods use now.
 #[must_use]
-pub fn top(
-    Looked { cluster, metrics, .. }: &Looked,
-    namespace: Option<&str>,
-    style: Style,
-) -> String {
+pub fn top(Looked { cluster, metrics, .. }: &Looked, wanted: &Wanted, style: Style) -> String {
     let preview = Preview::of(cluster);
     let view = preview.view(cluster, metrics, Timestamp::UNIX_EPOCH);
     let live = cluster.pools().filter(|(_, pool)| pool.is_live());
-    let wanted = live.filter(|(id, _)| namespace.is_none_or(|it| id.namespace == it));
-    let mut wanted: Vec<_> = wanted.collect();
+    let mut wanted: Vec<_> = live.filter(|(_, pool)| wanted.includes(&pool.object)).collect();
     wanted.sort_by_key(|(id, _)| *id);
     let pools: Vec<String> = wanted
         .into_iter()
@@ -50,7 +47,8 @@ pub fn top(
         .map(|pool| draw(&pool, style))
         .collect();
     match pools.is_empty() {
-        true => "There are no pools.\n".to_owned(),
+        true => "No pools found.\n".to_owned(),
+        false if !style.headers => pools.join("\n"),
         false => pools.join("\n") + "\n" + &style.paint(DIM, LEGEND.trim_end()) + "\n",
     }
 }
@@ -105,8 +103,11 @@ fn draw_one(
 
     let held = resource.readable(amount(&status.allocated));
     let head = format!("{resource}: {held} of {}", resource.readable(capacity));
-    let mut text = format!("  {:<fill$}", head, fill = names + 1 + bars);
-    for head in AMOUNTS {
+    let mut text = match style.headers {
+        true => format!("  {:<fill$}", head, fill = names + 1 + bars),
+        false => format!("  {head}"),
+    };
+    for head in AMOUNTS.into_iter().filter(|_| style.headers) {
         let _ = write!(text, "{head:>AMOUNT$}");
     }
     text.push('\n');

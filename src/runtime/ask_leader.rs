@@ -4,11 +4,11 @@ use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{body::Bytes, client::conn::http1::handshake};
 use hyper_util::rt::TokioIo;
-use k8s_openapi::api::{coordination::v1::Lease, core::v1 as core};
+use k8s_openapi::api::core::v1 as core;
 use kube::{Api, Client};
 
 use super::{
-    lease::NAME,
+    leader_pod::{LABELS, LeaderPod, NoLeader, leader_pod},
     recall::{PATH, PORT},
 };
 use crate::{cluster::Cluster, engine::Remembered};
@@ -19,12 +19,9 @@ const LONGEST: usize = 256 << 20;
 /// Why the controller was not asked.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAsked {
-    /// The cluster has no pod of the controller.
-    #[error("no controller runs in this cluster")]
-    NoController,
-    /// Its Lease cannot be read, or has no holder.
-    #[error("the Lease {NAME} in namespace {0} names no leader: check that you may get it")]
-    NoLeader(String),
+    /// No pod is known to lead.
+    #[error(transparent)]
+    NoLeader(#[from] NoLeader),
     /// Its port cannot be reached.
     #[error(
         "pod {pod} cannot be reached: {why}: check that you may get and create pods/portforward there"
@@ -50,9 +47,8 @@ pub enum NotAsked {
 /// # Errors
 /// When there is none, when it cannot be reached by who asks, or gives no answer.
 pub async fn ask_leader(client: &Client, cluster: &Cluster) -> Result<Remembered, NotAsked> {
-    let namespace = controllers(cluster).ok_or(NotAsked::NoController)?;
-    let leader = leader(client, namespace).await;
-    let leader = leader.ok_or_else(|| NotAsked::NoLeader(namespace.to_owned()))?;
+    let namespace = controllers(cluster).ok_or(NoLeader::NoController)?;
+    let LeaderPod { name: leader, .. } = leader_pod(client, Some(namespace)).await?;
     let pod = format!("{namespace}/{leader}");
     let unreached = |why: String| NotAsked::Unreached { pod: pod.clone(), why };
     let pods: Api<core::Pod> = Api::namespaced(client.clone(), namespace);
@@ -68,25 +64,11 @@ pub async fn ask_leader(client: &Client, cluster: &Cluster) -> Result<Remembered
 
 /// The namespace in which the controller has pods.
 fn controllers(cluster: &Cluster) -> Option<&str> {
-    let is = |pod: &crate::cluster::Pod, label: &str, value: &str| {
-        pod.labels.get(label).is_some_and(|it| it == value)
+    let is_ours = |pod: &crate::cluster::Pod| {
+        LABELS.iter().all(|(label, value)| pod.labels.get(*label).is_some_and(|it| it == value))
     };
     let mut all = cluster.namespaces();
-    let found = all.find(|(_, namespace)| {
-        namespace.pods().any(|pod| {
-            is(pod, "app.kubernetes.io/name", NAME)
-                && is(pod, "app.kubernetes.io/component", "controller")
-        })
-    });
-    found.map(|(name, _)| name)
-}
-
-/// The pod that holds the lease: it begins with its name.
-async fn leader(client: &Client, namespace: &str) -> Option<String> {
-    let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
-    let holder = leases.get(NAME).await.ok()?.spec?.holder_identity?;
-    let pod = holder.split('_').next().filter(|pod| !pod.is_empty())?;
-    Some(pod.to_owned())
+    all.find(|(_, namespace)| namespace.pods().any(is_ours)).map(|(name, _)| name)
 }
 
 async fn ask(

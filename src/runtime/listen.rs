@@ -95,6 +95,12 @@ impl Address {
         self.0.iter().any(|address| !address.ip().is_loopback())
     }
 
+    /// Its port. None: it is nowhere.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.0.first().map(SocketAddr::port)
+    }
+
     /// A server that listens there, within the limits of a port.
     fn server(&self) -> Result<Server<SocketAddr, Capped>, ListenError> {
         let trouble = |source| ListenError::Taken { address: self.to_string(), source };

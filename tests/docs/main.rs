@@ -4,6 +4,7 @@
 //! that begin with the name of a file. `make docs` writes what comes out.
 
 mod charts;
+mod commands;
 mod comparison;
 mod decisions;
 mod fields;

@@ -26,7 +26,7 @@ async fn a_plan_is_made() -> Result<()> {
     let members = json!([member("a", 100), member("b", 300)]);
     here.apply(pool("pool", json!({"cpu": "1"}), members)).await?;
     let binary = operator::binary().display().to_string();
-    let plan = kubectl::run(&binary, &["plan", "-o", "json"], "").await?;
+    let plan = kubectl::run(&binary, &["plan", "-A", "-o", "json"], "").await?;
     let plan: Value = serde_json::from_str(&plan)?;
     let pools = plan["pools"].as_array().context("pools")?;
     let pool = pools.iter().find(|pool| pool["namespace"] == here.place.namespace.as_str());

@@ -5,15 +5,19 @@ use super::*;
 #[test]
 fn a_share_is_explained_in_words() {
     let told = ["checkout-1", "checkout-2", "search-1", "batch-1"]
-        .map(|pod| explain(&shop(), "shop", pod).unwrap());
+        .map(|pod| explain(&shop(), Some("shop"), pod).unwrap().text());
     assert_eq!(told.join("\n"), include_str!("shop-explained.txt"));
-    let unknown = explain(&shop(), "shop", "nobody").unwrap_err();
+    let unknown = explain(&shop(), Some("shop"), "nobody").unwrap_err();
     assert!(matches!(unknown, ExplainError::NoPod { .. }), "{unknown}");
-    let elsewhere = explain(&shop(), "default", "search-1").unwrap_err().to_string();
+    let elsewhere = explain(&shop(), Some("default"), "search-1").unwrap_err().to_string();
     assert!(elsewhere.ends_with("there is one in namespace shop, so add -n shop"), "{elsewhere}");
+    // Of files, each namespace counts.
+    assert_eq!(explain(&shop(), None, "search-1").unwrap().namespace, "shop");
+    let nowhere = explain(&shop(), None, "nobody").unwrap_err();
+    assert_eq!(nowhere, ExplainError::Nowhere("nobody".into()));
     let mut alone = shop();
     alone.cluster.apply(Event::Listed(Kind::WeightedShare, BTreeSet::new()));
-    let alone = explain(&alone, "shop", "batch-1").unwrap_err();
+    let alone = explain(&alone, Some("shop"), "batch-1").unwrap_err();
     assert!(matches!(alone, ExplainError::NoPool { .. }), "{alone}");
 }
 
@@ -67,14 +71,15 @@ fn plan_and_explain_say_where_the_kernel_would_be_far_from_the_shares() {
     // Weights 39 and 20 x 2: the big pod gets 39/79 of 1580m. Those 220m less are 11 % of two cores, 1.83 % of twelve.
     let small = on_node_of(2);
     let said = "pod big 780m of CPU instead of its share of 1 while the node is busy (the difference is 11 % of the node)";
-    let (plan, big) = (table(&Plan::of(&small)), explain(&small, "shop", "big").unwrap());
+    let (plan, big) =
+        (table(&Plan::of(&small), true), explain(&small, Some("shop"), "big").unwrap().text());
     assert!(plan.lines().last().unwrap().contains(said), "{plan}");
     assert!(big.contains(said), "{big}");
-    assert!(!explain(&small, "shop", "small-0").unwrap().contains("cpu.weight"));
+    assert!(!explain(&small, Some("shop"), "small-0").unwrap().text().contains("cpu.weight"));
 
     let large = on_node_of(12);
-    assert!(!table(&Plan::of(&large)).contains("cpu.weight"));
-    assert!(!explain(&large, "shop", "big").unwrap().contains("cpu.weight"));
+    assert!(!table(&Plan::of(&large), true).contains("cpu.weight"));
+    assert!(!explain(&large, Some("shop"), "big").unwrap().text().contains("cpu.weight"));
 }
 
 #[test]
@@ -83,9 +88,48 @@ fn a_pod_that_has_finished_is_said_to_be_so_until_it_is_gone() {
     let mut done = pod("a", &json!({"requests": {"cpu": "500m"}}));
     done["status"] = json!({"phase": "Succeeded"});
     let mut looked = one_member(&spec, &[done]);
-    let told = explain(&looked, "shop", "a").unwrap_err();
+    let told = explain(&looked, Some("shop"), "a").unwrap_err();
     assert!(matches!(told, ExplainError::Finished { .. }), "{told}");
     looked.cluster.apply(Event::Listed(Kind::Pod, BTreeSet::new()));
-    let gone = explain(&looked, "shop", "a").unwrap_err();
+    let gone = explain(&looked, Some("shop"), "a").unwrap_err();
     assert!(matches!(gone, ExplainError::NoPod { .. }), "{gone}");
+}
+
+#[test]
+fn a_pod_that_several_namespaces_have_is_to_be_named_with_one() {
+    let of = |namespace: &str| {
+        let mut pod = pod("a", &json!({"requests": {"cpu": "50m"}}));
+        pod["metadata"]["namespace"] = json!(namespace);
+        pod
+    };
+    let spec = json!({"capacity": {"cpu": "1"}, "members": [{"name": "web", "selector": {}}]});
+    let looked = one_member(&spec, &[of("shop"), of("blog")]);
+    let error = explain(&looked, None, "a").unwrap_err().to_string();
+    assert_eq!(error, "there is a pod a in each of blog, shop: name one with -n");
+    assert_eq!(explain(&looked, Some("shop"), "a").unwrap().member, "web");
+}
+
+#[test]
+fn each_container_is_told_what_it_gets_of_the_share() {
+    let spec = json!({"capacity": {"cpu": "1"}, "members": [{"name": "web", "selector": {}}]});
+    let mut web = pod("a", &json!({"requests": {"cpu": "300m"}, "limits": {"cpu": "600m"}}));
+    let side = json!({"name": "side", "resources": {"requests": {"cpu": "100m"}}});
+    web["spec"]["containers"].as_array_mut().unwrap().push(side);
+    let explanation = explain(&one_member(&spec, &[web]), Some("shop"), "a").unwrap();
+    let text = explanation.text();
+    // A request stops at its limit, and the rest goes to the other container.
+    assert!(text.contains("\n  Container main: request 300m -> 600m, limit 600m.\n"), "{text}");
+    assert!(text.ends_with("\n  Container side: request 100m -> 400m, no limit.\n"), "{text}");
+    let json = serde_json::to_value(&explanation).unwrap();
+    let cpu = &json["resources"][0];
+    let sums = [&cpu["resource"], &cpu["from"], &cpu["to"]];
+    assert_eq!(sums, [&json!("cpu"), &json!(400), &json!(1000)]);
+    let expected = json!({
+        "name": "side", "request": {"from": 100, "to": 400}, "limit": {"from": null, "to": null},
+    });
+    assert_eq!(cpu["containers"][1], expected);
+
+    let guaranteed = pod("b", &json!({"limits": {"cpu": "500m", "memory": "1Gi"}}));
+    let text = explain(&one_member(&spec, &[guaranteed]), Some("shop"), "b").unwrap().text();
+    assert!(text.ends_with("\n  Container main: request 500m -> 1, limit 500m -> 1.\n"), "{text}");
 }

@@ -2,7 +2,9 @@
 
 mod cases;
 mod explaining;
+mod help;
 mod planned;
+mod reporting;
 mod told;
 mod watching;
 
@@ -17,7 +19,7 @@ use super::{
     table::table,
 };
 use crate::{
-    cli::Looked,
+    cli::{Looked, Wanted},
     cluster::{Bounds, EachKind, Event, Kept, Kind, Qos, each_kind},
     engine::{Granted, RememberedPod},
     metrics::PodMeasures,
@@ -62,12 +64,27 @@ fn json_of(looked: &Looked) -> Value {
 
 #[test]
 fn the_table_says_who_holds_what_and_lends_to_whom() {
-    assert_eq!(table(&Plan::of(&shop())), include_str!("shop.txt"));
-    assert_eq!(table(&Plan::of(&Looked::default())), "There are no pools.\n");
-    let mut elsewhere = Plan::of(&shop());
-    assert_eq!(elsewhere.keep("shopp"), ["shop"]);
-    assert_eq!(table(&elsewhere), "There are no pools.\n");
-    assert!(Plan::of(&shop()).keep("shop").is_empty());
+    let whole = table(&Plan::of(&shop()), true);
+    assert_eq!(whole, include_str!("shop.txt"));
+    let head = whole.lines().find(|line| line.contains("WEIGHT")).unwrap().to_owned() + "\n";
+    let bare = table(&Plan::of(&shop()), false);
+    assert!(
+        !bare.contains("WEIGHT") && bare.lines().count() + 1 == whole.lines().count(),
+        "{bare}"
+    );
+    assert!(whole.contains(&head));
+}
+
+#[test]
+fn a_plan_keeps_the_pools_that_are_wanted() {
+    let kept = |namespace: &str| {
+        let wanted = Wanted { namespace: Some(namespace.to_owned()), ..Wanted::default() };
+        let (looked, mut plan) = (shop(), Plan::of(&shop()));
+        plan.keep(&wanted.keys(&looked.cluster));
+        plan
+    };
+    assert_eq!(kept("shop").pools.len(), 1);
+    assert_eq!(table(&kept("shopp"), true), "No pools found.\n");
 }
 
 #[test]
@@ -135,7 +152,7 @@ fn what_cannot_be_resized_is_in_the_plan_as_it_is() {
     let plan = Plan::of(&none);
     assert_eq!(plan.pools[0].members[0].reason, "BestEffort");
     assert_eq!((plan.pools[0].pods.len(), plan.changes()), (2, 0));
-    let text = explain(&none, "shop", "none").unwrap();
+    let text = explain(&none, Some("shop"), "none").unwrap().text();
     assert!(text.contains("It is left alone: it has no requests"), "{text}");
 }
 
@@ -237,7 +254,7 @@ fn quotas_and_autoscalers_count_in_files_too() {
     };
     let quota = with(of("v1", "ResourceQuota", json!({"hard": {"requests.cpu": "300m"}})));
     assert_eq!(Plan::of(&quota).pools[0].members[0].amounts.cpu.unwrap().share, 300);
-    let text = explain(&quota, "shop", "web-0").unwrap();
+    let text = explain(&quota, Some("shop"), "web-0").unwrap().text();
     assert!(text.contains("but ResourceQuota theirs leaves it 300m"), "{text}");
 
     let reason = |kind: Value| Plan::of(&with(kind)).pools[0].members[0].reason;
@@ -250,7 +267,7 @@ fn quotas_and_autoscalers_count_in_files_too() {
     let vertical =
         of("autoscaling.k8s.io/v1", "VerticalPodAutoscaler", json!({"targetRef": target}));
     assert_eq!(reason(vertical.clone()), "VerticalPodAutoscaler");
-    let text = explain(&with(vertical), "shop", "web-0").unwrap();
+    let text = explain(&with(vertical), Some("shop"), "web-0").unwrap().text();
     assert!(
         text.contains("It is left alone, and what it holds is subtracted from the pool: Vertical"),
         "{text}"
@@ -295,7 +312,7 @@ fn a_pod_that_cannot_be_resized_is_named_beside_one_that_can() {
     let pods = &plan["pools"][0]["pods"];
     assert_eq!((&pods[0]["reason"], &pods[1]["reason"]), (&Value::Null, &json!("BestEffort")));
     assert!(pods[1]["message"].as_str().unwrap().contains("Give its template"), "{plan}");
-    let table = table(&Plan::of(&looked));
+    let table = table(&Plan::of(&looked), true);
     assert!(table.contains("BestEffort: it has no requests"), "{table}");
 }
 

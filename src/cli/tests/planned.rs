@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{json_of, shop};
 use crate::{
     cli::{
+        Wanted,
         planned::{fill_in_statuses, planned},
         top::{Style, top},
     },
@@ -44,7 +45,7 @@ fn the_planned_status_has_the_amounts_of_the_plan() {
 fn only_a_pool_without_a_status_gets_the_planned_one() {
     let mut looked = shop();
     assert!(fill_in_statuses(&mut looked, NOW));
-    let bars = top(&looked, None, Style { width: 80, colours: false });
+    let bars = top(&looked, &Wanted::default(), Style { width: 80, colours: false, headers: true });
     assert!(bars.contains("offers") && bars.contains("borrows"), "{bars}");
 
     let mut with_one = shop();

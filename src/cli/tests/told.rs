@@ -73,6 +73,6 @@ fn a_plan_shows_what_the_controller_granted_and_measured() {
     let to: Vec<u64> = plan.pools[0].pods.iter().map(|pod| pod.amounts.cpu.unwrap().to).collect();
     // The controller has not decided of the third.
     assert_eq!(to, [480, 120, 333]);
-    let text = explain(&looked, "shop", "a").unwrap_or_else(|error| panic!("{error}"));
-    assert!(text.contains("will hold 480m"), "{text}");
+    let text = explain(&looked, Some("shop"), "a").unwrap_or_else(|error| panic!("{error}"));
+    assert!(text.text().contains("will hold 480m"), "{text:?}");
 }

@@ -6,14 +6,15 @@ use serde_json::json;
 use super::shop;
 use crate::{
     cli::{
-        Looked,
-        history::history,
+        Looked, Wanted,
+        history::{HistoryEntry, history, table},
         top::{Style, top},
+        usage::usage,
     },
     cluster::{Event, Kept},
 };
 
-const WIDE: Style = Style { width: 80, colours: false };
+const WIDE: Style = Style { width: 80, colours: false, headers: true };
 
 /// The shop, as a controller has left it.
 fn divided() -> Looked {
@@ -45,26 +46,31 @@ fn divided() -> Looked {
 
 #[test]
 fn bars_show_what_is_used_granted_and_owned() {
-    let text = top(&divided(), None, WIDE);
+    let text = top(&divided(), &Wanted::default(), WIDE);
     assert_eq!(text, include_str!("shop-top.txt"));
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    assert_eq!(top(&divided(), Some("elsewhere"), WIDE), "There are no pools.\n");
-    assert!(top(&shop(), None, WIDE).contains("Not divided yet."));
+    let elsewhere = Wanted { namespace: Some("elsewhere".into()), ..Wanted::default() };
+    assert_eq!(top(&divided(), &elsewhere, WIDE), "No pools found.\n");
+    assert!(usage(&divided(), &elsewhere).pools.is_empty());
+    assert!(top(&shop(), &Wanted::default(), WIDE).contains("Not divided yet."));
+    let bare = top(&divided(), &Wanted::default(), Style { headers: false, ..WIDE });
+    assert!(!bare.contains("SHARE") && !bare.contains("granted"), "{bare}");
+    assert!(bare.contains("\n  cpu: 1805m of 2\n"), "{bare}");
 }
 
 #[test]
 fn colours_change_nothing_but_colours() {
-    let coloured = top(&divided(), None, Style { colours: true, ..WIDE });
+    let coloured = top(&divided(), &Wanted::default(), Style { colours: true, ..WIDE });
     let mut plain = String::new();
     let mut rest = coloured.as_str();
     while let Some((before, after)) = rest.split_once('\x1b') {
         plain += before;
         rest = after.split_once('m').unwrap().1;
     }
-    assert_ne!(coloured, top(&divided(), None, WIDE));
-    assert_eq!(plain + rest, top(&divided(), None, WIDE));
+    assert_ne!(coloured, top(&divided(), &Wanted::default(), WIDE));
+    assert_eq!(plain + rest, top(&divided(), &Wanted::default(), WIDE));
     // However narrow, it is drawn.
-    assert!(top(&divided(), None, Style { width: 0, colours: false }).contains("checkout"));
+    assert!(top(&divided(), &Wanted::default(), Style { width: 0, ..WIDE }).contains("checkout"));
 }
 
 #[test]
@@ -83,12 +89,40 @@ fn the_history_is_in_order_and_ours_alone() {
         event(5, "somebody", "shop", "Normal"),
         event(1, "weightedshare", "shop", "Normal"),
     ];
+    let now = "2026-01-01T10:00:39Z".parse().unwrap();
+    let shown = |entries: &[HistoryEntry], all| table(entries, now, all, true);
     assert_eq!(
-        history(&events, None),
-        "2026-01-01 10:00:01   shop/shop  Resized: at 1\n\
-         2026-01-01 10:00:03   shop/other  Resized: at 3\n\
-         2026-01-01 10:00:09 ! shop/shop  Resized: at 9\n"
+        shown(&history(&events, None), true),
+        "NAMESPACE  LAST SEEN  TYPE     REASON   OBJECT               MESSAGE\n\
+         shop       38s        Normal   Resized  WeightedShare/shop   at 1\n\
+         shop       36s        Normal   Resized  WeightedShare/other  at 3\n\
+         shop       30s        Warning  Resized  WeightedShare/shop   at 9\n"
     );
-    assert_eq!(history(&events, Some("other")).lines().count(), 1);
-    assert!(history(&[], None).starts_with("No events found."));
+    assert_eq!(
+        shown(&history(&events, Some("other")), false),
+        "LAST SEEN  TYPE    REASON   OBJECT               MESSAGE\n\
+         36s        Normal  Resized  WeightedShare/other  at 3\n"
+    );
+    assert_eq!(table(&history(&events, Some("other")), now, false, false).lines().count(), 1);
+    assert!(shown(&[], true).starts_with("No events found."));
+    let json = serde_json::to_value(history(&events, Some("other"))).unwrap();
+    assert_eq!(
+        json,
+        json!([{
+            "time": "2026-01-01T10:00:03Z", "type": "Normal", "reason": "Resized",
+            "namespace": "shop", "pool": "other", "message": "at 3",
+        }])
+    );
+}
+
+#[test]
+fn programs_get_what_the_bars_show() {
+    let json = serde_json::to_value(usage(&divided(), &Wanted::default())).unwrap();
+    let pool = &json["pools"][0];
+    assert_eq!((&pool["namespace"], &pool["capacity"]["cpu"]), (&json!("shop"), &json!("2")));
+    let search = &pool["members"][1];
+    assert_eq!(search["name"], "search");
+    assert_eq!((&search["cpu"]["share"], &search["cpu"]["fair"]), (&json!(600), &json!(333)));
+    assert!(search["cpu"]["used"].as_u64().unwrap() > 0, "{search}");
+    assert!(search.get("memory").is_none(), "{search}");
 }
