@@ -39,6 +39,10 @@ pub fn end(cluster: &Cluster) -> End {
                 condition["message"] = Value::Null;
             }
         }
+        for member in status["members"].as_array_mut().into_iter().flatten() {
+            // A peak stays while it falls by less than a twentieth, so a demand depends on when it was measured first.
+            member["demand"] = Value::Null;
+        }
         end.insert(format!("pool {}", text(pool, "/metadata/name")), status);
     }
     end

@@ -70,6 +70,8 @@ async fn drive(
     sleep_until(began + Duration::from_secs(3)).await;
     // A scenario whose steps were all in the other namespace has none left, and may be measured all the same.
     let is_at_rest = scenario.steps.is_empty() && scenario.at_rest().is_some();
+    // What is lost of memory that is bounded is lost for good, so what goes wrong may lead elsewhere.
+    let is_at_rest = is_at_rest && (faults.is_empty() || !scenario.is_contended());
     let planned = is_at_rest.then(|| with(&shared, |cluster| planned::plan(cluster)));
     let mut running = vec![Life::start(&shared, bug, None)];
     // They do not lead any more, and do not know it yet.

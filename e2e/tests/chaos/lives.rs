@@ -28,8 +28,16 @@ pub fn undisturbed(pods: &Versions<Pod>) -> Result<usize> {
             status.message
         );
         for container in status.container_statuses.iter().flatten() {
-            ensure!(container.restart_count == 0, "{name} was restarted at {at}: {container:?}");
-            if let Some(id) = &container.container_id {
+            // A kubelet that is killed between making a container and starting it makes another one: nothing that ran was stopped.
+            let before = container.last_state.as_ref();
+            let has_ended = before.is_some_and(|it| it.terminated.is_some());
+            ensure!(
+                container.restart_count == 0 || !has_ended,
+                "{name} was restarted at {at}: {container:?}"
+            );
+            let state = container.state.as_ref();
+            let runs = state.is_some_and(|it| it.running.is_some() || it.terminated.is_some());
+            if let Some(id) = container.container_id.as_ref().filter(|_| runs) {
                 let known = containers.entry(container.name.clone()).or_insert_with(|| id.clone());
                 ensure!(known == id, "{name} had the container {known}, and {id} at {at}");
             }
