@@ -375,7 +375,6 @@ async fn what_is_left_out_has_defaults() -> Result<()> {
         "capacity": {"cpu": 6},
         "sharing": {
             "strategy": "Weighted",
-            "lendPercent": 75,
             "surplus": "Release",
             "headroomPercent": 20,
             "nodeReservePercent": 10,
@@ -433,6 +432,7 @@ async fn kubectl_shows_it_well() -> Result<()> {
     }
     let status = json!({"status": {
         "observedGeneration": 1,
+        "capacity": {"cpu": "6", "memory": "12Gi"},
         "allocated": {"cpu": "1500m", "memory": "3Gi"},
         "lent": {"cpu": "200m", "memory": "1Gi"},
         "memberCount": 1,
@@ -483,6 +483,9 @@ async fn kubectl_shows_it_well() -> Result<()> {
     ensure!(pools.short_names == Some(vec!["ws".into()]), "{:?}", pools.short_names);
     ensure!(pools.categories == Some(vec!["weighted-sharing".into()]), "{:?}", pools.categories);
     ensure!(pools.namespaced && names("weightedshares/status").is_some());
+    let trees = names("clusterweightedshares").context("clusterweightedshares")?;
+    ensure!(trees.short_names == Some(vec!["cws".into()]), "{:?}", trees.short_names);
+    ensure!(!trees.namespaced && names("clusterweightedshares/status").is_some());
     place.leave().await
 }
 

@@ -9,8 +9,9 @@ use tower_test::mock::Handle;
 
 use crate::{
     actuate::{Answer, Writer, set_in_flight},
+    api::ClusterWeightedShareStatus,
     cluster::{Cluster, Event, Kept, PoolId},
-    engine::{ContainerResize, Plan, PodResize, PoolPlan, PoolRef},
+    engine::{ContainerResize, Plan, PodResize, PoolPlan, PoolRef, TreePlan},
     runtime::{Clock, Serving},
     share::Resource,
 };
@@ -323,4 +324,35 @@ async fn where_a_limit_range_adds_something_each_resize_is_tried_out_on_what_the
     let Some(Answer::Resized { sent, refused, .. }) = answer else { panic!("{answer:?}") };
     assert_eq!((sent.len(), refused), (2, None));
     assert_eq!(asked, [true, false, true, false]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tree_is_told_of_at_once_and_then_every_five_seconds_at_most() {
+    let mut here = Here::with(&[]);
+    let says = |members: u32| {
+        let status =
+            ClusterWeightedShareStatus { member_count: Some(members), ..Default::default() };
+        let plan = TreePlan { status: status.into(), is_reported: false };
+        Plan { trees: [("tenants".to_owned(), plan)].into(), ..Plan::default() }
+    };
+    let shown = json!({
+        "apiVersion": "weightedshare.dev/v1alpha1", "kind": "ClusterWeightedShare",
+        "metadata": {"name": "tenants", "resourceVersion": "2"}, "spec": {},
+    });
+    let began = Instant::now();
+    for (members, after) in [(1, 0), (2, 5)] {
+        here.writer.submit(says(members), &mut here.cluster);
+        here.writer.start(&mut here.cluster);
+        let (asked, answer) = here.answer(Some(shown.clone())).await;
+        assert_eq!(asked, (Method::PATCH, "tenants/status".to_owned()));
+        assert!(matches!(answer, Answer::TreeStatus(name, _) if name == "tenants"));
+        assert_eq!(began.elapsed().as_secs(), after);
+    }
+    // What is said already is not written again.
+    let mut said = says(2);
+    said.trees.values_mut().for_each(|plan| plan.is_reported = true);
+    here.writer.submit(said, &mut here.cluster);
+    here.writer.start(&mut here.cluster);
+    let nothing = timeout(std::time::Duration::from_secs(60), here.server.next_request());
+    assert!(nothing.await.is_err());
 }
