@@ -100,7 +100,7 @@ pub fn namespace_names(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
         "x-kubernetes-list-type": "set",
-        "maxItems": 256,
+        "maxItems": 128,
         "items": {
             "type": "string",
             "maxLength": 63,

@@ -209,7 +209,7 @@ pub struct TreeMember {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub expandable: bool,
 
-    /// The names of the member's namespaces, at most 256. Set one of `namespaces`, `namespaceSelector`
+    /// The names of the member's namespaces, at most 128. Set one of `namespaces`, `namespaceSelector`
     /// and `clusterWeightedShare`. Example: `[shop, shop-staging]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::namespace_names")]
