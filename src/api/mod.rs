@@ -13,6 +13,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod tree_rules;
 mod tree_status;
 
 pub use crd::{crd, crd_yaml, tree_crd};

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ClusterWeightedShareStatus, Resources, Surplus, rules, schema};
+use super::{ClusterWeightedShareStatus, Resources, Surplus, rules, schema, tree_rules};
 
 /// The capacity that the tree divides, and the members that share it by weight: namespaces, and other
 /// trees.
@@ -68,9 +68,9 @@ use super::{ClusterWeightedShareStatus, Resources, Surplus, rules, schema};
         priority = 1
     )
 )]
-#[x_kube(validation = rules::one_capacity_of_tree())]
-#[x_kube(validation = rules::bounds_in_capacity_of_tree("cpu"))]
-#[x_kube(validation = rules::bounds_in_capacity_of_tree("memory"))]
+#[x_kube(validation = tree_rules::one_capacity_of_tree())]
+#[x_kube(validation = tree_rules::bounds_in_capacity_of_tree("cpu"))]
+#[x_kube(validation = tree_rules::bounds_in_capacity_of_tree("memory"))]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterWeightedShareSpec {
     /// How much CPU and memory the members share in total, in the unit of pod requests. A resource that
@@ -113,7 +113,7 @@ pub struct TreeNodes {
     /// How much of what each node can allocate the tree divides, in percent from 1 to 100 (default: 100).
     #[serde(default = "whole")]
     #[schemars(schema_with = "schema::integer", range(min = 1, max = 100))]
-    #[x_kube(validation = rules::percent_of_nodes())]
+    #[x_kube(validation = tree_rules::percent_of_nodes())]
     pub percent: u8,
 }
 
@@ -151,9 +151,9 @@ impl TreeSharing {
 /// A member of the tree: namespaces that have one weight together, or another tree.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = rules::one_kind_of_tree_member())]
-#[x_kube(validation = rules::weight_of_namespaces())]
-#[x_kube(validation = rules::max_weight_where_it_grows())]
+#[x_kube(validation = tree_rules::one_kind_of_tree_member())]
+#[x_kube(validation = tree_rules::weight_of_namespaces())]
+#[x_kube(validation = tree_rules::max_weight_where_it_grows())]
 #[x_kube(validation = rules::min_below_max("cpu"))]
 #[x_kube(validation = rules::min_below_max("memory"))]
 pub struct TreeMember {
@@ -180,7 +180,7 @@ pub struct TreeMember {
     /// together. From 1 to 1000000. It is required if `weightPer` is not `Member`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::integer", range(min = 1, max = 1_000_000))]
-    #[x_kube(validation = rules::max_weight_range())]
+    #[x_kube(validation = tree_rules::max_weight_range())]
     pub max_weight: Option<u32>,
 
     /// The amount that the member is promised before weights count, while it has pods that can use it.

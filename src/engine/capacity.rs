@@ -1,11 +1,17 @@
-//! What gives a pool its capacity: its own spec, a quota of its namespace, or a tree.
+//! What gives a pool its capacity: its own spec, a quota of its namespace, or a tree; and what a tree has.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{View, forest::PoolFault};
+use kube::core::Selector;
+
+use super::{
+    View,
+    forest::{PoolFault, Tree},
+    tree_division::Pools,
+};
 use crate::{
     api::{QuotaRef, WeightedShare},
-    cluster::{Pod, PoolId},
+    cluster::{Node, Pod, PoolId},
     share::{PerResource, Resource},
 };
 
@@ -71,4 +77,34 @@ fn of_quota<'a>(
     } else {
         Ok(capacity)
     }
+}
+
+/// What a tree has to divide, in units of the resource: its capacity, or what its nodes can allocate, less what pods outside the
+/// tree are charged there.
+#[must_use]
+pub fn tree_capacity(view: &View, tree: &Tree, pools: &Pools, resource: Resource) -> u64 {
+    let Some(root) = view.cluster.tree(&tree.name) else { return 0 };
+    let spec = &root.object.spec;
+    let Some(nodes) = &spec.nodes else { return spec.capacity.get(resource).unwrap_or(0) };
+    // What the API server took can be read.
+    let Ok(selector) = Selector::try_from(nodes.selector.clone()) else { return 0 };
+    let mut own: BTreeMap<&str, u128> = BTreeMap::new();
+    let acting = tree.pools().filter_map(|(_, id)| pools.get(id)).filter(|it| !it.observes());
+    for pool in acting {
+        let members = &pool.members;
+        let leaving = members.leaving.iter().chain(&members.departed).copied();
+        for pod in members.pods().chain(leaving) {
+            if let Some(node) = &pod.node {
+                *own.entry(node).or_default() += u128::from(pod.charge(resource));
+            }
+        }
+    }
+    let of_node = |(name, node): (&str, &Node)| {
+        let all = u128::from(node.allocatable[resource]) * u128::from(nodes.percent.min(100)) / 100;
+        let charged = view.cluster.charged(name)[resource];
+        let others = charged.saturating_sub(own.get(name).copied().unwrap_or(0));
+        u64::try_from(all.saturating_sub(others)).unwrap_or(u64::MAX)
+    };
+    let nodes = view.cluster.nodes().filter(|(_, node)| node.terms.match_labels(&selector));
+    nodes.map(of_node).fold(0, u64::saturating_add)
 }

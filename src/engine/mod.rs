@@ -52,6 +52,7 @@ mod tree_division;
 mod tree_plan;
 mod tree_room;
 mod tree_status;
+mod tree_weight;
 mod view;
 
 pub use capacity::Capacity;

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use kube::core::Selector;
-
 use super::{
     View,
+    capacity::tree_capacity,
     division::Dividing,
     forest::{self, TreeIndex, What},
     node_rooms::NodeRooms,
     stabilize::Bounded,
+    tree_weight::{Inside, scale, weight},
 };
 use crate::{
-    api::{TreeMember, TreeWeightPer},
-    cluster::{Pod, PoolId},
+    api::Surplus,
+    cluster::PoolId,
     share::{
         Branch, BranchIndex, Content, Divider, Idle, PerResource, PodDivision, Pool, Resource,
         Room, Tree, TreeDivider, TreeDivision, Verdict,
@@ -73,7 +73,7 @@ pub fn own(
         if !divides[resource] {
             return None;
         }
-        let capacity = capacity(view, tree, pools, resource);
+        let capacity = tree_capacity(view, tree, pools, resource);
         let mut lay_out = |observes| {
             let mut laid = Laid::out(view, tree, pools, resource, capacity, observes);
             laid.own(tree, pools, resource, observes, dividers);
@@ -309,82 +309,6 @@ fn of_spec(
     }
 }
 
-/// What is inside a branch.
-#[derive(Clone, Copy, Debug, Default)]
-struct Inside {
-    /// What pods are charged that cannot be resized, in units of the resource.
-    unresizable: u64,
-    pods: u64,
-    vcpus: u64,
-}
-
-impl Inside {
-    /// Of each branch of a tree.
-    fn of(tree: &forest::Tree, pools: &Pools, resource: Resource, observes: bool) -> Vec<Self> {
-        let mut inside = vec![Self::default(); tree.branches.len()];
-        for (i, branch) in tree.branches.iter().enumerate().rev() {
-            if let What::Pool(id) = &branch.what
-                && let Some(pool) = pools.get(id).filter(|it| observes || !it.observes())
-                && let Some(prepared) = pool.prepared(resource)
-            {
-                let pods = || pool.members.members.iter().flat_map(|member| &member.pods);
-                inside[i] = Self {
-                    unresizable: prepared.input.unresizable_charge(),
-                    pods: pods().count() as u64,
-                    vcpus: pods().map(|pod| pod.machine.map_or(1, |it| it.vcpus)).sum(),
-                };
-            }
-            if let Some(parent) = branch.parent {
-                let Self { unresizable, pods, vcpus } = inside[i];
-                let parent = &mut inside[parent.0];
-                parent.unresizable = parent.unresizable.saturating_add(unresizable);
-                parent.pods += pods;
-                parent.vcpus += vcpus;
-            }
-        }
-        inside
-    }
-}
-
-/// The weight of a member, or of one of its namespaces, `scale` times.
-fn weight(member: &TreeMember, what: &What, inside: &Inside, scale: u64) -> u64 {
-    let (weight, most) = (u64::from(member.weight), member.max_weight.map_or(u64::MAX, u64::from));
-    if let What::EachNamespace(_, _, namespaces) = what {
-        // Together they weigh no more than the most.
-        let whole = weight.saturating_mul(*namespaces).min(most);
-        return (whole.saturating_mul(scale) / namespaces).max(1);
-    }
-    let times = match member.weight_per {
-        TreeWeightPer::Member | TreeWeightPer::Namespace => 1,
-        TreeWeightPer::Replica => inside.pods,
-        TreeWeightPer::Vcpu => inside.vcpus,
-    };
-    weight.saturating_mul(times).min(most).saturating_mul(scale)
-}
-
-/// What all weights are multiplied by, so that the part of each namespace of a weight is a whole number. Of more than a million,
-/// parts are rounded down.
-fn scale(view: &View, tree: &forest::Tree) -> u64 {
-    const MOST: u64 = 1 << 20;
-    let parts = tree.branches.iter().filter_map(|branch| {
-        let What::EachNamespace(_, _, namespaces) = branch.what else { return None };
-        let member = branch.member(view.cluster)?;
-        let is_cut = u64::from(member.weight) * namespaces > u64::from(member.max_weight?);
-        is_cut.then_some(namespaces)
-    });
-    parts.fold(1, |scale, part| {
-        let both = scale / gcd(scale, part) * part;
-        both.min(MOST)
-    })
-}
-
-fn gcd(mut a: u64, mut b: u64) -> u64 {
-    while b > 0 {
-        (a, b) = (b, a % b);
-    }
-    a
-}
-
 /// How the root's children share what is idle.
 fn root_idle(view: &View, tree: &forest::Tree) -> Idle {
     idle_of(view, &tree.name)
@@ -397,39 +321,9 @@ fn idle_in(view: &View, tree: &forest::Tree, branch: BranchIndex) -> Idle {
 }
 
 fn idle_of(view: &View, tree: &str) -> Idle {
-    use crate::api::Surplus;
     let sharing = view.cluster.tree(tree).map(|tree| tree.object.spec.sharing);
     match sharing.unwrap_or_default().surplus {
         Surplus::Release => Idle::Lent,
         Surplus::Spread => Idle::Spread,
     }
-}
-
-/// What a tree has to divide, in units of the resource: its capacity, or what its nodes can allocate, less what pods outside the
-/// tree are charged there.
-fn capacity(view: &View, tree: &forest::Tree, pools: &Pools, resource: Resource) -> u64 {
-    let Some(root) = view.cluster.tree(&tree.name) else { return 0 };
-    let spec = &root.object.spec;
-    let Some(nodes) = &spec.nodes else { return spec.capacity.get(resource).unwrap_or(0) };
-    // What the API server took can be read.
-    let Ok(selector) = Selector::try_from(nodes.selector.clone()) else { return 0 };
-    let mut own: BTreeMap<&str, u128> = BTreeMap::new();
-    let acting = tree.pools().filter_map(|(_, id)| pools.get(id)).filter(|it| !it.observes());
-    for pool in acting {
-        let members = &pool.members;
-        let leaving = members.leaving.iter().chain(&members.departed).copied();
-        for pod in members.pods().chain(leaving) {
-            if let Some(node) = &pod.node {
-                *own.entry(node).or_default() += u128::from(Pod::charge(pod, resource));
-            }
-        }
-    }
-    let of_node = |(name, node): (&str, &crate::cluster::Node)| {
-        let all = u128::from(node.allocatable[resource]) * u128::from(nodes.percent.min(100)) / 100;
-        let charged = view.cluster.charged(name)[resource];
-        let others = charged.saturating_sub(own.get(name).copied().unwrap_or(0));
-        u64::try_from(all.saturating_sub(others)).unwrap_or(u64::MAX)
-    };
-    let nodes = view.cluster.nodes().filter(|(_, node)| node.terms.match_labels(&selector));
-    nodes.map(of_node).fold(0, u64::saturating_add)
 }

@@ -2,7 +2,9 @@
 
 mod deadlines;
 mod dirty;
+mod in_hand;
 mod readings;
+mod trees;
 
 use std::{
     cell::OnceCell,
@@ -11,6 +13,7 @@ use std::{
 };
 
 use deadlines::{Deadlines, deadline};
+use in_hand::{InHand, Tick};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use readings::Readings;
@@ -21,7 +24,6 @@ use super::{
     deletion,
     departed::{self, Departed},
     division::{self, Dividing, Trees},
-    dynamic_weights,
     field_conflicts::FieldConflicts,
     forest::Forest,
     growth::GrowthByNode,
@@ -32,14 +34,10 @@ use super::{
     pacing::Ledger,
     pending_pods::{PendingPods, Reserved},
     plan::{Hotplug, Plan, PoolPlan},
-    pool_members::PoolMembers,
     pool_plan,
     quotas::QuotaKey,
-    shares::{Shares, include_borrowed},
-    stabilize::{self, Granting},
-    tree_division::{self, Dividers, Pools},
-    tree_plan::{self, Noticed, TreePlan},
-    tree_room,
+    stabilize::Granting,
+    tree_division::{Dividers, Pools},
 };
 use crate::{
     cluster::{Changes, Cluster, PoolId},
@@ -89,25 +87,6 @@ pub struct Engine {
 /// How it is measured: every so many seconds, and whether it is known what pods use, and how well members do; and whether pods
 /// may grow.
 type Measuring = (u64, Freshness, Freshness, bool);
-
-/// A pool in the middle of a decision.
-struct InHand<'a> {
-    known: PoolHistory,
-    before: PoolHistory,
-    /// Its shares, and whether dividing it decided anything new. None: it is not divided yet.
-    divided: Option<(Shares<'a>, bool)>,
-}
-
-/// What a decision works with.
-struct Tick<'t, 'a> {
-    view: View<'a>,
-    now: Now,
-    membership: &'a Membership,
-    histories: &'t mut BTreeMap<PoolId, PoolHistory>,
-    in_hand: BTreeMap<PoolId, InHand<'a>>,
-    dividing: Pools<'a>,
-    trees: Trees,
-}
 
 impl Engine {
     /// Decides for the pools for which something may have changed since the last decision.
@@ -261,35 +240,6 @@ impl Engine {
         tick.not_in_hand(tied)
     }
 
-    /// Shares what pools own that are divided together, and decides what their pods are granted.
-    fn grant<'a>(
-        &mut self,
-        tick: &mut Tick<'_, 'a>,
-        together: Vec<PoolId>,
-    ) -> Vec<(PoolId, Granting<'a>)> {
-        let Tick { view, in_hand, dividing, trees, .. } = tick;
-        let shares =
-            division::share(view, &together, dividing, trees, &self.rooms, &mut self.dividers);
-        let granting = together.iter().zip(shares).filter_map(|(id, shares)| {
-            let members = dividing.get(id)?.members.clone();
-            let memory = std::mem::take(&mut in_hand.get_mut(id)?.known.grants);
-            Some(Granting::new(members, shares, memory))
-        });
-        let mut granting: Vec<Granting> = granting.collect();
-        let place = together.first().and_then(|id| view.forest.place(id));
-        let edition = place.map(|it| view.forest.edition(view.cluster, it.tree));
-        let bounded = place.and_then(|it| {
-            let dividing = trees.get(&it.tree)?;
-            Some(tree_division::bounded(view.forest.tree(it.tree)?, dividing, &together))
-        });
-        let (edition, bounded) = (edition.unwrap_or_default(), bounded.unwrap_or_default());
-        stabilize::decide(view, &mut granting, &edition, &bounded);
-        if place.is_some() {
-            granting.iter_mut().for_each(|it| include_borrowed(&mut it.shares));
-        }
-        together.into_iter().zip(granting).collect()
-    }
-
     /// What is free, less what is promised to pools that keep their part of the last plan.
     fn ledger<'a>(&self, tick: &Tick<'_, 'a>) -> Ledger<'a> {
         let mut ledger = Ledger::new(&tick.view);
@@ -306,43 +256,6 @@ impl Engine {
             Resource::ALL.iter().for_each(|&it| ledger.promise_under(quota, it, promised[it]));
         }
         ledger
-    }
-
-    /// Plans what ClusterWeightedShares are to say for which something may have changed, and notes what room their trees have.
-    fn plan_trees(
-        &mut self,
-        tick: &Tick,
-        changes: &Changes,
-        noticed: &mut Noticed,
-        ledger: &mut Ledger,
-    ) -> BTreeMap<String, TreePlan> {
-        let Tick { view, in_hand, dividing, trees, .. } = tick;
-        let acts = |id: &&PoolId| dividing.get(*id).is_some_and(|pool| !pool.observes());
-        let divided = in_hand.iter().filter_map(|(id, it)| Some((id, &it.divided.as_ref()?.0)));
-        let acting: BTreeMap<&PoolId, &Shares> = divided.filter(|(id, _)| acts(id)).collect();
-        let mut plans = BTreeMap::new();
-        for (index, tree) in view.forest.trees() {
-            if let Some(dividing) = trees.get(&index) {
-                ledger.set_tree(index, tree_room::rooms(tree, dividing, &acting));
-                plans.extend(tree_plan::plan(view, index, dividing, &acting, noticed));
-            } else if tree.pools().next().is_none()
-                && (changes.forest || tree.parts.iter().any(|(it, _)| changes.trees.contains(it)))
-            {
-                let nothing =
-                    tree_division::own(view, index, &mut Pools::new(), &mut self.dividers);
-                plans.extend(tree_plan::plan(view, index, &nothing, &acting, noticed));
-            }
-        }
-        let faulty =
-            view.forest.faulty().filter(|it| changes.forest || changes.trees.contains(*it));
-        plans.extend(tree_plan::plan_faulty(view, faulty, noticed));
-        tree_plan::forget(view, &changes.trees, noticed);
-        for name in
-            changes.tree_statuses.iter().filter(|it| !plans.contains_key(*it)).collect::<Vec<_>>()
-        {
-            plans.extend(tree_plan::retell(view, name, noticed).map(|plan| (name.clone(), plan)));
-        }
-        plans
     }
 
     /// Plans what is to be written for the pools in hand, the oldest first.
@@ -421,32 +334,6 @@ impl Engine {
         let wait = soonest.duration_since(now).max(SignedDuration::ZERO);
         let wait = Duration::try_from(wait).unwrap_or(UNSETTLED);
         if plan.deletions.is_empty() { wait } else { wait.min(deletion::SOON) }
-    }
-}
-
-impl<'a> Tick<'_, 'a> {
-    /// Begins to decide for a pool, if it is live.
-    fn take_in_hand(&mut self, id: &PoolId) {
-        if self.in_hand.contains_key(id) {
-            return;
-        }
-        let Some((id, pool)) = self.view.live_pool(id) else { return };
-        let uid = pool.object.metadata.uid.as_deref().unwrap_or_default();
-        let known = self.histories.remove(id).filter(|known| known.uid == uid);
-        let mut known =
-            known.unwrap_or_else(|| PoolHistory { uid: uid.to_owned(), ..PoolHistory::default() });
-        let before = known.clone();
-        let mut members = PoolMembers::of(&self.view, self.membership, id, &pool.object);
-        members.departed = departed::departed(&self.view, self.membership, id, &known);
-        dynamic_weights::update(&self.view, &mut members, &mut known.weights);
-        let dividing = Dividing::new(&self.view, members, &known.grants);
-        self.dividing.insert(id.clone(), dividing);
-        self.in_hand.insert(id.clone(), InHand { known, before, divided: None });
-    }
-
-    fn not_in_hand(&self, mut pools: BTreeSet<PoolId>) -> BTreeSet<PoolId> {
-        pools.retain(|id| !self.in_hand.contains_key(id));
-        pools
     }
 }
 
