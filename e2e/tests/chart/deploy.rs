@@ -98,8 +98,8 @@ async fn kustomize_combines_the_components_as_the_chart_combines_values() -> Res
             let labels = &built["metadata"]["labels"];
             ensure!(labels["app.kubernetes.io/managed-by"] == "kustomize", "{name}: {labels}");
         }
-        // The namespace and the two definitions.
-        ensure!(built.len() == chart.len() + 3, "{components:?}: {:?}", built.keys());
+        // The namespace and the three definitions.
+        ensure!(built.len() == chart.len() + 4, "{components:?}: {:?}", built.keys());
         accepted(&folder).await?;
     }
     let example = operator::deploy().join("overlays/example").display().to_string();
