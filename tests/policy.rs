@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, error::Error, fs};
 use cel::Program;
 use kube::Resource;
 use serde_yaml_ng::Value;
-use weightedshare::api::{StartProfile, WeightedShare};
+use weightedshare::api::{ClusterWeightedShare, StartProfile, WeightedShare};
 
 /// The policies and their bindings, with what Helm fills in.
 fn policies() -> Result<Vec<Value>, Box<dyn Error>> {
@@ -109,7 +109,8 @@ fn the_roles_name_the_resources_that_the_crds_define() -> Result<(), Box<dyn Err
             times += 1;
         }
     }
-    let defined = [StartProfile::plural(&()), WeightedShare::plural(&())];
+    let defined =
+        [ClusterWeightedShare::plural(&()), StartProfile::plural(&()), WeightedShare::plural(&())];
     assert_eq!(found, BTreeSet::from(defined.map(String::from)));
     assert!(times >= 4, "{times} rules");
     Ok(())
