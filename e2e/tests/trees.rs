@@ -26,7 +26,7 @@ fn tree(members: &Value) -> Value {
     })
 }
 
-/// Of each namespace a member.
+/// One member for each namespace.
 fn members() -> Value {
     let member = |&(namespace, weight, _): &(&str, u32, u64)| {
         let name = namespace.trim_start_matches("tree-");
@@ -49,7 +49,7 @@ fn pool(name: &str, app: &str, tree: &str) -> Value {
     })
 }
 
-/// A condition of a status: whether it is `status` for `reason`.
+/// Whether a condition has this status and reason.
 fn is(conditions: &Value, type_: &str, status: &str, reason: &str) -> bool {
     let mut all = conditions.as_array().into_iter().flatten();
     all.any(|it| it["type"] == type_ && it["status"] == status && it["reason"] == reason)
@@ -97,7 +97,7 @@ async fn namespaces_share_a_tree_by_weight_and_it_can_go_and_come_back_without_a
         bench.apply(pool("web", "web", TREE)).await?;
     }
     let [gold, _, bronze] = &benches[..] else { bail!("there are three") };
-    // Who names a tree that is not there is told so, and keeps what he has.
+    // A pool that names a missing tree says so, and its pods keep what they hold.
     not_ready(gold, "web", "TreeNotFound").await?;
     gold.holding("web", &[50]).await?;
 
@@ -110,7 +110,7 @@ async fn namespaces_share_a_tree_by_weight_and_it_can_go_and_come_back_without_a
     let table = kubectl::run("kubectl", &["get", "cws", TREE], "").await?;
     ensure!(table.contains("700m") && table.contains("Divided"), "{table}");
 
-    // Two pools of one namespace share what it gets, by their weights; nobody else moves.
+    // Two pools of a namespace divide what the namespace gets by their weights. No other pod moves.
     let mut second = pool("batch", "batch", TREE);
     second["spec"]["weight"] = json!(300);
     gold.apply(deployment("batch", 1, spec())).await?;
@@ -119,11 +119,11 @@ async fn namespaces_share_a_tree_by_weight_and_it_can_go_and_come_back_without_a
     gold.holding("web", &[100]).await?;
     bronze.holding("web", &[100]).await?;
 
-    // Another tree, which does not have his namespace, gives him nothing.
+    // A tree that does not list the namespace gives its pools nothing.
     let rich = json!({
         "apiVersion": "weightedshare.dev/v1alpha1", "kind": "ClusterWeightedShare",
         "metadata": {"name": "tree-of-others"},
-        "spec": {"capacity": {"cpu": "8"}, "members": [{"name": "others", "namespaces": ["tree-nobody"]}]},
+        "spec": {"capacity": {"cpu": "8"}, "members": [{"name": "others", "namespaces": ["tree-others"]}]},
     });
     kubectl::apply(&rich.to_string()).await?;
     bronze.apply(pool("web", "web", "tree-of-others")).await?;
@@ -132,7 +132,7 @@ async fn namespaces_share_a_tree_by_weight_and_it_can_go_and_come_back_without_a
     bronze.apply(pool("web", "web", TREE)).await?;
     bronze.settled("web").await?;
 
-    // What is wrong with the tree is said, and nothing moves; nor when it is right again.
+    // A broken tree says what is wrong, and no pod moves. No pod moves when it is mended, either.
     let before = identities(&benches).await?;
     let mut broken = members();
     if let Some(members) = broken.as_array_mut() {

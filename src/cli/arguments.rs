@@ -100,7 +100,7 @@ pub struct ExplainArguments {
     pub output: Format,
 }
 
-/// Whose use is shown, and for how long.
+/// The arguments of `top`.
 #[derive(Args, Debug)]
 pub struct TopArguments {
     /// Which pools.
@@ -128,7 +128,7 @@ pub struct TopArguments {
     pub watching: Watching,
 }
 
-/// Whose status is shown.
+/// The arguments of `status`.
 #[derive(Args, Debug)]
 pub struct StatusArguments {
     /// Which pools.
@@ -170,7 +170,7 @@ pub enum StatusOutput {
     Name,
 }
 
-/// Whose events are shown.
+/// The arguments of `history`.
 #[derive(Args, Debug)]
 pub struct HistoryArguments {
     /// The pool: NAME or ws/NAME. Default: all pools.
@@ -309,7 +309,7 @@ pub struct ControllerPlace {
     pub connection: Connection,
 }
 
-/// Whose version is shown.
+/// The arguments of `version`.
 #[derive(Args, Debug)]
 pub struct VersionArguments {
     /// Only the version of this program: no cluster is asked.

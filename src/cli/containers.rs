@@ -15,7 +15,7 @@ pub struct ContainerShare {
     pub request: Change<u64>,
     /// Its limit. None: it has none.
     pub limit: Change<Option<u64>>,
-    /// What it is a share of.
+    /// The resource.
     #[serde(skip)]
     pub resource: Resource,
 }
@@ -23,9 +23,9 @@ pub struct ContainerShare {
 /// A value as it is, and as it will be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub struct Change<T> {
-    /// What it is now.
+    /// The value now.
     pub from: T,
-    /// What it will be.
+    /// The value after the resize.
     pub to: T,
 }
 

@@ -103,7 +103,7 @@ pub fn share(
     }
 }
 
-/// The branches of a tree that have a max, with their pools, as indices in `together`.
+/// The branches of a tree that have a max, with their pools, as indices in `together`, which is in order.
 #[must_use]
 pub fn bounded(tree: &forest::Tree, dividing: &DividingTree, together: &[PoolId]) -> Vec<Bounded> {
     let most = |branch: usize| {
@@ -117,7 +117,7 @@ pub fn bounded(tree: &forest::Tree, dividing: &DividingTree, together: &[PoolId]
         let most = most(branch);
         most.cpu.or(most.memory)?;
         let inside = tree.pools().filter(|(pool, _)| tree.path(*pool).any(|it| it.0 == branch));
-        let pools = inside.filter_map(|(_, id)| together.iter().position(|it| it == id));
+        let pools = inside.filter_map(|(_, id)| together.binary_search(id).ok());
         Some(Bounded { pools: pools.collect(), most })
     };
     (0..tree.branches.len()).filter_map(of_branch).collect()

@@ -10,15 +10,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use super::{
     View,
     conditions::keep_times,
-    forest::TreeIndex,
-    shares::Shares,
+    forest::Tree,
     tree_division::DividingTree,
     tree_room::TreeSums,
     tree_status::{self, DividedTree, Part},
 };
 use crate::{
     api::{ClusterWeightedShare, ClusterWeightedShareStatus},
-    cluster::PoolId,
+    share::PerResource,
 };
 
 /// What one ClusterWeightedShare is to say.
@@ -36,14 +35,12 @@ pub type Noticed = BTreeMap<String, (Option<String>, Arc<ClusterWeightedShareSta
 /// Plans what the parts of a divided tree are to say.
 pub fn plan(
     view: &View,
-    index: TreeIndex,
+    tree: &Tree,
     dividing: &DividingTree,
-    acting: &BTreeMap<&PoolId, &Shares>,
+    sums: &PerResource<Option<TreeSums>>,
     noticed: &mut Noticed,
 ) -> BTreeMap<String, TreePlan> {
-    let Some(tree) = view.forest.tree(index) else { return BTreeMap::new() };
-    let sums = TreeSums::by_resource(tree, dividing, acting);
-    let divided = DividedTree { tree, dividing, sums: &sums };
+    let divided = DividedTree { tree, dividing, sums };
     let of_part = |(name, at): &(String, _)| {
         let object = &view.cluster.tree(name)?.object;
         let part = Part { object, name, at: *at };

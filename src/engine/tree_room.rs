@@ -139,12 +139,11 @@ impl TreeRoom {
 /// The rooms of a tree, by resource.
 #[must_use]
 pub fn rooms(
-    tree: &forest::Tree,
     dividing: &DividingTree,
-    acting: &BTreeMap<&PoolId, &Shares>,
+    sums: &PerResource<Option<TreeSums>>,
 ) -> PerResource<Option<TreeRoom>> {
     PerResource::from_fn(|resource| {
         let capacity = dividing[resource].as_ref()?.capacity;
-        Some(TreeRoom::of(capacity, &TreeSums::of(tree, resource, acting)))
+        Some(TreeRoom::of(capacity, sums[resource].as_ref()?))
     })
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     api::{TreeMember, TreeWeightPer},
-    share::Resource,
+    share::{Resource, gcd},
 };
 
 /// What is inside a branch.
@@ -80,11 +80,4 @@ pub fn scale(view: &View, tree: &forest::Tree) -> u64 {
         let both = scale / gcd(scale, part) * part;
         both.min(MOST)
     })
-}
-
-fn gcd(mut a: u64, mut b: u64) -> u64 {
-    while b > 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }

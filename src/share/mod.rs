@@ -19,6 +19,7 @@ mod tree;
 
 pub use cpu_weight::{BasisPoints, CpuShares, CpuWeight, MicroCpu, Sibling, Split, splits};
 pub use demand::{Demand, Sample};
+pub use division::weights::gcd;
 pub use division::{
     Divider, Division, Full, Idle, MemberClaim, MemberDivision, Newcomer, Node, PodClaim,
     PodDivision, Pool, Presence, Room, Verdict, divide,

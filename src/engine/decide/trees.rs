@@ -12,7 +12,7 @@ use crate::{
         stabilize::{self, Granting},
         tree_division::{self, Pools},
         tree_plan::{self, Noticed, TreePlan},
-        tree_room,
+        tree_room::{self, TreeSums},
     },
 };
 
@@ -61,14 +61,16 @@ impl Engine {
         let mut plans = BTreeMap::new();
         for (index, tree) in view.forest.trees() {
             if let Some(dividing) = trees.get(&index) {
-                ledger.set_tree(index, tree_room::rooms(tree, dividing, &acting));
-                plans.extend(tree_plan::plan(view, index, dividing, &acting, noticed));
+                let sums = TreeSums::by_resource(tree, dividing, &acting);
+                ledger.set_tree(index, tree_room::rooms(dividing, &sums));
+                plans.extend(tree_plan::plan(view, tree, dividing, &sums, noticed));
             } else if tree.pools().next().is_none()
                 && (changes.forest || tree.parts.iter().any(|(it, _)| changes.trees.contains(it)))
             {
                 let nothing =
                     tree_division::own(view, index, &mut Pools::new(), &mut self.dividers);
-                plans.extend(tree_plan::plan(view, index, &nothing, &acting, noticed));
+                let sums = TreeSums::by_resource(tree, &nothing, &acting);
+                plans.extend(tree_plan::plan(view, tree, &nothing, &sums, noticed));
             }
         }
         let faulty =

@@ -114,8 +114,8 @@ impl World {
         self.used.insert((namespace.into(), pod.into()), milli);
     }
 
-    /// Measures, decides and carries out, until nothing is left to do; then says what each pod holds, by namespace and name. Never is
-    /// a pool's tree charged more than `most`.
+    /// Measures, decides and resizes until nothing is left to do. All pods together are never charged more than `most`. Returns what
+    /// each pod holds, by namespace and name.
     fn settle(&mut self, most: u64) -> BTreeMap<String, u64> {
         for _ in 0..50 {
             self.now.wall += std::time::Duration::from_secs(15);
@@ -260,7 +260,7 @@ fn an_edit_of_the_tree_is_carried_out_to_the_unit() {
             {"name": "batch", "weight": 100, "namespaces": ["farm"]},
         ]}),
     );
-    // A move of one or two units is worth it, as somebody asked for it; who shrinks goes first.
+    // An edit is carried out even if pods move by one unit. Shrinks come first.
     assert_eq!(amounts(&world.settle(1000)), [249, 751]);
     assert_eq!(world.resizes[0], ("b".to_owned(), 250, 249));
 }
