@@ -46,7 +46,8 @@ use serde_json::{Value, json};
 /// How many runs, or seeds, a test has: in the tier `test`, and in the tier `nightly`.
 type Amounts = [u64; 2];
 const RUNS: Amounts = [1000, 100_000];
-const IN_TREES: Amounts = [200, 20_000];
+/// One run in so many is had again with the pools in a tree.
+const IN_TREES: u64 = 5;
 const OF_TWO_LEADERS: Amounts = [50, 1500];
 const OF_OLD_LISTS: Amounts = [35, 1000];
 
@@ -86,7 +87,9 @@ fn no_fault_makes_the_pools_of_a_tree_break_a_promise() {
     let each = |seed, tally: &mut Tally| bench::all_of(&Scenario::planted(seed), tally);
     let (from, seeds) = match number("SEED") {
         Some(seed) => (seed, 1),
-        None => (number("FROM").unwrap_or(1), amount("RUNS", IN_TREES) / (bench::FAULTY + 1)),
+        None => {
+            (number("FROM").unwrap_or(1), amount("RUNS", RUNS) / IN_TREES / (bench::FAULTY + 1))
+        }
     };
     let Tally { runs, writes, found, told } = bench::all(from, seeds, each);
     println!("{runs} runs, {writes} writes, violations: {found:?}");
