@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1 as core;
 use serde_json::{Value, json};
 use weightedshare::{
-    api::WeightedShare,
+    api::{ClusterWeightedShare, WeightedShare},
     cluster::{Cluster, Event, Kept},
     engine::{FINALIZER, History, Now, Plan, PodResize},
     metrics::{Metrics, PodReading, Readings},
@@ -27,6 +27,8 @@ pub struct Size {
     pub pools: usize,
     /// The members of each pool.
     pub members: usize,
+    /// All pools are in one tree, of which each namespace is a member.
+    pub tree: bool,
 }
 
 /// The cluster, and its objects as an API server has them.
@@ -49,6 +51,9 @@ impl MadeUp {
         };
         let nodes = size.pods / ON_A_NODE;
         (0..nodes).for_each(|node| this.cluster.apply(applied(a_node(&format!("node-{node}")))));
+        if size.tree {
+            this.cluster.apply(applied(a_tree(size)));
+        }
         for pool in 0..size.pools {
             this.add_pool(pool, size);
         }
@@ -95,6 +100,10 @@ impl MadeUp {
             })
             .collect();
         let each = size.pods / size.pools;
+        let (of, amounts) = match size.tree {
+            true => ("capacityFrom", json!({"clusterWeightedShare": {"name": "tree"}})),
+            false => ("capacity", amounts(each)),
+        };
         let pool = json!({
             "apiVersion": "weightedshare.dev/v1alpha1", "kind": "WeightedShare",
             "metadata": {
@@ -102,10 +111,7 @@ impl MadeUp {
                 "uid": format!("uid-of-pool-{number}"), "resourceVersion": "1", "generation": 1,
                 "creationTimestamp": "2026-01-01T00:00:00Z", "finalizers": [FINALIZER],
             },
-            "spec": {
-                "capacity": {"cpu": format!("{}m", each * 200), "memory": format!("{}Mi", each * 64)},
-                "members": members,
-            },
+            "spec": {of: amounts, "members": members},
         });
         let pool: WeightedShare = serde_json::from_value(pool).expect("a pool");
         self.cluster.apply(applied(pool.clone()));
@@ -160,6 +166,28 @@ impl MadeUp {
         set(pod, resize.resource.name(), resize.to);
         self.cluster.apply(applied(read(pod)));
     }
+}
+
+/// What so many pods share.
+fn amounts(pods: usize) -> Value {
+    json!({"cpu": format!("{}m", pods * 200), "memory": format!("{}Mi", pods * 64)})
+}
+
+/// A tree of which each namespace is a member.
+fn a_tree(size: &Size) -> ClusterWeightedShare {
+    let member = |number: usize| {
+        let namespace = namespace_of(number);
+        json!({"name": namespace, "weight": 100 + number, "namespaces": [namespace]})
+    };
+    let tree = json!({
+        "apiVersion": "weightedshare.dev/v1alpha1", "kind": "ClusterWeightedShare",
+        "metadata": {"name": "tree", "uid": "uid-of-tree", "resourceVersion": "1", "generation": 1},
+        "spec": {
+            "capacity": amounts(size.pods),
+            "members": (0..NAMESPACES).map(member).collect::<Vec<_>>(),
+        },
+    });
+    serde_json::from_value(tree).expect("a tree")
 }
 
 /// A node that joins, or is gone.

@@ -18,15 +18,18 @@ use weightedshare::{
 fn main() {
     let mut random = Random::default();
     head();
-    let tens = |pods: usize| Size { pods, pools: pods / 10, members: 2 };
+    let tens = |pods: usize| Size { pods, pools: pods / 10, members: 2, tree: false };
     let small = measure(&mut random, "1 k pods in 100 pools", &tens(1_000));
     let medium = measure(&mut random, "10 k pods in 1 k pools", &tens(10_000));
-    measure(&mut random, "10 k pods in 200 pools", &Size { pods: 10_000, pools: 200, members: 5 });
+    let in_tree = Size { tree: true, ..tens(10_000) };
+    measure(&mut random, "10 k pods in 1 k pools of a tree", &in_tree);
+    let fewer = Size { pools: 200, members: 5, ..tens(10_000) };
+    measure(&mut random, "10 k pods in 200 pools", &fewer);
     let large = measure(&mut random, "100 k pods in 10 k pools", &tens(100_000));
     measure(
         &mut random,
         "100 k pods in 1 k pools",
-        &Size { pods: 100_000, pools: 1_000, members: 10 },
+        &Size { pools: 1_000, members: 10, ..tens(100_000) },
     );
     for (what, times) in [("10 k", medium), ("100 k", large)] {
         let (Some(times), Some(small)) = (times, small) else { continue };
@@ -61,7 +64,7 @@ fn measure(random: &mut Random, what: &str, size: &Size) -> Option<Changed> {
         settled.engine = Engine::default();
         timed(|| settled.decide(&all))
     });
-    let bar = (pods == 10_000 && size.pools == 1_000).then_some(150.0);
+    let bar = (pods == 10_000 && size.pools == 1_000 && !size.tree).then_some(150.0);
     row(random, &format!("{what}: all of them"), pods, bar, || timed(|| settled.decide(&all)));
     let mut choice = Random::default();
     let warm = row(random, &format!("{what}: a changed pod"), pods, None, || {

@@ -21,8 +21,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub struct ReportPace {
     pools: BTreeMap<PoolId, Reported>,
-    /// When the status of each tree was sent last.
-    trees: BTreeMap<String, Instant>,
+    /// What was reported on trees, by name.
+    trees: BTreeMap<String, Reported>,
 }
 
 #[derive(Debug, Default)]
@@ -43,14 +43,14 @@ impl ReportPace {
     /// A status of a tree is sent.
     pub fn sent_tree_status(&mut self, tree: &str, now: Instant) {
         // What is older delays nothing any more.
-        self.trees.retain(|_, sent| *sent + STATUS > now);
-        self.trees.insert(tree.to_owned(), now);
+        self.trees.retain(|_, it| it.is_recent(now));
+        self.trees.entry(tree.to_owned()).or_default().status = Some(now);
     }
 
     /// When a status of a tree may be sent. None: at once, as none was sent lately. There is always something that moves in it.
     #[must_use]
     pub fn next_tree_status(&self, tree: &str) -> Option<Instant> {
-        self.trees.get(tree).map(|sent| *sent + STATUS)
+        self.trees.get(tree)?.status.map(|sent| sent + STATUS)
     }
 
     /// When this status may be sent. None: at once, as it is the first, or nothing of the pool moves any more.
@@ -59,33 +59,59 @@ impl ReportPace {
         self.pools.get(pool).filter(|_| status.is_reconciling())?.status.map(|sent| sent + STATUS)
     }
 
-    /// Of these notices, those that are published now. Of the others the log tells, and the next one says how many.
+    /// Of these notices of a pool, those that are published now. Of the others the log tells, and the next one says how many.
     pub fn notices(&mut self, pool: &PoolId, notices: Vec<Notice>, now: Instant) -> Vec<Notice> {
         if notices.is_empty() {
             return notices;
         }
-        let known = self.pools.entry(pool.clone()).or_default();
-        while known.events.front().is_some_and(|at| *at + MINUTE <= now) {
-            known.events.pop_front();
-        }
-        let (mut published, room) = (notices, EVENTS - known.events.len());
-        let left_out = published.split_off(room.min(published.len()));
-        if let Some(first) = published.first_mut().filter(|_| known.left_out > 0) {
-            first.note +=
-                &format!(" (Events before it that are only in the log: {}.)", known.left_out);
-            known.left_out = 0;
-        }
-        known.left_out += left_out.len();
+        let (published, left_out) = self.pools.entry(pool.clone()).or_default().admit(notices, now);
         for notice in left_out {
             info!(namespace = %pool.namespace, pool = %pool.name, "{}", notice.note);
         }
-        known.events.extend(published.iter().map(|_| now));
+        published
+    }
+
+    /// Likewise of a tree.
+    pub fn tree_notices(&mut self, tree: &str, notices: Vec<Notice>, now: Instant) -> Vec<Notice> {
+        if notices.is_empty() {
+            return notices;
+        }
+        let (published, left_out) =
+            self.trees.entry(tree.to_owned()).or_default().admit(notices, now);
+        for notice in left_out {
+            info!(%tree, "{}", notice.note);
+        }
         published
     }
 
     /// A pool is gone.
     pub fn forget(&mut self, pool: &PoolId) {
         self.pools.remove(pool);
+    }
+}
+
+impl Reported {
+    /// Which of these notices are published now, and which are left out.
+    fn admit(&mut self, notices: Vec<Notice>, now: Instant) -> (Vec<Notice>, Vec<Notice>) {
+        while self.events.front().is_some_and(|at| *at + MINUTE <= now) {
+            self.events.pop_front();
+        }
+        let (mut published, room) = (notices, EVENTS - self.events.len());
+        let left_out = published.split_off(room.min(published.len()));
+        if let Some(first) = published.first_mut().filter(|_| self.left_out > 0) {
+            first.note +=
+                &format!(" (Events before it that are only in the log: {}.)", self.left_out);
+            self.left_out = 0;
+        }
+        self.left_out += left_out.len();
+        self.events.extend(published.iter().map(|_| now));
+        (published, left_out)
+    }
+
+    /// Whether anything was reported so late that it delays something.
+    fn is_recent(&self, now: Instant) -> bool {
+        let status = self.status.is_some_and(|sent| sent + STATUS > now);
+        status || self.events.back().is_some_and(|at| *at + MINUTE > now)
     }
 }
 
@@ -127,6 +153,8 @@ mod tests {
         assert_eq!(pace.notices(&pool, notices(7), now).len(), 7);
         assert_eq!(pace.notices(&pool, notices(7), now + MINUTE / 2).len(), 3);
         assert!(pace.notices(&pool, notices(2), now + MINUTE / 2).is_empty());
+        // Those of a tree are counted by themselves.
+        assert_eq!(pace.tree_notices("tree", notices(11), now + MINUTE / 2).len(), 10);
         let later = pace.notices(&pool, notices(2), now + MINUTE);
         assert_eq!(later[0].note, "0 (Events before it that are only in the log: 6.)");
         assert_eq!(later[1].note, "1");

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::core::v1::{self as core, ObjectReference};
 use kube::{Api, Client, ResourceExt};
 use tokio::time::{Duration, Instant};
 use tracing::{Instrument, debug_span, info, warn};
@@ -57,8 +57,8 @@ pub enum Write {
     TreeStatus { name: String, status: Arc<ClusterWeightedShareStatus> },
     /// Writes with what new pods start.
     StartProfile { id: PoolId, pool: PoolRef, new_pods: Arc<StartProfileSpec> },
-    /// Publishes an event.
-    Event { pool: PoolRef, notice: Notice },
+    /// Publishes an event on an object.
+    Event { on: Box<ObjectReference>, notice: Notice },
     /// Publishes the last event of a pool.
     Farewell { id: PoolId, pool: PoolRef, notice: Notice },
     /// Gives a virtual machine more.
@@ -190,15 +190,16 @@ pub async fn send(
             done.map_err(failure("StartProfile", &pool))?;
             Ok(Answer::StartProfile(id, new_pods))
         }
-        Write::Event { pool, notice } => {
+        Write::Event { on, notice } => {
             // It must not hold up the division.
-            if let Err(error) = events::publish(&client, clock.now(), &pool, notice).await {
-                warn!(pool = %pool.name, %error, "an event could not be written");
+            if let Err(error) = events::publish(&client, clock.now(), &on, notice).await {
+                let (kind, name) = (on.kind.unwrap_or_default(), on.name.unwrap_or_default());
+                warn!(%kind, %name, %error, "an event could not be written");
             }
             Ok(Answer::Other)
         }
         Write::Farewell { id, pool, notice } => {
-            match events::publish(&client, clock.now(), &pool, notice).await {
+            match events::publish(&client, clock.now(), &events::on_pool(&pool), notice).await {
                 Err(error) if events::may_pass(&error) => {
                     let what = format!(
                         "the event that names the pods of {} that are not restored could not be written",

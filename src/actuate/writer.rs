@@ -6,11 +6,13 @@ use std::{
 };
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use tokio::time::{Duration, Instant, sleep_until};
 use tracing::warn;
 
 use super::{
+    events,
     lanes::{Lane, Lanes},
     queue::Ended,
     report_pace::ReportPace,
@@ -19,7 +21,7 @@ use super::{
 use crate::{
     api::StartProfileSpec,
     cluster::{Cluster, PoolId, Requests},
-    engine::{Deletion, Plan, PodResize, PoolPlan, TreePlan},
+    engine::{Deletion, Notice, Plan, PodResize, PoolPlan, TreePlan},
     runtime::{Clock, Serving},
 };
 
@@ -97,7 +99,10 @@ impl Writer {
         for key in earlier.into_values().flatten() {
             self.forget(&key);
         }
-        for (name, TreePlan { status, is_reported }) in plan.trees {
+        for (name, TreePlan { tree, status, is_reported, notices }) in plan.trees {
+            for notice in self.pace.tree_notices(&name, notices, Instant::now()) {
+                self.publish(String::new(), events::on_tree(&tree), notice);
+            }
             let key = Key::TreeStatus(name.clone());
             match is_reported {
                 true => self.forget(&key),
@@ -137,10 +142,14 @@ impl Writer {
         }
         self.of_pools.insert(id.clone(), keys);
         for notice in self.pace.notices(id, notices, Instant::now()) {
-            self.number += 1;
-            let key = Key::Event(id.namespace.clone(), self.number);
-            self.want(key, Write::Event { pool: pool.clone(), notice });
+            self.publish(id.namespace.clone(), events::on_pool(&pool), notice);
         }
+    }
+
+    /// An event is to be published, in turn with the other writes of a namespace, or of none.
+    fn publish(&mut self, namespace: String, on: ObjectReference, notice: Notice) {
+        self.number += 1;
+        self.want(Key::Event(namespace, self.number), Write::Event { on: Box::new(on), notice });
     }
 
     fn submit_deletion(&mut self, id: &PoolId, deletion: Deletion) {

@@ -24,6 +24,7 @@ pub mod table;
 mod tests;
 pub mod top;
 pub mod tree_plan;
+mod trees;
 pub mod usage;
 
 use std::ffi::OsString;

@@ -1,12 +1,15 @@
-//! The members of each pool as bars: what they use, are granted and own. Pure.
+//! The members of each pool, and of the trees that they are in, as bars: what they use, are granted and own. Pure.
 
 use std::fmt::Write;
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 
-use super::{Looked, Wanted};
+use super::{
+    Looked, Wanted,
+    trees::{self, UsedTree},
+};
 use crate::{
-    api::{MemberState, MemberStatus, WeightedShareStatus, condition},
+    api::{MemberState, MemberStatus, TreeMember, TreeMemberStatus, condition},
     engine::{MemberPods, PoolMembers, Preview},
     share::Resource,
 };
@@ -33,7 +36,7 @@ const REMARK: usize = 17;
 const NAME: usize = 20;
 const LEGEND: &str = "█ used  ░ granted and idle  ▓ used beyond what is granted  │ owned  ╎ min\n";
 
-/// Draws the wanted pools, as their status says, with what their pods use now.
+/// Draws the wanted pools and the trees that they are in, as their status says, with what their pods use now.
 #[must_use]
 pub fn top(Looked { cluster, metrics, .. }: &Looked, wanted: &Wanted, style: Style) -> String {
     let preview = Preview::of(cluster);
@@ -41,19 +44,20 @@ pub fn top(Looked { cluster, metrics, .. }: &Looked, wanted: &Wanted, style: Sty
     let live = cluster.pools().filter(|(_, pool)| pool.is_live());
     let mut wanted: Vec<_> = live.filter(|(_, pool)| wanted.includes(&pool.object)).collect();
     wanted.sort_by_key(|(id, _)| *id);
-    let pools: Vec<String> = wanted
-        .into_iter()
-        .map(|(id, pool)| PoolMembers::of(&view, &preview.membership, id, &pool.object))
-        .map(|pool| draw(&pool, style))
-        .collect();
-    match pools.is_empty() {
+    let trees = trees::used(&view, &preview, wanted.iter().map(|(id, _)| *id));
+    let trees = trees.iter().filter_map(|tree| draw_tree(tree, style));
+    let pools = wanted.into_iter().map(|(id, pool)| {
+        draw_pool(&PoolMembers::of(&view, &preview.membership, id, &pool.object), style)
+    });
+    let all: Vec<String> = trees.chain(pools).collect();
+    match all.is_empty() {
         true => "No pools found.\n".to_owned(),
-        false if !style.headers => pools.join("\n"),
-        false => pools.join("\n") + "\n" + &style.paint(DIM, LEGEND.trim_end()) + "\n",
+        false if !style.headers => all.join("\n"),
+        false => all.join("\n") + "\n" + &style.paint(DIM, LEGEND.trim_end()) + "\n",
     }
 }
 
-fn draw(pool: &PoolMembers, style: Style) -> String {
+fn draw_pool(pool: &PoolMembers, style: Style) -> String {
     let name = format!("{}/{}", pool.id.namespace, pool.id.name);
     let Some(status) = &pool.object.status else {
         return format!(
@@ -61,47 +65,66 @@ fn draw(pool: &PoolMembers, style: Style) -> String {
             style.paint(BOLD, &name)
         );
     };
-    let mut text = style.paint(BOLD, &name);
-    // That a pool is not ready, its members say.
+    let mut text = title(&name, &status.conditions, style);
+    for resource in Resource::ALL {
+        if let Some(capacity) = status.capacity.get(resource) {
+            let rows = pool.members.iter().filter_map(|member| {
+                let known = status.members.iter().find(|it| it.name == member.spec.name)?;
+                Some(Row::of(member, known, resource))
+            });
+            let allocated = status.allocated.get(resource).unwrap_or_default();
+            text += &draw_one(&rows.collect::<Vec<_>>(), resource, (allocated, capacity), style);
+        }
+    }
+    text
+}
+
+/// Nothing, where nothing was reported of the tree yet: its pools say so.
+fn draw_tree(tree: &UsedTree, style: Style) -> Option<String> {
+    let status = tree.object.status.as_ref()?;
+    let mut text = title(&format!("Tree {}", tree.name), &status.conditions, style);
+    for resource in Resource::ALL {
+        if let Some(capacity) = status.capacity.get(resource) {
+            let rows =
+                tree.object.spec.members.iter().zip(&tree.used).filter_map(|(spec, used)| {
+                    let known = status.members.iter().find(|it| it.name == spec.name)?;
+                    Some(Row::of_tree(spec, known, used[resource], resource))
+                });
+            let allocated = status.allocated.get(resource).unwrap_or_default();
+            text += &draw_one(&rows.collect::<Vec<_>>(), resource, (allocated, capacity), style);
+        }
+    }
+    Some(text)
+}
+
+/// A name, with the conditions that are news.
+fn title(name: &str, conditions: &[Condition], style: Style) -> String {
+    let mut text = style.paint(BOLD, name);
+    // That it is not ready, its members say.
     let news = |it: &&Condition| it.type_ != condition::READY && condition::is_news(it);
-    for condition in status.conditions.iter().filter(news) {
+    for condition in conditions.iter().filter(news) {
         let _ = write!(
             text,
             "  {}",
             style.paint(YELLOW, &format!("{} ({})", condition.type_, condition.reason))
         );
     }
-    text.push('\n');
-    for resource in Resource::ALL {
-        if let Some(capacity) = status.capacity.get(resource) {
-            text += &draw_one(pool, status, (resource, capacity), style);
-        }
-    }
-    text
+    text + "\n"
 }
 
 fn draw_one(
-    pool: &PoolMembers,
-    status: &WeightedShareStatus,
-    (resource, capacity): (Resource, u64),
+    rows: &[Row],
+    resource: Resource,
+    (allocated, capacity): (u64, u64),
     style: Style,
 ) -> String {
-    let amount = |amounts: &crate::api::Resources| amounts.get(resource).unwrap_or_default();
-    let rows: Vec<Row> = pool
-        .members
-        .iter()
-        .filter_map(|member| {
-            let known = status.members.iter().find(|it| it.name == member.spec.name)?;
-            Some(Row::of(member, known, resource))
-        })
-        .collect();
     let longest = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
     let names = longest.clamp("MEMBER".len(), NAME);
     let taken = 2 + names + 1 + AMOUNTS.len() * AMOUNT + 2 + REMARK;
     let bars = style.width.saturating_sub(taken).max(NARROWEST);
     let most = rows.iter().map(Row::most).max().unwrap_or(0).max(1);
 
-    let held = resource.readable(amount(&status.allocated));
+    let held = resource.readable(allocated);
     let head = format!("{resource}: {held} of {}", resource.readable(capacity));
     let mut text = match style.headers {
         true => format!("  {:<fill$}", head, fill = names + 1 + bars),
@@ -117,7 +140,7 @@ fn draw_one(
         let used = row.used.map_or_else(|| "-".to_owned(), |used| resource.readable(used));
         let (share, fair) = (resource.readable(row.share), resource.readable(row.fair));
         let remark: String = row.remark(resource).chars().take(REMARK).collect();
-        let remark = style.paint(row.colour(), &remark);
+        let remark = style.paint(row.colour, &remark);
         let line = format!(
             "  {name:<names$} {bar}{used:>AMOUNT$}{share:>AMOUNT$}{fair:>AMOUNT$}  {remark}"
         );
@@ -135,7 +158,9 @@ struct Row<'a> {
     share: u64,
     /// None: nobody has measured all of its pods.
     used: Option<u64>,
-    status: &'a MemberStatus,
+    /// Why it is as it is. None: it holds what it is granted, or is on its way.
+    trouble: Option<&'a str>,
+    colour: &'static str,
 }
 
 impl<'a> Row<'a> {
@@ -146,7 +171,33 @@ impl<'a> Row<'a> {
             fair: status.fair.get(resource).unwrap_or_default(),
             share: status.share.get(resource).unwrap_or_default(),
             used: member.used()[resource],
-            status,
+            trouble: match status.state {
+                Some(MemberState::Settled | MemberState::Resizing) | None => None,
+                Some(_) => Some(&status.reason),
+            },
+            colour: match status.state {
+                Some(MemberState::Deferred | MemberState::Infeasible) => RED,
+                Some(MemberState::Skipped) => YELLOW,
+                _ => PLAIN,
+            },
+        }
+    }
+
+    /// A member of a tree, whose pods use so much.
+    fn of_tree(
+        spec: &TreeMember,
+        status: &'a TreeMemberStatus,
+        used: Option<u64>,
+        resource: Resource,
+    ) -> Self {
+        Self {
+            name: &status.name,
+            min: spec.min.get(resource).unwrap_or_default(),
+            fair: status.fair.get(resource).unwrap_or_default(),
+            share: status.share.get(resource).unwrap_or_default(),
+            used,
+            trouble: (!status.reason.is_empty()).then_some(&*status.reason),
+            colour: YELLOW,
         }
     }
 
@@ -185,24 +236,12 @@ impl<'a> Row<'a> {
 
     fn remark(&self, resource: Resource) -> String {
         let amount = |amount| resource.readable(amount);
-        match self.status.state {
-            Some(MemberState::Settled | MemberState::Resizing) | None if self.share < self.fair => {
-                // Others borrow a part of it, on the nodes where they need it.
-                format!("offers {}", amount(self.fair - self.share))
-            }
-            Some(MemberState::Settled | MemberState::Resizing) | None if self.share > self.fair => {
-                format!("borrows {}", amount(self.share - self.fair))
-            }
-            Some(MemberState::Settled) | None => String::new(),
-            Some(_) => self.status.reason.clone(),
-        }
-    }
-
-    fn colour(&self) -> &'static str {
-        match self.status.state {
-            Some(MemberState::Deferred | MemberState::Infeasible) => RED,
-            Some(MemberState::Skipped) => YELLOW,
-            _ => PLAIN,
+        match self.trouble {
+            Some(reason) => reason.to_owned(),
+            // Others borrow a part of it, on the nodes where they need it.
+            None if self.share < self.fair => format!("offers {}", amount(self.fair - self.share)),
+            None if self.share > self.fair => format!("borrows {}", amount(self.share - self.fair)),
+            None => String::new(),
         }
     }
 }

@@ -7,7 +7,7 @@ use kube::core::Selector;
 use super::{
     View,
     forest::{PoolFault, Tree},
-    tree_division::Pools,
+    pool_members::PoolMembers,
 };
 use crate::{
     api::{QuotaRef, WeightedShare},
@@ -79,30 +79,45 @@ fn of_quota<'a>(
     }
 }
 
-/// What a tree has to divide, in units of the resource: its capacity, or what its nodes can allocate, less what pods outside the
-/// tree are charged there.
+/// What pods are charged on each node, in units of the resource.
+pub type Charges = BTreeMap<String, u64>;
+
+/// What the pods of a pool are charged on nodes, those that leave too.
 #[must_use]
-pub fn tree_capacity(view: &View, tree: &Tree, pools: &Pools, resource: Resource) -> u64 {
+pub fn charges(members: &PoolMembers, resource: Resource) -> Charges {
+    let mut charges = Charges::new();
+    let leaving = members.leaving.iter().chain(&members.departed).copied();
+    for pod in members.pods().chain(leaving) {
+        if let Some(node) = &pod.node {
+            let charged = charges.entry(node.clone()).or_default();
+            *charged = charged.saturating_add(pod.charge(resource));
+        }
+    }
+    charges
+}
+
+/// What a tree has to divide, in units of the resource: its capacity, or what its nodes can allocate, less what pods outside the
+/// tree are charged there. `own`: what the pods of its pools are.
+#[must_use]
+pub fn tree_capacity(
+    view: &View,
+    tree: &Tree,
+    own: &BTreeMap<PoolId, Charges>,
+    resource: Resource,
+) -> u64 {
     let Some(root) = view.cluster.tree(&tree.name) else { return 0 };
     let spec = &root.object.spec;
     let Some(nodes) = &spec.nodes else { return spec.capacity.get(resource).unwrap_or(0) };
     // What the API server took can be read.
     let Ok(selector) = Selector::try_from(nodes.selector.clone()) else { return 0 };
-    let mut own: BTreeMap<&str, u128> = BTreeMap::new();
-    let acting = tree.pools().filter_map(|(_, id)| pools.get(id)).filter(|it| !it.observes());
-    for pool in acting {
-        let members = &pool.members;
-        let leaving = members.leaving.iter().chain(&members.departed).copied();
-        for pod in members.pods().chain(leaving) {
-            if let Some(node) = &pod.node {
-                *own.entry(node).or_default() += u128::from(pod.charge(resource));
-            }
-        }
+    let mut on_node: BTreeMap<&str, u128> = BTreeMap::new();
+    for (node, &charged) in own.values().flatten() {
+        *on_node.entry(node).or_default() += u128::from(charged);
     }
     let of_node = |(name, node): (&str, &Node)| {
         let all = u128::from(node.allocatable[resource]) * u128::from(nodes.percent.min(100)) / 100;
         let charged = view.cluster.charged(name)[resource];
-        let others = charged.saturating_sub(own.get(name).copied().unwrap_or(0));
+        let others = charged.saturating_sub(on_node.get(name).copied().unwrap_or(0));
         u64::try_from(all.saturating_sub(others)).unwrap_or(u64::MAX)
     };
     let nodes = view.cluster.nodes().filter(|(_, node)| node.terms.match_labels(&selector));

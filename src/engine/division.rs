@@ -138,8 +138,9 @@ impl Part {
 /// The trees that are being divided.
 pub type Trees = BTreeMap<TreeIndex, DividingTree>;
 
-/// Works out what the members and pods of these pools own, if nodes set no limit, and notes what they have on nodes. All pools of a
-/// tree come in one wave.
+/// Works out what the members and pods of these pools own, if nodes set no limit, and notes what they have on nodes. Returns the
+/// other pools to which their tree gives something else now. A tree that is not among `trees` is divided as a whole, and so is one in
+/// which a quota binds a pool: all its pools come in one wave.
 pub fn own<'a>(
     view: &View<'a>,
     pools: &mut Pools<'a>,
@@ -147,20 +148,23 @@ pub fn own<'a>(
     wave: &BTreeSet<PoolId>,
     rooms: &mut NodeRooms,
     dividers: &mut Dividers,
-) {
+) -> BTreeSet<PoolId> {
     let in_wave: BTreeSet<TreeIndex> =
         wave.iter().filter_map(|id| Some(view.forest.place(id)?.tree)).collect();
     for &tree in &in_wave {
-        trees.insert(tree, tree_division::own(view, tree, pools, dividers));
+        tree_division::own(view, tree, trees.entry(tree).or_default(), pools, dividers);
     }
     for resource in Resource::ALL {
         bind(view, pools, wave, resource);
     }
+    let mut moved = BTreeSet::new();
     for &tree in &in_wave {
+        let dividing = trees.entry(tree).or_default();
         // What a quota keeps from a pool, the others of its tree can have.
         if view.forest.tree(tree).is_some_and(|it| it.pools().any(|(_, id)| is_bound(pools, id))) {
-            trees.insert(tree, tree_division::own(view, tree, pools, dividers));
+            tree_division::own(view, tree, dividing, pools, dividers);
         }
+        moved.extend(tree_division::moved(view, tree, dividing, pools));
     }
     for id in wave {
         let Some(pool) = pools.get_mut(id) else { continue };
@@ -173,6 +177,7 @@ pub fn own<'a>(
             rooms.set(id, resource, pool.parts(resource));
         }
     }
+    moved
 }
 
 /// Whether a quota lowered the capacity of a pool.
@@ -214,25 +219,42 @@ fn bind<'a>(view: &View<'a>, pools: &mut Pools<'a>, wave: &BTreeSet<PoolId>, res
     }
 }
 
-/// Fits what pools own to the rooms of their nodes, and lends what lies idle: one pool, or all pools of a tree together.
-pub fn share<'a>(
+/// Fits what the pools of trees own to the rooms of their nodes, and lends what lies idle in each tree. `together`: pools that are
+/// divided, in groups ([`Forest::together`](super::forest::Forest::together)). Returns the other pools of these trees of which some
+/// pod is to hold something else than before.
+pub fn lend_in_trees<'a>(
     view: &View<'a>,
-    together: &[PoolId],
+    together: &[Vec<PoolId>],
     pools: &mut Pools<'a>,
     trees: &mut Trees,
     rooms: &NodeRooms,
     dividers: &mut Dividers,
-) -> Vec<Shares<'a>> {
-    let tree = together.first().and_then(|id| view.forest.place(id)).map(|place| place.tree);
-    if let Some((index, tree)) = tree.and_then(|index| Some((index, trees.get_mut(&index)?))) {
-        tree_division::share(view, index, tree, pools, rooms, dividers);
+) -> BTreeSet<PoolId> {
+    let mut others = BTreeSet::new();
+    for place in together.iter().filter_map(|group| view.forest.place(group.first()?)) {
+        if let Some(dividing) = trees.get_mut(&place.tree) {
+            let changed = tree_division::lend(view, place.tree, dividing, pools, rooms, dividers);
+            others.extend(changed);
+        }
     }
+    others
+}
+
+/// Fits what pools own to the rooms of their nodes, and lends what lies idle, where no tree has done so
+/// ([`lend_in_trees`]). Returns what that comes to, in the order of `together`.
+pub fn share<'a>(
+    view: &View<'a>,
+    together: &[PoolId],
+    pools: &mut Pools<'a>,
+    rooms: &NodeRooms,
+    dividers: &mut Dividers,
+) -> Vec<Shares<'a>> {
     let of_pool = |id: &PoolId| {
         let Some(pool) = pools.get_mut(id) else { return Shares::default() };
         PerResource::from_fn(|resource| {
             let Prepared { input, claims, mut division, bound } =
                 pool.resources[resource].take()?;
-            if tree.is_none() {
+            if view.forest.place(id).is_none() {
                 let rooms = rooms.rooms(id, resource, &input.nodes);
                 dividers.pools.fit(&claims, &rooms, &mut division);
                 dividers.pools.share(&claims, &rooms, &mut division);

@@ -44,6 +44,12 @@ impl Memory {
         Some(Granted { fair: grant.fair, share: grant.granted })
     }
 
+    /// Where demand moved a pod last, and when, by its UID.
+    #[must_use]
+    pub fn moved(&self, uid: &str, resource: Resource) -> Option<(Direction, Timestamp)> {
+        self.grants[resource].get(uid)?.moved
+    }
+
     /// Pods that were granted so much CPU, by UID, and own it.
     #[cfg(test)]
     #[must_use]

@@ -161,6 +161,13 @@ impl NodeRooms {
         nodes.iter().map(|node| room_on(known, node)).collect()
     }
 
+    /// What a node holds for a pool.
+    #[must_use]
+    pub fn room(&self, pool: &PoolId, resource: Resource, node: &str) -> Room {
+        let known = self.pools.get(pool).map(|known| known[resource].as_slice());
+        room_on(known.unwrap_or_default(), node)
+    }
+
     /// The room on a node that pending pods can have, in millicores and bytes: what it can allocate, less the charges of pods that
     /// cannot be resized, less the stakes and floors of the others. None: the node was not seen.
     #[must_use]

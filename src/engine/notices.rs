@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
 use super::{pool_members::PoolMembers, resize::PodResize};
 use crate::{
     api::{MemberState, WeightedShareStatus},
@@ -48,7 +50,8 @@ pub fn notices(
             });
         }
     }
-    notices.extend(of_conditions(before, after));
+    let known = before.map(|before| before.conditions.as_slice()).unwrap_or_default();
+    notices.extend(of_conditions(known, &after.conditions));
     notices
 }
 
@@ -79,17 +82,13 @@ fn of_resizes(pool: &PoolMembers, resized: &[PodResize]) -> Option<Notice> {
     })
 }
 
-/// The conditions that became worse since the status `before`.
+/// The conditions that became worse since they were as `before`.
 #[must_use]
-pub fn of_conditions(
-    before: Option<&WeightedShareStatus>,
-    after: &WeightedShareStatus,
-) -> Vec<Notice> {
+pub fn of_conditions(before: &[Condition], after: &[Condition]) -> Vec<Notice> {
     let mut notices = Vec::new();
-    for condition in &after.conditions {
+    for condition in after {
         let bad = ["Stalled", "Overcommitted"].contains(&condition.type_.as_str());
-        let known = before
-            .and_then(|before| before.conditions.iter().find(|old| old.type_ == condition.type_));
+        let known = before.iter().find(|old| old.type_ == condition.type_);
         if bad && condition.status == "True" && known.is_none_or(|old| old.status != "True") {
             notices.push(Notice {
                 warning: true,

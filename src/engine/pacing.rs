@@ -34,6 +34,8 @@ pub struct Promised {
     pub nodes: BTreeMap<String, PerResource<u64>>,
     /// Under quotas.
     pub quotas: BTreeMap<QuotaKey, PerResource<u64>>,
+    /// In their tree.
+    pub tree: PerResource<u64>,
 }
 
 impl<'a> Ledger<'a> {
@@ -88,6 +90,8 @@ impl<'a> Ledger<'a> {
             && let Some(room) = self.trees.get_mut(&place.tree).and_then(|it| it[resource].as_mut())
         {
             room.promise(tree, place.branch, amount);
+            let promised = &mut self.latest.tree[resource];
+            *promised = promised.saturating_add(amount);
         }
     }
 

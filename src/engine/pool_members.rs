@@ -115,6 +115,13 @@ impl<'a> PoolMembers<'a> {
         self.members.iter().map(MemberPods::used).collect()
     }
 
+    /// What all members with pods use. None: not all of them were measured.
+    #[must_use]
+    pub fn used_in_all(&self) -> Used {
+        let members = || self.members.iter().filter(|member| !member.pods.is_empty());
+        PerResource::from_fn(|resource| members().map(|member| member.used()[resource]).sum())
+    }
+
     /// Whether some pod may or may not belong to the pool. Until that is known, a division could give away what the pod holds.
     #[must_use]
     pub fn stands_still(&self) -> bool {

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     api::{Mode, StartProfileSpec, WeightedShare, WeightedShareStatus},
     cluster::{Excess, Pod, Resize},
-    share::Resource,
+    share::{PerResource, Resource},
 };
 
 /// What keeps a pool from vanishing before its pods are restored.
@@ -49,10 +49,6 @@ pub fn wanted(pool: &PoolMembers, divided: &Shares) -> BTreeMap<String, Growth> 
     }
     for resource in Resource::ALL {
         for pod in divided[resource].iter().flat_map(|divided| divided.pods()) {
-            let more = |pod: &PodShare| {
-                let more = pod.reach()?.saturating_sub(pod.holding.charge());
-                Some(more).filter(|&more| more > 0)
-            };
             if let (Some(more), Some(node)) = (more(pod), &pod.pod.node) {
                 let wanted = &mut growth.entry(node.clone()).or_default().wanted[resource];
                 *wanted = wanted.saturating_add(more);
@@ -60,6 +56,21 @@ pub fn wanted(pool: &PoolMembers, divided: &Shares) -> BTreeMap<String, Growth> 
         }
     }
     growth
+}
+
+/// What the pods of a pool want beyond what they are charged, all together.
+#[must_use]
+pub fn wanted_in_all(pool: &PoolMembers, divided: &Shares) -> PerResource<u64> {
+    PerResource::from_fn(|resource| {
+        let divided = divided[resource].iter().filter(|_| may_resize(pool));
+        divided.flat_map(|it| it.pods()).filter_map(more).fold(0, u64::saturating_add)
+    })
+}
+
+/// What a pod wants beyond what it is charged. None: nothing.
+fn more(pod: &PodShare) -> Option<u64> {
+    let more = pod.reach()?.saturating_sub(pod.holding.charge());
+    Some(more).filter(|&more| more > 0)
 }
 
 /// Plans what is to be written for a pool. `decided`: this decision changed what its pods are granted, or follows an edit.
@@ -145,7 +156,8 @@ pub fn over_bounds(
     let noticed = known.noticed.as_ref().map(|it| it.conditions.as_slice());
     keep_times(&mut status.conditions, noticed.unwrap_or_default(), now);
     let before = known.noticed.as_deref().or(pool.status.as_ref());
-    let notices = notices::of_conditions(before, &status);
+    let before = before.map(|before| before.conditions.as_slice()).unwrap_or_default();
+    let notices = notices::of_conditions(before, &status.conditions);
     let status = known.notice(status, now);
     PoolPlan {
         pool: PoolRef::of(pool),

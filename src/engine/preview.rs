@@ -21,7 +21,7 @@ use super::{
     remembered::Remembered,
     shares::Shares,
     tree_division::{self, Dividers, DividingTree, Pools},
-    tree_room::TreeSums,
+    tree_room::{self, Sums, TreeSums},
     tree_status::{self, DividedTree, Part},
 };
 use crate::{
@@ -114,7 +114,8 @@ impl Preview {
         let (mut trees, mut rooms) = (Trees::new(), NodeRooms::default());
         division::own(view, &mut pools, &mut trees, &all, &mut rooms, dividers);
         for (index, _) in view.forest.trees().filter(|(_, tree)| tree.pools().next().is_none()) {
-            trees.insert(index, tree_division::own(view, index, &mut pools, dividers));
+            let tree = trees.entry(index).or_default();
+            tree_division::own(view, index, tree, &mut pools, dividers);
         }
         (pools, trees, rooms)
     }
@@ -127,9 +128,10 @@ impl Preview {
         rooms.settle(view, &mut dividers.pools);
         let all: BTreeSet<PoolId> = pools.keys().cloned().collect();
         let mut divided: BTreeMap<PoolId, DividedPool> = BTreeMap::new();
-        for together in view.forest.together(all) {
-            let shares =
-                division::share(view, &together, &mut pools, &mut trees, &rooms, &mut dividers);
+        let together = view.forest.together(all);
+        division::lend_in_trees(view, &together, &mut pools, &mut trees, &rooms, &mut dividers);
+        for together in together {
+            let shares = division::share(view, &together, &mut pools, &rooms, &mut dividers);
             for (id, mut shares) in together.into_iter().zip(shares) {
                 self.remembered.grant(&mut shares);
                 if let Some(pool) = pools.get(&id) {
@@ -168,12 +170,13 @@ fn preview_trees(
     divided: &BTreeMap<PoolId, DividedPool>,
 ) -> Vec<TreePreview> {
     let acting = divided.iter().filter(|(_, (pool, _))| pool.object.spec.mode == Mode::Auto);
-    let acting: BTreeMap<&PoolId, &Shares> = acting.map(|(id, (_, shares))| (id, shares)).collect();
+    let acting: BTreeMap<&PoolId, PerResource<Option<Sums>>> =
+        acting.map(|(id, (_, shares))| (id, tree_room::sums(shares))).collect();
     let mut previews = Vec::new();
     for (index, tree) in view.forest.trees() {
         let nothing = DividingTree::default();
         let dividing = trees.get(&index).unwrap_or(&nothing);
-        let sums = TreeSums::by_resource(tree, dividing, &acting);
+        let sums = TreeSums::by_resource(tree, dividing, |id| acting.get(id).copied());
         let divided = DividedTree { tree, dividing, sums: &sums };
         for (name, at) in &tree.parts {
             let Some(object) = view.cluster.tree(name).map(|tree| &tree.object) else { continue };

@@ -12,6 +12,11 @@ use crate::{
     share::{self, Demand, Full, Holding, MemberClaim, PerResource, PodClaim, Resource},
 };
 
+/// The pods of a pool that have a share, in the order of the division.
+pub fn with_share<'d, 'a>(divided: &'d Divided<'a>) -> impl Iterator<Item = &'d PodShare<'a>> {
+    divided.pods().filter(|pod| pod.share.is_some())
+}
+
 /// The division of one resource of a pool.
 #[derive(Debug)]
 pub struct Divided<'a> {

@@ -6,13 +6,13 @@ use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 use super::{
     View,
     grants::{Grant, Grants, Memory, SETTLED, counts, known},
+    joint_grants::{Beside, BesidePod, Shift, stabilized},
     pool_members::PoolMembers,
-    shares::{Divided, PodShare, Shares},
+    shares::{Divided, PodShare, Shares, with_share},
 };
 use crate::{
     api::{Mode, WeightedShareStatus, condition},
-    metrics::Freshness,
-    share::{self, Candidate, LimitRule, PerResource, Resource, stabilize},
+    share::{self, Candidate, LimitRule, PerResource, Resource},
 };
 
 /// A pool that was divided, and what is remembered of what it was granted.
@@ -26,6 +26,8 @@ pub struct Granting<'a> {
     pub memory: Memory,
     /// Whether anything was decided.
     pub decided: bool,
+    /// What the division gives its pods that have a share, in order.
+    pub by_division: PerResource<Vec<u64>>,
 }
 
 /// Pools whose grants together are to stay within what is theirs: those in one branch of a tree that has a max.
@@ -39,7 +41,7 @@ pub struct Bounded {
 
 /// How the shares of a pool become grants.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Carried {
+pub(super) enum Carried {
     /// To the unit, as something else than demand moved them; because the spec was edited, or for another reason.
     ToTheUnit { edited: bool },
     /// Only demand, or what its tree has, moved them.
@@ -50,18 +52,25 @@ impl<'a> Granting<'a> {
     /// A pool whose grants are to be decided.
     #[must_use]
     pub fn new(members: Rc<PoolMembers<'a>>, shares: Shares<'a>, memory: Memory) -> Self {
-        Self { members, shares, memory, decided: false }
+        let by_division = PerResource::from_fn(|resource| {
+            let pods = shares[resource].iter().flat_map(with_share);
+            pods.filter_map(|pod| pod.share).map(|share| share.share).collect()
+        });
+        Self { members, shares, memory, decided: false, by_division }
     }
 }
 
 /// Replaces the shares of divided pools by what each pod is granted from now on, and remembers that: of one pool, or of all pools of
-/// a tree. `edition`: the versions of what the tree's administrator wrote.
+/// a tree that something concerns. `edition`: the versions of what the tree's administrator wrote. Returns which pods `beside` them
+/// are granted something else.
 pub fn decide(
     view: &View,
     pools: &mut [Granting],
     edition: &[(String, Option<i64>)],
     bounded: &[Bounded],
-) {
+    beside: &Beside,
+) -> PerResource<Vec<Shift>> {
+    let mut shifts = PerResource::<Vec<Shift>>::default();
     let fresh: Vec<bool> = pools.iter().map(|it| it.memory.generation.is_none()).collect();
     let edited: Vec<bool> =
         pools.iter_mut().zip(&fresh).map(|(it, &fresh)| is_edited(it, edition, fresh)).collect();
@@ -69,7 +78,7 @@ pub fn decide(
         let mut carried: Vec<Carried> = (pools.iter().zip(fresh.iter().zip(&edited)))
             .map(|(pool, (&fresh, &edited))| pool.carried(resource, fresh, edited))
             .collect();
-        let mut grants = grants(view, pools, resource, &carried);
+        let (mut grants, mut shifted) = grants(view, pools, resource, &carried, &beside[resource]);
         // Where the dead band would take a branch over its max, the shares of its pools are carried out to the unit.
         let exceeds = |it: &&Bounded, grants: &[Vec<Grant>]| {
             let most = it.most[resource]?;
@@ -88,16 +97,32 @@ pub fn decide(
             for i in stabilized.filter(|&i| carried[i] == Carried::Stabilized).collect::<Vec<_>>() {
                 carried[i] = unit;
             }
-            grants = self::grants(view, pools, resource, &carried);
+            (grants, shifted) = self::grants(view, pools, resource, &carried, &beside[resource]);
         }
         for (pool, (carried, grants)) in pools.iter_mut().zip(carried.iter().zip(grants)) {
             pool.grant(resource, *carried, grants);
         }
+        shifts[resource] = shifted;
     }
     for (pool, edited) in pools.iter_mut().zip(edited) {
         pool.decided |= edited;
         pool.memory.unreported |= pool.decided;
     }
+    shifts
+}
+
+/// Grants the pods of a pool what was decided for them with other pools of their tree: those that have a share, in order.
+pub fn carry_out(view: &View, pool: &mut Granting, granted: &PerResource<Vec<u64>>) {
+    for resource in Resource::ALL {
+        let Some(divided) = &pool.shares[resource] else { continue };
+        let grant = |(i, pod): (usize, &PodShare)| {
+            let granted = granted[resource].get(i).copied().unwrap_or_else(|| pod.granted());
+            known(pod, &pool.memory.grants[resource]).moved_to(view, pod, granted)
+        };
+        let grants = with_share(divided).enumerate().map(grant).collect();
+        pool.grant(resource, Carried::Stabilized, grants);
+    }
+    pool.memory.unreported |= pool.decided;
 }
 
 /// Whether the spec of a pool, or of its tree, was edited since the last decision. From now on it was seen.
@@ -113,13 +138,14 @@ fn is_edited(pool: &mut Granting, edition: &[(String, Option<i64>)], fresh: bool
     edited
 }
 
-/// What the pods of each pool that have a share are granted, in order.
+/// What the pods of each pool that have a share are granted, in order, and which pods beside them are granted something else.
 fn grants(
     view: &View,
     pools: &[Granting],
     resource: Resource,
     carried: &[Carried],
-) -> Vec<Vec<Grant>> {
+    beside: &[BesidePod],
+) -> (Vec<Vec<Grant>>, Vec<Shift>) {
     let divided = |pool: &'_ Granting<'_>| pool.shares[resource].is_some();
     let mut all: Vec<Vec<Grant>> = pools
         .iter()
@@ -132,10 +158,11 @@ fn grants(
         })
         .collect();
     let is_stabilized = |i: &usize| carried[*i] == Carried::Stabilized && divided(&pools[*i]);
-    if (0..pools.len()).any(|i| is_stabilized(&i)) {
-        stabilized(view, pools, resource, carried, &mut all);
+    let mut shifts = Vec::new();
+    if !beside.is_empty() || (0..pools.len()).any(|i| is_stabilized(&i)) {
+        shifts = stabilized(view, pools, resource, carried, &mut all, beside);
     }
-    all
+    (all, shifts)
 }
 
 impl Granting<'_> {
@@ -148,6 +175,35 @@ impl Granting<'_> {
         }
     }
 
+    /// Where its pods that have a share stand, in order, and where the division wants them; or where they are `given` by now.
+    pub(super) fn candidates(
+        &self,
+        view: &View,
+        resource: Resource,
+        carried: Carried,
+        given: &[Grant],
+        number: impl Fn(&str) -> Option<u32>,
+    ) -> Vec<Candidate> {
+        let Some(divided) = &self.shares[resource] else { return Vec::new() };
+        let of_pod = |(i, pod): (usize, &PodShare)| {
+            let node = pod.pod.node.as_deref().and_then(&number);
+            if carried != Carried::Stabilized {
+                let granted = given[i].granted;
+                return Candidate { granted, share: granted, fair: pod.fair(), moved: None, node };
+            }
+            let grant = known(pod, &self.memory.grants[resource]);
+            let recent = grant.moved.filter(|(_, at)| view.now.duration_since(*at) < SETTLED);
+            Candidate {
+                granted: grant.granted,
+                share: pod.granted(),
+                fair: pod.fair(),
+                moved: recent.map(|(direction, _)| direction),
+                node,
+            }
+        };
+        with_share(divided).enumerate().map(of_pod).collect()
+    }
+
     /// Grants each pod that has a share what was decided, in order, and remembers it.
     fn grant(&mut self, resource: Resource, carried: Carried, grants: Vec<Grant>) {
         let Self { shares, memory, decided, .. } = self;
@@ -158,11 +214,11 @@ impl Granting<'_> {
         let before = &memory.grants[resource];
         let is_known = |(pod, grant): (&PodShare, &Grant)| before.get(&pod.pod.uid) == Some(grant);
         *decided |= carried != Carried::Stabilized
-            || pods(divided)
+            || with_share(divided)
                 .zip(&grants)
                 .any(|(pod, grant)| grant.granted != known(pod, before).granted);
-        if before.len() != grants.len() || !pods(divided).zip(&grants).all(is_known) {
-            let uids = pods(divided).map(|pod| pod.pod.uid.clone());
+        if before.len() != grants.len() || !with_share(divided).zip(&grants).all(is_known) {
+            let uids = with_share(divided).map(|pod| pod.pod.uid.clone());
             memory.grants[resource] = Arc::new(uids.zip(grants.iter().copied()).collect());
         }
         let pods = divided.members.iter_mut().flat_map(|member| &mut member.pods);
@@ -194,7 +250,7 @@ fn to_the_unit(
         }
         before => Grant::of(view, pod, before),
     };
-    pods(divided).map(grant).collect()
+    with_share(divided).map(grant).collect()
 }
 
 /// Whether the pool's status says that this very spec was carried out, for these very pods.
@@ -237,71 +293,7 @@ fn changed(
     let known = |pod: &PodShare| {
         before.get(&pod.pod.uid).is_some_and(|old| may_drift || old.fair == pod.fair())
     };
-    before.len() != pods(divided).count() || !pods(divided).all(known)
-}
-
-/// Grants after a change of demand alone, for the pools whose grants are stabilized: written over `all`, where the others have
-/// theirs, which stand.
-fn stabilized(
-    view: &View,
-    pools: &[Granting],
-    resource: Resource,
-    carried: &[Carried],
-    all: &mut [Vec<Grant>],
-) {
-    let now = view.now;
-    // Without fresh measurements the demand is unknown: keep the last grants.
-    let frozen = matches!(view.metrics.usage(now), Freshness::Stale(_));
-    let divided = || pools.iter().filter_map(|pool| pool.shares[resource].as_ref());
-    let mut nodes: Vec<&str> =
-        divided().flat_map(pods).filter_map(|pod| pod.pod.node.as_deref()).collect();
-    nodes.sort_unstable();
-    let of_node = |pod: &PodShare| {
-        let node = pod.pod.node.as_deref()?;
-        u32::try_from(nodes.partition_point(|&it| it < node)).ok()
-    };
-    let mut candidates: Vec<Candidate> = Vec::new();
-    for ((pool, carried), given) in pools.iter().zip(carried).zip(&*all) {
-        let Some(divided) = &pool.shares[resource] else { continue };
-        if matches!(carried, Carried::ToTheUnit { .. }) {
-            candidates.extend(pods(divided).zip(given).map(|(pod, grant)| Candidate {
-                granted: grant.granted,
-                share: grant.granted,
-                fair: pod.fair(),
-                moved: None,
-                node: of_node(pod),
-            }));
-            continue;
-        }
-        candidates.extend(pods(divided).map(|pod| {
-            let grant = known(pod, &pool.memory.grants[resource]);
-            let recent = grant.moved.filter(|(_, at)| now.duration_since(*at) < SETTLED);
-            Candidate {
-                granted: grant.granted,
-                share: if frozen { grant.granted } else { pod.granted() },
-                fair: pod.fair(),
-                moved: recent.map(|(direction, _)| direction),
-                node: of_node(pod),
-            }
-        }));
-    }
-    let granted: Vec<u64> = if frozen {
-        candidates.iter().map(|candidate| candidate.granted).collect()
-    } else {
-        stabilize(&candidates, resource)
-    };
-    let mut granted = granted.into_iter();
-    for ((pool, carried), given) in pools.iter().zip(carried).zip(all) {
-        let Some(divided) = &pool.shares[resource] else { continue };
-        let of_pool: Vec<u64> = granted.by_ref().take(pods(divided).count()).collect();
-        if *carried == Carried::Stabilized {
-            let moved = |(pod, granted)| {
-                let before = known(pod, &pool.memory.grants[resource]);
-                before.moved_to(view, pod, granted)
-            };
-            *given = pods(divided).zip(of_pool).map(moved).collect();
-        }
-    }
+    before.len() != with_share(divided).count() || !with_share(divided).all(known)
 }
 
 /// Whether a pod is to grow by little, and nothing of it could be taken back, as nobody measures its memory: what it holds
@@ -317,9 +309,4 @@ fn goes_one_way(pod: &PodShare, before: &Grant, resource: Resource) -> bool {
         && share > before.granted
         && candidate.is_small(resource)
         && pod.holding.containers.iter().any(stuck)
-}
-
-/// The pods that have a share.
-fn pods<'d, 'a>(divided: &'d Divided<'a>) -> impl Iterator<Item = &'d PodShare<'a>> {
-    divided.pods().filter(|pod| pod.share.is_some())
 }

@@ -1,22 +1,23 @@
-//! The division of a tree of pools: from the forest and its pools to what the mathematics divides, and back.
+//! The division of a tree of pools: what its branches own, and what their pods hold while others are idle. It is kept from one
+//! decision to the next, so that one costs as much as what changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     View,
-    capacity::tree_capacity,
+    capacity::{Charges, charges, tree_capacity},
     division::Dividing,
     forest::{self, TreeIndex, What},
     node_rooms::NodeRooms,
     stabilize::Bounded,
-    tree_weight::{Inside, scale, weight},
+    tree_layout::Laid,
 };
 use crate::{
-    api::Surplus,
+    api::Mode,
     cluster::PoolId,
     share::{
-        Branch, BranchIndex, Content, Divider, Idle, PerResource, PodDivision, Pool, Resource,
-        Room, Tree, TreeDivider, TreeDivision, Verdict,
+        BranchIndex, Content, Divider, PerResource, PodClaim, PodDivision, Resource, TreeDivider,
+        Turn, Verdict,
     },
 };
 
@@ -44,286 +45,310 @@ pub struct Division {
     pub acting: Laid,
     /// The same with pools in mode Observe, as if they were carried out: the others take no notice of them.
     observing: Option<Laid>,
+    /// What the pods of pools in mode Auto are charged on nodes, if the tree follows nodes.
+    charges: BTreeMap<PoolId, Charges>,
 }
 
-/// A tree as the mathematics sees it.
-#[derive(Debug)]
-pub struct Laid {
-    /// The tree. Its branches are those of the forest.
-    pub tree: Tree,
-    /// Its division.
-    pub division: TreeDivision,
-    /// What all weights are multiplied by.
-    pub scale: u64,
-    /// The nodes of its pods, by name.
-    nodes: Vec<String>,
+/// Begins a decision for a tree: what was worked out for it stands until something changes.
+pub fn begin(dividing: &mut DividingTree) {
+    for resource in Resource::ALL {
+        if let Some(division) = &mut dividing[resource] {
+            division.acting.begin();
+            division.observing.iter_mut().for_each(Laid::begin);
+        }
+    }
 }
 
-/// Works out what the branches of a tree own, if nodes set no limit, and gives each pool its capacity.
+/// How many nodes a tree has numbered, those that are gone too.
+#[must_use]
+pub fn numbered(dividing: &DividingTree) -> usize {
+    let divisions = Resource::ALL.into_iter().filter_map(|it| dividing[it].as_ref());
+    let laid = divisions.flat_map(|it| std::iter::once(&it.acting).chain(&it.observing));
+    laid.map(|it| it.places.names().len()).max().unwrap_or(0)
+}
+
+/// Works out what the branches of a tree own, if nodes set no limit, and gives the pools that are being divided their capacity.
 pub fn own(
     view: &View,
     index: TreeIndex,
+    dividing: &mut DividingTree,
     pools: &mut Pools,
     dividers: &mut Dividers,
-) -> DividingTree {
-    let Some(tree) = view.forest.tree(index) else { return DividingTree::default() };
+) {
+    let Some(tree) = view.forest.tree(index) else { return };
     let divides = tree.divides(view.cluster);
-    let observes = tree.pools().any(|(_, id)| pools.get(id).is_some_and(Dividing::observes));
-    PerResource::from_fn(|resource| {
+    let some_observe = tree.pools().any(|(_, id)| observes(view, id));
+    for resource in Resource::ALL {
         if !divides[resource] {
-            return None;
+            dividing[resource] = None;
+            continue;
         }
-        let capacity = tree_capacity(view, tree, pools, resource);
-        let mut lay_out = |observes| {
-            let mut laid = Laid::out(view, tree, pools, resource, capacity, observes);
-            laid.own(tree, pools, resource, observes, dividers);
-            laid
-        };
-        let acting = lay_out(false);
-        Some(Division { capacity, acting, observing: observes.then(|| lay_out(true)) })
-    })
+        let Division { capacity, acting, observing, charges } = dividing[resource]
+            .get_or_insert_with(|| Division {
+                capacity: 0,
+                acting: Laid::bare(tree),
+                observing: None,
+                charges: BTreeMap::new(),
+            });
+        note_charges(view, tree, pools, resource, charges);
+        *capacity = tree_capacity(view, tree, charges, resource);
+        if !some_observe {
+            *observing = None;
+        } else if observing.is_none() {
+            let mut all = acting.clone();
+            all.give_anew();
+            *observing = Some(all);
+        }
+        for (laid, observes) in [(Some(acting), false), (observing.as_mut(), true)] {
+            let Some(laid) = laid else { continue };
+            laid.lay_out(view, tree, pools, resource, *capacity, observes);
+            laid.own(&Seen { view, index, tree, resource, observes }, pools, dividers);
+        }
+    }
 }
 
-/// Fits what the pools of a tree own to the rooms of their nodes, and lends what lies idle.
-pub fn share(
+/// The pools that are not being divided, and to which their tree gives something else than they were given.
+#[must_use]
+pub fn moved(
+    view: &View,
+    index: TreeIndex,
+    dividing: &DividingTree,
+    pools: &Pools,
+) -> BTreeSet<PoolId> {
+    let Some(tree) = view.forest.tree(index) else { return BTreeSet::new() };
+    let is_moved = |(branch, id): &(BranchIndex, &PoolId)| {
+        Resource::ALL.into_iter().any(|resource| {
+            let laid = dividing[resource].as_ref().and_then(|it| it.seen_by(observes(view, id)));
+            laid.is_some_and(|it| it.given[branch.0] != Some(it.owned.branches[branch.0].fair))
+        })
+    };
+    let others = tree.pools().filter(|(_, id)| !pools.contains_key(*id));
+    others.filter(is_moved).map(|(_, id)| id.clone()).collect()
+}
+
+/// Fits what the pools own that are being divided to the rooms of their nodes, and lends what lies idle in the tree. Returns the
+/// other pools of which some pod is to hold something else than before.
+pub fn lend(
     view: &View,
     index: TreeIndex,
     dividing: &mut DividingTree,
     pools: &mut Pools,
     rooms: &NodeRooms,
     dividers: &mut Dividers,
-) {
-    let Some(tree) = view.forest.tree(index) else { return };
+) -> BTreeSet<PoolId> {
+    let mut changed = BTreeSet::new();
+    let Some(tree) = view.forest.tree(index) else { return changed };
     for resource in Resource::ALL {
-        let Some(division) = &mut dividing[resource] else { continue };
-        division.acting.share(tree, pools, resource, false, rooms, dividers);
-        if let Some(observing) = &mut division.observing {
-            observing.share(tree, pools, resource, true, rooms, dividers);
+        let Some(Division { acting, observing, .. }) = &mut dividing[resource] else { continue };
+        for (laid, observes) in [(Some(acting), false), (observing.as_mut(), true)] {
+            let Some(laid) = laid else { continue };
+            let seen = Seen { view, index, tree, resource, observes };
+            changed.extend(laid.lend(&seen, pools, rooms, dividers));
+        }
+    }
+    changed
+}
+
+/// The branches of a tree that have a max, with their pools, as indices in `together`.
+#[must_use]
+pub fn bounded(tree: &forest::Tree, dividing: &DividingTree, together: &[PoolId]) -> Vec<Bounded> {
+    let branch_of: BTreeMap<&PoolId, BranchIndex> =
+        tree.pools().map(|(branch, id)| (id, branch)).collect();
+    let mut inside: BTreeMap<BranchIndex, Vec<usize>> = BTreeMap::new();
+    for (i, id) in together.iter().enumerate() {
+        for branch in branch_of.get(id).into_iter().flat_map(|&branch| tree.path(branch)) {
+            inside.entry(branch).or_default().push(i);
+        }
+    }
+    let most = |branch: BranchIndex| {
+        PerResource::from_fn(|resource| {
+            let laid = &dividing[resource].as_ref()?.acting;
+            let max = laid.tree.branches[branch.0].max?;
+            Some(max.max(laid.division.branches[branch.0].fair))
+        })
+    };
+    let of_branch = |(branch, pools): (BranchIndex, Vec<usize>)| {
+        let most = most(branch);
+        most.cpu.or(most.memory)?;
+        Some(Bounded { pools, most })
+    };
+    inside.into_iter().filter_map(of_branch).collect()
+}
+
+/// Whether a pool is in mode Observe.
+#[must_use]
+pub fn observes(view: &View, pool: &PoolId) -> bool {
+    view.cluster.pool(pool).is_some_and(|pool| pool.object.spec.mode == Mode::Observe)
+}
+
+/// Notes what the pods of the pools are charged that are being divided, if the tree follows nodes.
+fn note_charges(
+    view: &View,
+    tree: &forest::Tree,
+    pools: &Pools,
+    resource: Resource,
+    noted: &mut BTreeMap<PoolId, Charges>,
+) {
+    if !tree.follows_nodes(view.cluster) {
+        noted.clear();
+        return;
+    }
+    for (_, id) in tree.pools() {
+        if let Some(pool) = pools.get(id) {
+            match pool.observes() {
+                true => noted.remove(id),
+                false => noted.insert(id.clone(), charges(&pool.members, resource)),
+            };
         }
     }
 }
 
-/// The branches of a tree that have a max, with their pools, as indices in `together`, which is in order.
-#[must_use]
-pub fn bounded(tree: &forest::Tree, dividing: &DividingTree, together: &[PoolId]) -> Vec<Bounded> {
-    let most = |branch: usize| {
-        PerResource::from_fn(|resource| {
-            let laid = &dividing[resource].as_ref()?.acting;
-            let max = laid.tree.branches[branch].max?;
-            Some(max.max(laid.division.branches[branch].fair))
-        })
-    };
-    let of_branch = |branch: usize| {
-        let most = most(branch);
-        most.cpu.or(most.memory)?;
-        let inside = tree.pools().filter(|(pool, _)| tree.path(*pool).any(|it| it.0 == branch));
-        let pools = inside.filter_map(|(_, id)| together.binary_search(id).ok());
-        Some(Bounded { pools: pools.collect(), most })
-    };
-    (0..tree.branches.len()).filter_map(of_branch).collect()
+impl Division {
+    /// The tree as pools in mode Auto see it, or those in mode Observe.
+    fn seen_by(&self, observes: bool) -> Option<&Laid> {
+        if observes { self.observing.as_ref() } else { Some(&self.acting) }
+    }
+}
+
+/// One resource of a tree, as pools in mode Auto see it, or those in mode Observe.
+struct Seen<'s, 'a> {
+    view: &'s View<'a>,
+    index: TreeIndex,
+    tree: &'s forest::Tree,
+    resource: Resource,
+    observes: bool,
+}
+
+impl Seen<'_, '_> {
+    /// Whether a pool is divided as it is seen here.
+    fn is_for(&self, pool: &PoolId) -> bool {
+        observes(self.view, pool) == self.observes
+    }
 }
 
 impl Laid {
-    /// Lays a tree out with its pools in mode Auto, or with all.
-    fn out(
-        view: &View,
-        tree: &forest::Tree,
-        pools: &Pools,
-        resource: Resource,
-        capacity: u64,
-        observes: bool,
-    ) -> Self {
-        let pool = |id: &PoolId| pools.get(id).filter(|it| observes || !it.observes());
-        let here = tree.pools().filter_map(|(_, id)| pool(id)?.prepared(resource));
-        let mut nodes: Vec<&str> = here.flat_map(|it| it.input.nodes.iter().copied()).collect();
-        nodes.sort_unstable();
-        nodes.dedup();
-        let inside = Inside::of(tree, pools, resource, observes);
-        let scale = scale(view, tree);
-        let branches = tree.branches.iter().enumerate().map(|(i, branch)| {
-            let index = BranchIndex(i);
-            let lend = view.lend_in_time(tree.lend_percent(view.cluster, index));
-            let idle = idle_in(view, tree, index);
-            let (parent, Inside { unresizable, .. }) = (branch.parent, inside[i]);
-            let plain = Branch {
-                parent,
-                weight: 1,
-                min: 0,
-                max: None,
-                expandable: false,
-                lend,
-                content: Content::Branches { idle },
-            };
-            match (&branch.what, branch.member(view.cluster)) {
-                (What::Pool(id), _) => {
-                    let content = of_pool(pool(id), resource, &nodes);
-                    of_spec(view, id, pool(id), resource, Branch { content, ..plain })
-                }
-                // Tenants write the minima in pools: these reach beyond their namespace only if the administrator says so.
-                (What::Namespace(_), _) => {
-                    let member = parent.and_then(|it| tree.branches[it.0].member(view.cluster));
-                    Branch { expandable: member.is_some_and(|it| it.expandable), ..plain }
-                }
-                (_, None) => plain,
-                (what, Some(member)) => Branch {
-                    weight: weight(member, what, &inside[i], scale),
-                    min: member.min.get(resource).unwrap_or(0).saturating_sub(unresizable),
-                    max: member.max.get(resource).map(|max| max.saturating_sub(unresizable)),
-                    expandable: member.expandable,
-                    ..plain
-                },
-            }
-        });
-        let unresizable = tree.branches.iter().zip(&inside).filter(|(it, _)| it.parent.is_none());
-        let unresizable = unresizable.map(|(_, it)| it.unresizable).fold(0, u64::saturating_add);
-        let idle = root_idle(view, tree);
-        let tree = Tree {
-            capacity: capacity.saturating_sub(unresizable),
-            idle,
-            branches: branches.collect(),
-        };
-        let nodes = nodes.into_iter().map(str::to_owned).collect();
-        Self { tree, division: TreeDivision::default(), scale, nodes }
-    }
-
     /// Divides, and gives the pools what the tree gives them.
-    fn own(
-        &mut self,
-        tree: &forest::Tree,
-        pools: &mut Pools,
-        resource: Resource,
-        observes: bool,
-        dividers: &mut Dividers,
-    ) {
-        dividers.trees.own(&mut self.tree, &mut self.division);
-        for (branch, id) in tree.pools() {
-            let Some(pool) = pools.get_mut(id).filter(|it| it.observes() == observes) else {
+    fn own(&mut self, seen: &Seen, pools: &mut Pools, dividers: &mut Dividers) {
+        dividers.trees.own(&mut self.tree, &mut self.owned);
+        self.division.branches.resize_with(self.tree.branches.len(), Default::default);
+        self.division.overcommitted = self.owned.overcommitted;
+        for (known, owned) in self.division.branches.iter_mut().zip(&self.owned.branches) {
+            (known.too_small, known.overcommitted) = (owned.too_small, owned.overcommitted);
+        }
+        for (branch, id) in seen.tree.pools() {
+            if !seen.is_for(id) {
+                // Here it takes no part, or is divided without regard to nodes.
+                self.give(branch);
                 continue;
-            };
-            let Some(prepared) = pool.prepared_mut(resource) else { continue };
-            let divided = &self.division.branches[branch.0];
-            prepared.claims.capacity = divided.fair;
+            }
+            let pool = pools.get_mut(id).and_then(|pool| pool.prepared_mut(seen.resource));
+            let Some(prepared) = pool else { continue };
+            let owned = &self.owned.branches[branch.0];
+            prepared.claims.capacity = owned.fair;
             if prepared.bound.is_none() {
-                prepared.input.set_divisible(divided.fair);
+                prepared.input.set_divisible(owned.fair);
             }
             match prepared.claims.pods.is_empty() {
                 // It has no part in the tree.
                 true => dividers.pools.own(&prepared.claims, &mut prepared.division),
-                false => prepared.division.clone_from(&divided.pool),
+                false => prepared.division.clone_from(&owned.pool),
             }
+            self.give(branch);
         }
     }
 
-    fn share(
+    /// Gives a pool what it owns, if it was given something else.
+    fn give(&mut self, pool: BranchIndex) {
+        let owned = &self.owned.branches[pool.0];
+        if self.given[pool.0] != Some(owned.fair) {
+            self.given[pool.0] = Some(owned.fair);
+            self.division.branches[pool.0].pool.clone_from(&owned.pool);
+            self.has_new_pods(pool);
+        }
+    }
+
+    /// The pods of a pool own something else than before.
+    fn has_new_pods(&mut self, pool: BranchIndex) {
+        let divided = &mut self.division.branches[pool.0];
+        divided.fair = divided.pool.pods.iter().map(|pod| pod.fair).sum();
+        self.touch(pool);
+    }
+
+    /// Fits what the pools own that are being divided, and lends what is idle. Returns the other pools of which some pod is to hold
+    /// something else than before.
+    fn lend(
         &mut self,
-        tree: &forest::Tree,
+        seen: &Seen,
         pools: &mut Pools,
-        resource: Resource,
-        observes: bool,
         rooms: &NodeRooms,
         dividers: &mut Dividers,
-    ) {
-        let mut here = vec![Room::default(); self.nodes.len()];
-        for (branch, id) in tree.pools() {
-            let Some(pool) = pools.get_mut(id).filter(|it| it.observes() == observes) else {
-                continue;
-            };
-            let Some(prepared) = pool.prepared_mut(resource) else { continue };
-            let of_pool = rooms.rooms(id, resource, &prepared.input.nodes);
+    ) -> BTreeSet<PoolId> {
+        for (branch, id) in seen.tree.pools().filter(|(_, id)| seen.is_for(id)) {
+            let pool = pools.get_mut(id).and_then(|pool| pool.prepared_mut(seen.resource));
+            let Some(prepared) = pool.filter(|it| !it.claims.pods.is_empty()) else { continue };
+            prepared.division.clone_from(&self.owned.branches[branch.0].pool);
+            let of_pool = rooms.rooms(id, seen.resource, &prepared.input.nodes);
             dividers.pools.fit(&prepared.claims, &of_pool, &mut prepared.division);
-            if !prepared.claims.pods.is_empty() {
-                self.division.branches[branch.0].pool.clone_from(&prepared.division);
-            }
-            // On a node that is over, nothing in the tree is lent.
-            for (node, _) in prepared.input.nodes.iter().zip(&of_pool).filter(|(_, it)| it.kept) {
-                let place = self.nodes.binary_search_by(|it| it.as_str().cmp(node));
-                place.into_iter().for_each(|place| here[place].kept = true);
-            }
+            self.division.branches[branch.0].pool.clone_from(&prepared.division);
+            self.has_new_pods(branch);
         }
         self.sum_up();
-        dividers.trees.share(&mut self.tree, &here, &mut self.division);
-        for (branch, id) in tree.pools() {
-            let Some(pool) = pools.get_mut(id).filter(|it| it.observes() == observes) else {
-                continue;
-            };
-            let Some(prepared) = pool.prepared_mut(resource) else { continue };
-            if prepared.claims.pods.is_empty() {
-                continue;
-            }
+        self.touch_restless();
+        self.take_turns(seen, rooms);
+        let changed = dividers.trees.share(&mut self.tree, &self.turns, &mut self.division);
+        let changed =
+            changed.iter().filter_map(|branch| match &seen.tree.branches[branch.0].what {
+                What::Pool(id) => Some(id),
+                _ => None,
+            });
+        let others = changed.filter(|id| seen.is_for(id) && !pools.contains_key(*id));
+        let others = others.cloned().collect();
+        for (branch, id) in seen.tree.pools().filter(|(_, id)| seen.is_for(id)) {
+            let pool = pools.get_mut(id).and_then(|pool| pool.prepared_mut(seen.resource));
+            let Some(prepared) = pool.filter(|it| !it.claims.pods.is_empty()) else { continue };
             prepared.division.clone_from(&self.division.branches[branch.0].pool);
             if matches!(prepared.division.verdict, Verdict::TooSmall { .. }) {
                 // Its pods go down to their floors, and nothing in it grows.
-                let least = |pod: &crate::share::PodClaim| pod.floor.min(pod.requested);
+                let least = |pod: &PodClaim| pod.floor.min(pod.requested);
                 let pods = prepared.claims.pods.iter().map(|pod| PodDivision::whole(least(pod)));
                 prepared.division.pods = pods.collect();
             }
         }
+        others
     }
 
     /// What each branch owns, as far as its nodes have room.
     fn sum_up(&mut self) {
         let branches = &mut self.division.branches;
-        branches.iter_mut().for_each(|it| it.fair = 0);
-        for i in (0..branches.len()).rev() {
-            if matches!(self.tree.branches[i].content, Content::Pool { .. }) {
-                branches[i].fair = branches[i].pool.pods.iter().map(|pod| pod.fair).sum();
+        let before: Vec<u64> = branches.iter().map(|it| it.fair).collect();
+        for (i, branch) in self.tree.branches.iter().enumerate() {
+            if matches!(branch.content, Content::Branches { .. }) {
+                branches[i].fair = 0;
             }
+        }
+        for i in (0..branches.len()).rev() {
             if let Some(parent) = self.tree.branches[i].parent {
                 branches[parent.0].fair += branches[i].fair;
             }
         }
+        for (i, before) in before.into_iter().enumerate() {
+            self.restless[i] |= branches[i].fair != before;
+        }
     }
-}
 
-/// A pool at the end of a tree, with the places of its nodes among those of the tree.
-fn of_pool(pool: Option<&Dividing>, resource: Resource, nodes: &[&str]) -> Content {
-    let Some(prepared) = pool.and_then(|pool| pool.prepared(resource)) else {
-        return Content::Pool { pool: Pool::default(), floor: 0 };
-    };
-    let floor = prepared.input.default_floors(&prepared.claims);
-    let mut pool = prepared.claims.clone();
-    for pod in &mut pool.pods {
-        let node = pod.node.and_then(|node| prepared.input.nodes.get(node as usize));
-        let place = node.and_then(|node| nodes.binary_search(node).ok());
-        pod.node = place.and_then(|place| u32::try_from(place).ok());
-    }
-    Content::Pool { pool, floor }
-}
-
-/// The branch of a pool, as its spec has it, and as the quotas of its namespace bound it.
-fn of_spec(
-    view: &View,
-    id: &PoolId,
-    pool: Option<&Dividing>,
-    resource: Resource,
-    plain: Branch,
-) -> Branch {
-    let Some(spec) = view.cluster.pool(id).map(|pool| &pool.object.spec) else { return plain };
-    let prepared = pool.and_then(|pool| pool.prepared(resource));
-    let bound = prepared.filter(|it| it.bound.is_some()).map(|it| it.claims.capacity);
-    Branch {
-        weight: spec.weight.unwrap_or(forest::WEIGHT).into(),
-        max: bound,
-        expandable: spec.expandable,
-        ..plain
-    }
-}
-
-/// How the root's children share what is idle.
-fn root_idle(view: &View, tree: &forest::Tree) -> Idle {
-    idle_of(view, &tree.name)
-}
-
-/// How what is in a branch shares what is idle.
-fn idle_in(view: &View, tree: &forest::Tree, branch: BranchIndex) -> Idle {
-    let part = tree.parts.iter().find(|(_, at)| *at == Some(branch));
-    idle_of(view, part.map_or(&*tree.branches[branch.0].tree, |(name, _)| name))
-}
-
-fn idle_of(view: &View, tree: &str) -> Idle {
-    let sharing = view.cluster.tree(tree).map(|tree| tree.object.spec.sharing);
-    match sharing.unwrap_or_default().surplus {
-        Surplus::Release => Idle::Lent,
-        Surplus::Spread => Idle::Spread,
+    /// Works out what is to be done on the nodes where something may have changed. On a node that is over, nothing in the tree is
+    /// lent.
+    fn take_turns(&mut self, seen: &Seen, rooms: &NodeRooms) {
+        for (node, turn) in self.places.names().iter().zip(&mut self.turns) {
+            if *turn == Turn::Stands {
+                continue;
+            }
+            let is_in_tree = |id: &&PoolId| {
+                seen.view.forest.place(id).is_some_and(|place| place.tree == seen.index)
+            };
+            let mut there = rooms.pools_on(node).filter(is_in_tree).filter(|id| seen.is_for(id));
+            let is_kept = there.any(|id| rooms.room(id, seen.resource, node).kept);
+            *turn = if is_kept { Turn::Keeps } else { Turn::Lends };
+        }
     }
 }

@@ -11,6 +11,7 @@ use super::{
     View,
     conditions::keep_times,
     forest::Tree,
+    notices::{self, Notice},
     tree_division::DividingTree,
     tree_room::TreeSums,
     tree_status::{self, DividedTree, Part},
@@ -20,13 +21,28 @@ use crate::{
     share::PerResource,
 };
 
+/// What an event must name of a ClusterWeightedShare.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct TreeRef {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Its version.
+    pub resource_version: String,
+}
+
 /// What one ClusterWeightedShare is to say.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TreePlan {
+    /// The object.
+    pub tree: TreeRef,
     /// What the object is to say.
     pub status: Arc<ClusterWeightedShareStatus>,
     /// Whether it says so already.
     pub is_reported: bool,
+    /// What became worse since it was last worked out.
+    pub notices: Vec<Notice>,
 }
 
 /// The last status of each ClusterWeightedShare that was worked out, by name, with the UID of the object.
@@ -104,8 +120,16 @@ fn planned(
     if let Some(before) = before {
         keep_times(&mut status.conditions, &before.conditions, view.now);
     }
+    let known = before.map(|before| &**before).or(object.status.as_ref());
+    let known = known.map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let notices = notices::of_conditions(known, &status.conditions);
     let same = before.filter(|before| ***before == status).cloned();
     let status = same.unwrap_or_else(|| Arc::new(status));
+    let tree = TreeRef {
+        name: name.to_owned(),
+        uid: uid.clone().unwrap_or_default(),
+        resource_version: object.metadata.resource_version.clone().unwrap_or_default(),
+    };
     noticed.insert(name.to_owned(), (uid, status.clone()));
-    TreePlan { is_reported: object.status.as_ref() == Some(&*status), status }
+    TreePlan { tree, is_reported: object.status.as_ref() == Some(&*status), status, notices }
 }

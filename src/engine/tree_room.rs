@@ -1,8 +1,6 @@
 //! How much more the pods of a tree's pools may be charged: at the root no more than the tree has, and in each branch no more than
 //! it is granted, or owns if that is more.
 
-use std::collections::BTreeMap;
-
 use super::{
     forest::{self, What},
     shares::{Divided, Shares},
@@ -10,7 +8,7 @@ use super::{
 };
 use crate::{
     cluster::PoolId,
-    share::{BranchIndex, PerResource, Resource},
+    share::{BranchIndex, PerResource},
 };
 
 /// What the branches of a tree own, are granted and are charged, in units of the resource: with all that their pods hold, whether
@@ -46,33 +44,28 @@ pub struct TreeRoom {
 }
 
 impl TreeSums {
-    /// The sums of each resource that a tree divides, over the pools in mode Auto.
+    /// The sums of each resource that a tree divides. `of_pool`: those of a pool. None: it takes no part, as it is in mode Observe.
     #[must_use]
     pub fn by_resource(
         tree: &forest::Tree,
         dividing: &DividingTree,
-        acting: &BTreeMap<&PoolId, &Shares>,
+        of_pool: impl Fn(&PoolId) -> Option<PerResource<Option<Sums>>>,
     ) -> PerResource<Option<Self>> {
         PerResource::from_fn(|resource| {
             dividing[resource].as_ref()?;
-            Some(Self::of(tree, resource, acting))
+            Some(Self::of(tree, |id| of_pool(id)?[resource]))
         })
     }
 
-    /// The sums of one resource, over the pools in mode Auto.
-    #[must_use]
-    pub fn of(
-        tree: &forest::Tree,
-        resource: Resource,
-        acting: &BTreeMap<&PoolId, &Shares>,
-    ) -> Self {
+    /// The sums of one resource.
+    fn of(tree: &forest::Tree, of_pool: impl Fn(&PoolId) -> Option<Sums>) -> Self {
         let mut sums = Self { root: Sums::default(), branches: Vec::new() };
         sums.branches.resize(tree.branches.len(), Sums::default());
         for (i, branch) in tree.branches.iter().enumerate().rev() {
             if let What::Pool(id) = &branch.what
-                && let Some(divided) = acting.get(id).and_then(|shares| shares[resource].as_ref())
+                && let Some(of_pool) = of_pool(id)
             {
-                sums.branches[i] = Sums::of(divided);
+                sums.branches[i] = of_pool;
             }
             let inside = sums.branches[i];
             match branch.parent {
@@ -84,8 +77,16 @@ impl TreeSums {
     }
 }
 
+/// The sums of a pool, by resource. None: the pool does not touch it.
+#[must_use]
+pub fn sums(shares: &Shares) -> PerResource<Option<Sums>> {
+    PerResource::from_fn(|resource| shares[resource].as_ref().map(Sums::of))
+}
+
 impl Sums {
-    fn of(divided: &Divided) -> Self {
+    /// Of a pool.
+    #[must_use]
+    pub fn of(divided: &Divided) -> Self {
         Self {
             fair: divided.sum(|pod| pod.fair()),
             granted: divided.sum(|pod| pod.granted()),
@@ -126,6 +127,24 @@ impl TreeRoom {
         path.fold(self.root, u64::min)
     }
 
+    /// Whether the root, or a branch, has less room than all pods in it want, and which branches have. `wanted`: what those of a pool
+    /// want.
+    #[must_use]
+    pub fn short(&self, tree: &forest::Tree, wanted: impl Fn(&PoolId) -> u64) -> Short {
+        let mut inside = vec![0u64; tree.branches.len()];
+        let mut all = 0u64;
+        for (i, branch) in tree.branches.iter().enumerate().rev() {
+            if let What::Pool(id) = &branch.what {
+                inside[i] = wanted(id);
+            }
+            let wanted = inside[i];
+            let above = branch.parent.map_or(&mut all, |parent| &mut inside[parent.0]);
+            *above = above.saturating_add(wanted);
+        }
+        let branches = inside.iter().zip(&self.branches).map(|(wanted, room)| wanted > room);
+        Short { root: all > self.root, branches: branches.collect() }
+    }
+
     /// Promises so much to the pods of a pool.
     pub fn promise(&mut self, tree: &forest::Tree, pool: BranchIndex, amount: u64) {
         self.root = self.root.saturating_sub(amount);
@@ -133,6 +152,22 @@ impl TreeRoom {
             let left = &mut self.branches[branch.0];
             *left = left.saturating_sub(amount);
         }
+    }
+}
+
+/// Where a tree has less room than the pods in it want.
+#[derive(Clone, Debug, Default)]
+pub struct Short {
+    root: bool,
+    branches: Vec<bool>,
+}
+
+impl Short {
+    /// Whether the pods of a pool are in want of room in the tree, or may be once others have theirs.
+    #[must_use]
+    pub fn concerns(&self, tree: &forest::Tree, pool: BranchIndex) -> bool {
+        let is_short = |branch: BranchIndex| self.branches.get(branch.0) == Some(&true);
+        self.root || tree.path(pool).any(is_short)
     }
 }
 

@@ -2,12 +2,12 @@
 
 use super::{
     View,
+    division::{Dividing, Prepared},
     forest::{self, What},
-    tree_division::Pools,
 };
 use crate::{
     api::{TreeMember, TreeWeightPer},
-    share::{Resource, gcd},
+    share::gcd,
 };
 
 /// What is inside a branch.
@@ -20,22 +20,25 @@ pub struct Inside {
 }
 
 impl Inside {
-    /// Of each branch of a tree.
+    /// Of a pool.
     #[must_use]
-    pub fn of(tree: &forest::Tree, pools: &Pools, resource: Resource, observes: bool) -> Vec<Self> {
-        let mut inside = vec![Self::default(); tree.branches.len()];
-        for (i, branch) in tree.branches.iter().enumerate().rev() {
-            if let What::Pool(id) = &branch.what
-                && let Some(pool) = pools.get(id).filter(|it| observes || !it.observes())
-                && let Some(prepared) = pool.prepared(resource)
-            {
-                let pods = || pool.members.members.iter().flat_map(|member| &member.pods);
-                inside[i] = Self {
-                    unresizable: prepared.input.unresizable_charge(),
-                    pods: pods().count() as u64,
-                    vcpus: pods().map(|pod| pod.machine.map_or(1, |it| it.vcpus)).sum(),
-                };
+    pub fn of(pool: &Dividing, prepared: &Prepared) -> Self {
+        let pods = || pool.members.members.iter().flat_map(|member| &member.pods);
+        Self {
+            unresizable: prepared.input.unresizable_charge(),
+            pods: pods().count() as u64,
+            vcpus: pods().map(|pod| pod.machine.map_or(1, |it| it.vcpus)).sum(),
+        }
+    }
+
+    /// Works out what is inside each branch of a tree, from what is in its pools.
+    pub fn sum_up(tree: &forest::Tree, inside: &mut [Self]) {
+        for (branch, it) in tree.branches.iter().zip(&mut *inside) {
+            if !matches!(branch.what, What::Pool(_)) {
+                *it = Self::default();
             }
+        }
+        for (i, branch) in tree.branches.iter().enumerate().rev() {
             if let Some(parent) = branch.parent {
                 let Self { unresizable, pods, vcpus } = inside[i];
                 let parent = &mut inside[parent.0];
@@ -44,7 +47,6 @@ impl Inside {
                 parent.vcpus += vcpus;
             }
         }
-        inside
     }
 }
 

@@ -72,6 +72,7 @@ pub async fn run(run: Run, shutdown: impl Future<Output = ()> + Send + 'static) 
     let (questions, asked) = watch::channel(Questions::default());
     let mut said = poll(sources, &asked, &mut tasks);
     serving.pools.begin();
+    serving.trees.begin();
     let history =
         History::growing_from(clock.moment().steady + serving.leadership.others_may_write_for());
     let mut control = Control {
@@ -260,8 +261,12 @@ impl Control {
         wake_after
     }
 
-    /// Shows the pools that changed, and takes note of what their members ask for.
+    /// Shows the pools and trees that changed, and takes note of what their members ask for.
     fn publish(&mut self, changes: &Changes) {
+        for name in changes.trees.iter().chain(&changes.tree_statuses) {
+            let tree = self.cluster.tree(name).filter(|tree| tree.unreadable.is_none());
+            self.serving.trees.set(name, tree.map(|tree| &tree.object));
+        }
         for id in &changes.pools {
             let pool = self.cluster.pool(id).filter(|pool| pool.unreadable.is_none());
             self.serving.pools.set(id, pool.map(|pool| &pool.object));

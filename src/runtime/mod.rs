@@ -8,6 +8,7 @@ mod clock;
 mod connections;
 mod control_loop;
 mod dashboard;
+mod gauges;
 mod health;
 mod leader_pod;
 mod leadership;
@@ -22,6 +23,7 @@ mod telemetry;
 #[cfg(test)]
 mod tests;
 mod traces;
+mod trees;
 mod watches;
 
 use std::time::Duration;
@@ -45,7 +47,7 @@ pub use leadership::{CARRIED_OUT, Leadership, NotLeading};
 pub use lease::{Election, Lost, NAME, Terms, identity};
 pub use list_once::{ListError, list_once};
 pub use listen::{Address, BadAddress, ListenError, listen, listen_guarded};
-pub use published::PublishedPools;
+pub use published::{PublishedPools, PublishedTrees};
 pub use recall::{PORT as RECALL_PORT, Recall};
 pub use telemetry::Telemetry;
 pub use traces::{TraceError, Traces};
@@ -66,6 +68,8 @@ pub struct Serving {
     pub health: Health,
     /// The pools as they were seen last.
     pub pools: PublishedPools,
+    /// The trees likewise.
+    pub trees: PublishedTrees,
     /// What is counted.
     pub telemetry: Telemetry,
     /// The page to look at.
@@ -84,14 +88,15 @@ impl Serving {
     /// What a process with this leadership tells: in metrics also of each member, or only of pools.
     #[must_use]
     pub fn of(leadership: Leadership, with_members: bool) -> Self {
-        let pools = PublishedPools::default();
+        let (pools, trees) = (PublishedPools::default(), PublishedTrees::default());
         Self {
             leadership,
             health: Health::default(),
-            telemetry: Telemetry::of(pools.clone(), with_members),
-            dashboard: Dashboard::of(pools.clone()),
+            telemetry: Telemetry::of(pools.clone(), trees.clone(), with_members),
+            dashboard: Dashboard::of(pools.clone(), trees.clone()),
             recall: Recall::default(),
             pools,
+            trees,
         }
     }
 }

@@ -11,16 +11,15 @@ use std::{
 use kube::ResourceExt;
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
-    metrics::{MetricType, gauge::ConstGauge},
+    encoding::{DescriptorEncoder, EncodeLabelSet},
 };
 use tracing::warn;
 
-use super::PublishedPools;
-use crate::{
-    api::{MemberStatus, Resources, WeightedShare, WeightedShareStatus},
-    share::Resource,
+use super::{
+    PublishedPools,
+    gauges::{amounts, gauges, unit},
 };
+use crate::api::{MemberStatus, Resources, WeightedShare, WeightedShareStatus};
 
 /// More series of members than this are worth a warning: each costs Prometheus memory.
 const MANY: usize = 10_000;
@@ -176,39 +175,6 @@ impl Collector for Pools {
         });
         let help = "The weight of the member beside the others of its pool";
         gauges(&mut encoder, "weightedshare_member_weight", help, weights)
-    }
-}
-
-fn gauges<L: EncodeLabelSet>(
-    encoder: &mut DescriptorEncoder,
-    name: &str,
-    help: &str,
-    values: impl Iterator<Item = (L, f64)>,
-) -> fmt::Result {
-    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-    for (labels, value) in values {
-        ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
-    }
-    Ok(())
-}
-
-/// In the units of Prometheus: cores and bytes.
-fn amounts(resources: &Resources) -> impl Iterator<Item = (Resource, f64)> {
-    Resource::ALL.into_iter().filter_map(|resource| {
-        let amount = resources.get(resource)? as f64;
-        let units = match resource {
-            Resource::Cpu => 1000.0,
-            Resource::Memory => 1.0,
-        };
-        Some((resource, amount / units))
-    })
-}
-
-/// As kube-state-metrics has it.
-fn unit(resource: Resource) -> &'static str {
-    match resource {
-        Resource::Cpu => "core",
-        Resource::Memory => "byte",
     }
 }
 

@@ -15,7 +15,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{PublishedPools, pools::Pools};
+use super::{PublishedPools, PublishedTrees, pools::Pools, trees::Trees};
 use crate::share::Resource;
 
 /// The name of the one controller, as controllers call themselves in these series.
@@ -82,9 +82,9 @@ impl fmt::Debug for Telemetry {
 }
 
 impl Telemetry {
-    /// What tells of these pools, with series of each member or without, and of nothing else yet.
+    /// What tells of these pools and trees, with series of each member or without, and of nothing else yet.
     #[must_use]
-    pub fn of(pools: PublishedPools, with_members: bool) -> Self {
+    pub fn of(pools: PublishedPools, trees: PublishedTrees, with_members: bool) -> Self {
         let mut inner = Inner {
             registry: Registry::default(),
             turns: Family::default(),
@@ -135,6 +135,7 @@ impl Telemetry {
             inner.taken_back.clone(),
         );
         inner.registry.register_collector(Box::new(Pools::of(pools, with_members)));
+        inner.registry.register_collector(Box::new(Trees { trees, with_members }));
         Self(Arc::new(inner))
     }
 

@@ -32,4 +32,6 @@ pub use quantity::{Bytes, MilliCpu, QuantityError, nanocores};
 pub use range::{AdjustableRange, LimitRule};
 pub use resource::{PerResource, Resource};
 pub use stabilize::{Candidate, Direction, stabilize};
-pub use tree::{Branch, BranchDivision, BranchIndex, Content, Tree, TreeDivider, TreeDivision};
+pub use tree::{
+    Branch, BranchDivision, BranchIndex, Content, Tree, TreeDivider, TreeDivision, Turn,
+};

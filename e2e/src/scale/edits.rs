@@ -26,7 +26,7 @@ const TIMES: u32 = 10;
 #[derive(Clone, Copy)]
 pub struct Bare {
     /// For all pods.
-    all: f64,
+    pub all: f64,
     /// For one pool, its grows after its shrinks.
     one: f64,
 }

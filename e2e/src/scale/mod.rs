@@ -7,6 +7,7 @@ mod edits;
 mod leader;
 mod report;
 mod setting;
+mod tree;
 mod usage;
 
 use std::{
@@ -58,6 +59,7 @@ pub async fn run(size: Size, json: Option<PathBuf>) -> Result<()> {
     scale.storm().await?;
     scale.quiet().await?;
     scale.demand().await?;
+    scale.edit_tree(bare).await?;
     json.map_or(Ok(()), |file| scale.report.write(&file))
 }
 

@@ -16,6 +16,8 @@ use crate::{Cluster, kwok::FakeNodes};
 pub const PODS_OF_POOL: usize = 10;
 /// What each pod asks for at first, in millicores: a pool has so much for each of its pods.
 pub const EACH: u64 = 100;
+/// The tree that all pools can be in.
+pub const TREE: &str = "all";
 /// How many objects are made, or edited, at once.
 const AT_ONCE: usize = 8;
 /// The pods of a node.
@@ -50,7 +52,8 @@ pub enum Heavier {
 }
 
 impl Heavier {
-    fn weights(self) -> [u32; 2] {
+    /// The weights of the two.
+    pub fn weights(self) -> [u32; 2] {
         match self {
             Self::None => [100, 100],
             Self::First => [300, 100],
@@ -59,7 +62,7 @@ impl Heavier {
     }
 
     /// What a pod of each member has then, in millicores.
-    fn held(self) -> [u64; 2] {
+    pub fn held(self) -> [u64; 2] {
         let weights = self.weights().map(u64::from);
         weights.map(|weight| 2 * EACH * weight / weights.iter().sum::<u64>())
     }
@@ -72,6 +75,8 @@ pub enum Sharing {
     Isolated,
     /// What is idle is lent: the default.
     Lending,
+    /// By weight alone, with the capacity that the tree gives.
+    InTree,
 }
 
 /// The namespaces, pools and pods of a run.
@@ -167,7 +172,7 @@ impl Setting {
 }
 
 /// The pods of a pool, with the member of each.
-fn pods_of(pool: &PoolName) -> impl Iterator<Item = (String, &'static str)> + '_ {
+pub fn pods_of(pool: &PoolName) -> impl Iterator<Item = (String, &'static str)> + '_ {
     (0..PODS_OF_POOL).map(|index| {
         let member = if index < PODS_OF_POOL / 2 { "first" } else { "second" };
         (format!("{}-{index}", pool.name), member)
@@ -193,15 +198,23 @@ fn object(pool: &PoolName, heavier: Heavier, sharing: Sharing) -> Value {
         json!({"name": name, "weight": weight, "selector": {"matchLabels": labels}})
     };
     let strategy = match sharing {
-        Sharing::Isolated => json!({"strategy": "Isolated", "nodeReservePercent": 0}),
+        Sharing::Isolated | Sharing::InTree => {
+            json!({"strategy": "Isolated", "nodeReservePercent": 0})
+        }
         Sharing::Lending => json!({"nodeReservePercent": 0}),
+    };
+    let (of, amount) = match sharing {
+        Sharing::InTree => ("capacityFrom", json!({"clusterWeightedShare": {"name": TREE}})),
+        Sharing::Isolated | Sharing::Lending => {
+            ("capacity", json!({"cpu": format!("{}m", EACH * PODS_OF_POOL as u64)}))
+        }
     };
     json!({
         "apiVersion": "weightedshare.dev/v1alpha1",
         "kind": "WeightedShare",
         "metadata": {"name": pool.name},
         "spec": {
-            "capacity": {"cpu": format!("{}m", EACH * PODS_OF_POOL as u64)},
+            of: amount,
             "sharing": strategy,
             "members": [member("first", first), member("second", second)],
         },

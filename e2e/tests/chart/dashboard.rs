@@ -1,7 +1,7 @@
 //! The dashboard for Grafana.
 
 use anyhow::{Context, Result, ensure};
-use e2e::prometheus;
+use e2e::{kubectl, prometheus};
 use serde_json::{Value, json};
 
 use super::{
@@ -89,8 +89,20 @@ async fn each_panel_shows_something_of_a_pool_that_lives() -> Result<()> {
     bench.apply(pool).await?;
     lends().await?;
 
+    // A tree has its series, also while no pool is in it.
+    let tree = json!({
+        "apiVersion": "weightedshare.dev/v1alpha1",
+        "kind": "ClusterWeightedShare",
+        "metadata": {"name": "dashboard"},
+        "spec": {
+            "capacity": {"cpu": "1", "memory": "1Gi"},
+            "members": [{"name": "all", "namespaces": ["dashboard"]}],
+        },
+    });
+    kubectl::apply(&tree.to_string()).await?;
+
     let panels = panels().await?;
-    ensure!(panels.len() >= 18, "{} queries", panels.len());
+    ensure!(panels.len() >= 23, "{} queries", panels.len());
     for (panel, query) in panels {
         eventually(MINUTE, || async {
             let answer = prometheus::ask(&query).await.with_context(|| panel.clone())?;
@@ -101,5 +113,6 @@ async fn each_panel_shows_something_of_a_pool_that_lives() -> Result<()> {
         })
         .await?;
     }
+    kubectl::run("kubectl", &["delete", "cws", "dashboard"], "").await?;
     bench.end().await
 }

@@ -11,7 +11,7 @@ use crate::{
     actuate::{Answer, Writer, set_in_flight},
     api::ClusterWeightedShareStatus,
     cluster::{Cluster, Event, Kept, PoolId},
-    engine::{ContainerResize, Plan, PodResize, PoolPlan, PoolRef, TreePlan},
+    engine::{ContainerResize, Notice, Plan, PodResize, PoolPlan, PoolRef, TreePlan, TreeRef},
     runtime::{Clock, Serving},
     share::Resource,
 };
@@ -332,7 +332,12 @@ async fn a_tree_is_told_of_at_once_and_then_every_five_seconds_at_most() {
     let says = |members: u32| {
         let status =
             ClusterWeightedShareStatus { member_count: Some(members), ..Default::default() };
-        let plan = TreePlan { status: status.into(), is_reported: false };
+        let plan = TreePlan {
+            tree: TreeRef::default(),
+            status: status.into(),
+            is_reported: false,
+            notices: Vec::new(),
+        };
         Plan { trees: [("tenants".to_owned(), plan)].into(), ..Plan::default() }
     };
     let shown = json!({
@@ -355,4 +360,33 @@ async fn a_tree_is_told_of_at_once_and_then_every_five_seconds_at_most() {
     here.writer.start(&mut here.cluster);
     let nothing = timeout(std::time::Duration::from_secs(60), here.server.next_request());
     assert!(nothing.await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_of_a_tree_names_it_and_is_in_the_namespace_default() {
+    let mut here = Here::with(&[]);
+    let notice =
+        Notice { warning: true, reason: "Cycle".into(), note: "It contains itself.".into() };
+    let plan = TreePlan {
+        tree: TreeRef { name: "tenants".into(), uid: "u".into(), resource_version: "7".into() },
+        status: ClusterWeightedShareStatus::default().into(),
+        is_reported: true,
+        notices: vec![notice],
+    };
+    let trees = [("tenants".to_owned(), plan)].into();
+    here.writer.submit(Plan { trees, ..Plan::default() }, &mut here.cluster);
+    here.writer.start(&mut here.cluster);
+    let serve = async {
+        let (request, respond) = here.server.next_request().await.unwrap();
+        assert_eq!(request.uri().path(), "/apis/events.k8s.io/v1/namespaces/default/events");
+        let body = request.into_body().collect_bytes().await.unwrap();
+        respond.send_response(Response::new(Body::from(body.to_vec())));
+        serde_json::from_slice::<Value>(&body).unwrap()
+    };
+    let (event, _) = tokio::join!(serve, here.writer.next());
+    let regarding = &event["regarding"];
+    let named = ["kind", "name", "uid"].map(|it| regarding[it].as_str().unwrap());
+    assert_eq!(named, ["ClusterWeightedShare", "tenants", "u"]);
+    assert_eq!((&event["reason"], &event["type"]), (&json!("Cycle"), &json!("Warning")));
+    assert_eq!(regarding["namespace"], Value::Null);
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::shop;
 use crate::{
+    api::{ClusterWeightedShare, Resources},
     cli::{
         Looked, Wanted,
         history::{HistoryEntry, history, table},
@@ -56,6 +57,63 @@ fn bars_show_what_is_used_granted_and_owned() {
     let bare = top(&divided(), &Wanted::default(), Style { headers: false, ..WIDE });
     assert!(!bare.contains("SHARE") && !bare.contains("granted"), "{bare}");
     assert!(bare.contains("\n  cpu: 1805m of 2\n"), "{bare}");
+}
+
+#[test]
+fn a_tree_is_above_its_pools_with_what_its_members_use() {
+    let mut looked = divided();
+    let (_, pool) = looked.cluster.pools().next().unwrap();
+    let mut pool = pool.object.clone();
+    pool.spec.capacity = Resources::default();
+    let from = json!({"clusterWeightedShare": {"name": "company"}});
+    pool.spec.capacity_from = Some(serde_json::from_value(from).unwrap());
+    // Of batch nothing is measured, so it is not known what all use.
+    pool.spec.members.retain(|member| member.name != "batch");
+    looked.cluster.apply(Event::Applied(pool.key(), pool.read()));
+    let amounts = |fair: &str, share: &str| json!({"fair": {"cpu": fair}, "share": {"cpu": share}});
+    let member = |name: &str, amounts: serde_json::Value| {
+        let mut member =
+            json!({"name": name, "weight": 100, "effectiveWeight": 100, "pools": 1, "pods": 1});
+        member.as_object_mut().unwrap().extend(amounts.as_object().unwrap().clone());
+        member
+    };
+    let tree: ClusterWeightedShare = serde_json::from_value(json!({
+        "apiVersion": "weightedshare.dev/v1alpha1",
+        "kind": "ClusterWeightedShare",
+        "metadata": {"name": "company"},
+        "spec": {"capacity": {"cpu": "3"}, "members": [
+            {"name": "shop", "namespaces": ["shop"], "min": {"cpu": "500m"}},
+            {"name": "farm", "namespaces": ["farm"]},
+        ]},
+        "status": {
+            "capacity": {"cpu": "3"}, "allocated": {"cpu": "2500m"},
+            "members": [member("shop", amounts("2", "2500m")), member("farm", amounts("1", "0"))],
+            "conditions": [{
+                "type": "Overcommitted", "status": "True", "reason": "MinAboveCapacity", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            }],
+        },
+    }))
+    .unwrap();
+    looked.cluster.apply(Event::Applied(tree.key(), tree.read()));
+    let text = top(&looked, &Wanted::default(), WIDE);
+    let (of_tree, of_pools) = text.split_once("\n\n").unwrap();
+    assert!(of_pools.starts_with("shop/shop"), "{text}");
+    let lines: Vec<&str> = of_tree.lines().collect();
+    assert_eq!(lines[0], "Tree company  Overcommitted (MinAboveCapacity)");
+    assert!(lines[1].starts_with("  cpu: 2500m of 3 "), "{text}");
+    assert!(
+        lines[2].starts_with("  shop ")
+            && lines[2].ends_with("1310m    2500m        2  borrows 500m"),
+        "{text}"
+    );
+    assert!(
+        lines[3].starts_with("  farm ") && lines[3].ends_with("-        0        1  offers 1"),
+        "{text}"
+    );
+    // A tree is shown with a pool of it only.
+    let elsewhere = Wanted { namespace: Some("farm".into()), ..Wanted::default() };
+    assert_eq!(top(&looked, &elsewhere, WIDE), "No pools found.\n");
 }
 
 #[test]

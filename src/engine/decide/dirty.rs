@@ -7,14 +7,15 @@ use crate::{
     cluster::{Changes, Cluster, PoolId},
     engine::{
         View,
-        forest::{Tree, TreeIndex},
+        forest::{Place, Tree, TreeIndex},
         history::PoolHistory,
         membership::Membership,
         plan::Used,
         pool_members::PoolMembers,
+        standing::Standing,
     },
     metrics::News,
-    share::PerResource,
+    share::{BranchIndex, PerResource},
 };
 
 impl Engine {
@@ -88,18 +89,15 @@ impl Engine {
         }
         if !changes.nodes.is_empty() || !changes.charged.is_empty() {
             // What a tree has may follow its nodes, and what is charged there.
-            let follows = |tree: &&Tree| {
-                let root = view.cluster.tree(&tree.name);
-                root.is_some_and(|root| root.object.spec.nodes.is_some())
-            };
+            let follows = |tree: &&Tree| tree.follows_nodes(view.cluster);
             let trees = view.forest.trees().map(|(_, tree)| tree).filter(follows);
             dirty.extend(trees.filter_map(|tree| Some(tree.pools().next()?.1.clone())));
         }
-        // A tree whose object changed is told of with its pools.
+        // What an administrator edits is carried out to the unit, in all pools.
         let trees = view.forest.trees().map(|(_, tree)| tree);
         let touched =
             trees.filter(|tree| tree.parts.iter().any(|(it, _)| changes.trees.contains(it)));
-        dirty.extend(touched.filter_map(|tree| Some(tree.pools().next()?.1.clone())));
+        dirty.extend(touched.flat_map(|tree| tree.pools().map(|(_, id)| id.clone())));
         let namespaces: BTreeSet<&String> = changes.namespaces.iter().collect();
         add_namespaces(view.cluster, namespaces, dirty);
         // All pools of a namespace share what its quotas leave.
@@ -146,19 +144,34 @@ impl Engine {
     }
 }
 
-/// These pools, and all that share a quota or a tree with them, directly or by way of others.
-pub(super) fn with_who_shares(view: &View, mut pools: BTreeSet<PoolId>) -> BTreeSet<PoolId> {
-    let mut trees: BTreeSet<TreeIndex> = BTreeSet::new();
+/// These pools, and all that depend on each other with them, directly or by way of others: those that share a quota, or a branch of
+/// a tree that has a max; and all pools of a tree of which nothing stands, or in which a quota binds a pool.
+pub(super) fn with_who_shares(
+    view: &View,
+    standing: &BTreeMap<TreeIndex, Standing>,
+    mut pools: BTreeSet<PoolId>,
+) -> BTreeSet<PoolId> {
+    let mut whole: BTreeMap<TreeIndex, bool> = BTreeMap::new();
+    let mut seen: BTreeSet<(TreeIndex, Option<BranchIndex>)> = BTreeSet::new();
     loop {
         let before = pools.len();
         let namespaces: Vec<String> = pools.iter().map(|id| id.namespace.clone()).collect();
         add_namespaces(view.cluster, with_quotas(view.cluster, namespaces.iter()), &mut pools);
-        let places = pools.iter().filter_map(|id| view.forest.place(id));
-        let new: BTreeSet<TreeIndex> =
-            places.map(|place| place.tree).filter(|tree| !trees.contains(tree)).collect();
-        let of_trees = new.iter().filter_map(|&tree| view.forest.tree(tree));
-        pools.extend(of_trees.flat_map(|tree| tree.pools().map(|(_, id)| id.clone())));
-        trees.extend(new);
+        for Place { tree: index, branch } in
+            pools.iter().filter_map(|id| view.forest.place(id)).collect::<Vec<_>>()
+        {
+            let Some(tree) = view.forest.tree(index) else { continue };
+            let is_whole = *whole
+                .entry(index)
+                .or_insert_with(|| standing.get(&index).is_none_or(Standing::is_bound));
+            let top = tree.bounded_above(view.cluster, branch).filter(|_| !is_whole);
+            if (is_whole || top.is_some()) && seen.insert((index, top)) {
+                let inside = tree.pools().filter(|(branch, _)| {
+                    top.is_none_or(|top| tree.path(*branch).any(|it| it == top))
+                });
+                pools.extend(inside.map(|(_, id)| id.clone()));
+            }
+        }
         if pools.len() == before {
             return pools;
         }

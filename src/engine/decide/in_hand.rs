@@ -8,6 +8,7 @@ use crate::{
         Now, View, departed,
         division::{Dividing, Trees},
         dynamic_weights,
+        forest::TreeIndex,
         history::PoolHistory,
         membership::Membership,
         pool_members::PoolMembers,
@@ -33,6 +34,8 @@ pub(super) struct Tick<'t, 'a> {
     pub in_hand: BTreeMap<PoolId, InHand<'a>>,
     pub dividing: Pools<'a>,
     pub trees: Trees,
+    /// The trees in which something was granted.
+    pub granted: BTreeSet<TreeIndex>,
 }
 
 impl<'a> Tick<'_, 'a> {
@@ -53,6 +56,12 @@ impl<'a> Tick<'_, 'a> {
         let dividing = Dividing::new(&self.view, members, &known.grants);
         self.dividing.insert(id.clone(), dividing);
         self.in_hand.insert(id.clone(), InHand { known, before, divided: None });
+    }
+
+    /// The pools in hand that are not divided yet.
+    pub fn undivided(&self) -> BTreeSet<PoolId> {
+        let undivided = self.in_hand.iter().filter(|(_, it)| it.divided.is_none());
+        undivided.map(|(id, _)| id.clone()).collect()
     }
 
     /// Those of these pools that are not in hand.

@@ -5,6 +5,7 @@ mod dirty;
 mod in_hand;
 mod readings;
 mod trees;
+mod waves;
 
 use std::{
     cell::OnceCell,
@@ -23,9 +24,9 @@ use super::{
     backoff::Backoff,
     deletion,
     departed::{self, Departed},
-    division::{self, Dividing, Trees},
+    division::{Dividing, Trees},
     field_conflicts::FieldConflicts,
-    forest::Forest,
+    forest::{Forest, TreeIndex},
     growth::GrowthByNode,
     history::PoolHistory,
     hotplug,
@@ -36,8 +37,8 @@ use super::{
     plan::{Hotplug, Plan, PoolPlan},
     pool_plan,
     quotas::QuotaKey,
-    stabilize::Granting,
-    tree_division::{Dividers, Pools},
+    standing::Standing,
+    tree_division::{self, Dividers, Pools},
 };
 use crate::{
     cluster::{Changes, Cluster, PoolId},
@@ -82,6 +83,9 @@ pub struct Engine {
     /// What concerns all pods alike, as it was at the last decision.
     measuring: Option<Measuring>,
     dividers: Dividers,
+    /// The trees as they were divided last, and what stands of them.
+    trees: Trees,
+    standing: BTreeMap<TreeIndex, Standing>,
 }
 
 /// How it is measured: every so many seconds, and whether it is known what pods use, and how well members do; and whether pods
@@ -119,7 +123,11 @@ impl Engine {
         self.orphans.update_pools(cluster, changes.pools.iter());
         self.orphans.update(cluster, &membership, touched.pods.iter().chain(&changes.pods));
         let mut dirty = touched.pools;
-        dirty.extend(replanted);
+        if let Some(replanted) = replanted {
+            self.trees.clear();
+            self.standing.clear();
+            dirty.extend(replanted);
+        }
         dirty.append(&mut self.departed.pools_of(&changes.pods));
 
         let (nothing, reserved) = (Reserved::new(), OnceCell::new());
@@ -150,8 +158,10 @@ impl Engine {
             histories,
             in_hand: BTreeMap::new(),
             dividing: Pools::new(),
-            trees: Trees::new(),
+            trees: std::mem::take(&mut self.trees),
+            granted: BTreeSet::new(),
         };
+        tick.trees.values_mut().for_each(tree_division::begin);
         self.own(&mut tick, dirty);
         // What the pools own decides how much of a node is above their stakes.
         let above_stakes = |node: &str| self.rooms.above_stakes(&view, node);
@@ -163,6 +173,8 @@ impl Engine {
         self.divide(&mut tick, tied);
         let (view, mut ledger) = (tick.view, self.ledger(&tick));
         plan.trees = self.plan_trees(&tick, changes, noticed, &mut ledger);
+        self.trees = std::mem::take(&mut tick.trees);
+        self.forget_gone_nodes(&view);
         self.plan(tick, &mut ledger, &mut plan);
         self.orphans.restore(&view, histories, &mut ledger, now, &mut plan);
         plan.hotplug = self.next_hotplug(hotplugged, now.steady);
@@ -178,66 +190,6 @@ impl Engine {
     #[must_use]
     pub fn planned(&self, pool: &PoolId) -> Option<&PoolPlan> {
         self.plans.get(pool)
-    }
-
-    /// Divides the pools in hand, the `tied` ones, and all that share a contested node with them.
-    fn divide(&mut self, tick: &mut Tick, tied: BTreeSet<PoolId>) {
-        let mut wave = tick.not_in_hand(tied);
-        loop {
-            self.own(tick, wave);
-            // A node may have been touched by a pool that is gone: so also after an empty wave.
-            let tied = self.rooms.settle(&tick.view, &mut self.dividers.pools);
-            wave = tick.not_in_hand(tied);
-            if wave.is_empty() {
-                wave = self.share(tick);
-                if wave.is_empty() {
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Works out what these pools own, if nodes set no limit.
-    fn own(&mut self, tick: &mut Tick, pools: BTreeSet<PoolId>) {
-        // Decided for alone, a pool would take the room that the others have under their quota, or in their tree.
-        let pools = dirty::with_who_shares(&tick.view, pools);
-        for id in &pools {
-            tick.take_in_hand(id);
-        }
-        let Tick { view, dividing, trees, .. } = tick;
-        division::own(view, dividing, trees, &pools, &mut self.rooms, &mut self.dividers);
-    }
-
-    /// Marks the nodes whose charges, allocatable or reserved room changed. Returns the pools whose growth that may affect.
-    fn touch_nodes(&mut self, view: &View, changes: &Changes) -> BTreeSet<PoolId> {
-        let (before, now) = (&self.reserved, view.reserved);
-        let differs = |node: &&String| before.get(*node) != now.get(*node);
-        let reserved = before.keys().chain(now.keys()).filter(differs);
-        let touched = reserved.chain(&changes.nodes).chain(&changes.charged);
-        let touched = touched.inspect(|node| self.rooms.touch(node));
-        // If a node has and had room for all pending growth, a change there affects no pool.
-        self.growth.tied(view, touched.map(String::as_str))
-    }
-
-    /// Shares what these pools own. Returns the pools that want to grow on nodes that have too little for all.
-    fn share<'a>(&mut self, tick: &mut Tick<'_, 'a>) -> BTreeSet<PoolId> {
-        let mut nodes: BTreeSet<String> = BTreeSet::new();
-        let undivided = tick.in_hand.iter().filter(|(_, it)| it.divided.is_none());
-        let undivided = undivided.map(|(id, _)| id.clone()).collect();
-        for together in tick.view.forest.together(undivided) {
-            for (id, granted) in self.grant(tick, together) {
-                let Granting { members, shares, memory, decided } = granted;
-                nodes.extend(self.growth.nodes_of(&id).map(str::to_owned));
-                self.growth.set(&id, pool_plan::wanted(&members, &shares));
-                nodes.extend(self.growth.nodes_of(&id).map(str::to_owned));
-                if let Some(in_hand) = tick.in_hand.get_mut(&id) {
-                    in_hand.known.grants = memory;
-                    in_hand.divided = Some((shares, decided));
-                }
-            }
-        }
-        let tied = self.growth.tied(&tick.view, nodes.iter().map(String::as_str));
-        tick.not_in_hand(tied)
     }
 
     /// What is free, less what is promised to pools that keep their part of the last plan.
@@ -268,6 +220,11 @@ impl Engine {
                 pool_plan::plan(&view, members, &divided, decided, &mut known, ledger, now.steady);
             let mut growth = pool_plan::wanted(members, &divided);
             let latest = ledger.take_promised();
+            if let Some(place) = view.forest.place(&id)
+                && let Some(standing) = self.standing.get_mut(&place.tree)
+            {
+                standing.promise(&id, latest.tree);
+            }
             for (node, promised) in latest.nodes {
                 growth.entry(node).or_default().promised = promised;
             }

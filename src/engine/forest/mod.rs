@@ -90,17 +90,15 @@ impl Forest {
         build::forest(cluster)
     }
 
-    /// The trees as they are now, and the pools that name a tree, or named one before, if any of that changed.
+    /// The trees as they are now, and the pools that name a tree, or named one before. None of these: nothing of that changed.
     #[must_use]
-    pub fn follow(self, cluster: &Cluster, changes: &Changes) -> (Self, BTreeSet<PoolId>) {
+    pub fn follow(self, cluster: &Cluster, changes: &Changes) -> (Self, Option<BTreeSet<PoolId>>) {
         if !changes.forest {
-            return (self, BTreeSet::new());
+            return (self, None);
         }
         let now = Self::of(cluster);
-        let replanted = match self == now {
-            true => BTreeSet::new(),
-            false => self.pools().chain(now.pools()).cloned().collect(),
-        };
+        let pools = || self.pools().chain(now.pools()).cloned().collect();
+        let replanted = (self != now).then(pools);
         (now, replanted)
     }
 
@@ -190,6 +188,15 @@ impl Tree {
         })
     }
 
+    /// The members that a branch is in: each by the name of its ClusterWeightedShare and its index there.
+    pub fn members_above(&self, branch: BranchIndex) -> impl Iterator<Item = (&str, usize)> {
+        self.path(branch).filter_map(|it| {
+            let Branch { tree, what, .. } = &self.branches[it.0];
+            let (What::Member(i) | What::EachNamespace(i, ..)) = what else { return None };
+            Some((&**tree, *i))
+        })
+    }
+
     /// A branch, the one that it is in, and so on.
     pub fn path(&self, branch: BranchIndex) -> impl Iterator<Item = BranchIndex> {
         std::iter::successors(Some(branch), |it| self.branches[it.0].parent)
@@ -207,6 +214,22 @@ impl Tree {
             of_member.or(cluster.tree(&branch.tree)?.object.spec.sharing.lend_percent)
         };
         self.path(branch).find_map(said).unwrap_or(LEND_PERCENT)
+    }
+
+    /// Whether the tree has what its nodes can allocate, and no fixed capacity.
+    #[must_use]
+    pub fn follows_nodes(&self, cluster: &Cluster) -> bool {
+        cluster.tree(&self.name).is_some_and(|root| root.object.spec.nodes.is_some())
+    }
+
+    /// The highest branch above a pool that has a max. None: no branch has.
+    #[must_use]
+    pub fn bounded_above(&self, cluster: &Cluster, pool: BranchIndex) -> Option<BranchIndex> {
+        let is_bounded = |branch: &BranchIndex| {
+            let member = self.branches[branch.0].member(cluster);
+            member.is_some_and(|member| !member.max.is_empty())
+        };
+        self.path(pool).filter(is_bounded).last()
     }
 
     /// Which resources the tree divides.

@@ -32,6 +32,7 @@ use super::{
     division::{Dividing, Trees},
     field_conflicts::FieldConflicts,
     grants::Memory,
+    joint_grants::Beside,
     node_rooms::NodeRooms,
     notices::Notice,
     pacing::{Ledger, towards_shares},
@@ -64,7 +65,7 @@ fn grant<'a>(
 ) -> bool {
     let (shares_now, memory_now) = (std::mem::take(shares), std::mem::take(memory));
     let mut one = [Granting::new(pool.clone(), shares_now, memory_now)];
-    stabilize::decide(view, &mut one, &[], &[]);
+    stabilize::decide(view, &mut one, &[], &[], &Beside::default());
     let [Granting { shares: granted, memory: remembered, decided, .. }] = one;
     (*shares, *memory) = (granted, remembered);
     decided
@@ -190,8 +191,7 @@ impl Seen {
         division::own(&view, &mut pools, &mut trees, &one, &mut rooms, &mut dividers);
         rooms.settle(&view, &mut dividers.pools);
         let ids = [id.clone()];
-        let shares =
-            division::share(&view, &ids, &mut pools, &mut trees, &rooms, &mut dividers).remove(0);
+        let shares = division::share(&view, &ids, &mut pools, &rooms, &mut dividers).remove(0);
         (pools.remove(&id).unwrap().members, shares)
     }
 

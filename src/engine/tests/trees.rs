@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     api::{ClusterWeightedShare, ClusterWeightedShareStatus},
-    cluster::Changes,
+    cluster::{Changes, PoolId},
     engine::FINALIZER,
     metrics::News,
 };
@@ -23,6 +23,10 @@ struct World {
     said: BTreeMap<(String, String), WeightedShareStatus>,
     /// The resizes that were carried out: pod, from, to.
     resizes: Vec<(String, u64, u64)>,
+    /// The pools for which something was decided.
+    decided: BTreeSet<PoolId>,
+    /// The events of trees: tree, reason.
+    events: Vec<(String, String)>,
 }
 
 impl World {
@@ -38,6 +42,8 @@ impl World {
             told: BTreeMap::new(),
             said: BTreeMap::new(),
             resizes: Vec::new(),
+            decided: BTreeSet::new(),
+            events: Vec::new(),
         };
         world.node("n1", 64_000);
         world
@@ -109,6 +115,13 @@ impl World {
         self.see(Kind::Pod, namespace, name, Object::Pod(Box::new(pod)));
     }
 
+    /// A pod is on another node than n1.
+    fn is_on(&mut self, node: &str, namespace: &str, name: &str) {
+        let mut pod = self.cluster.pod(namespace, name).unwrap().clone();
+        pod.node = Some(node.to_owned());
+        self.see(Kind::Pod, namespace, name, Object::Pod(Box::new(pod)));
+    }
+
     /// From now on a pod uses so much.
     fn uses(&mut self, namespace: &str, pod: &str, milli: u64) {
         self.used.insert((namespace.into(), pod.into()), milli);
@@ -149,10 +162,13 @@ impl World {
         let plan =
             self.engine.decide(&self.cluster, &self.metrics, &changes, &news, history, self.now);
         for (name, plan) in plan.trees {
+            let reasons = plan.notices.into_iter().map(|notice| notice.reason);
+            self.events.extend(reasons.map(|reason| (name.clone(), reason)));
             self.told.insert(name, ClusterWeightedShareStatus::clone(&plan.status));
         }
         let mut moved = false;
         for (id, plan) in plan.pools {
+            self.decided.insert(id.clone());
             self.said.insert((id.namespace.clone(), id.name.clone()), (*plan.status).clone());
             for resize in plan.resizes {
                 moved = true;
@@ -357,6 +373,7 @@ fn a_middle_that_is_deleted_is_said_and_nothing_moves() {
     assert_eq!(world.tree_is("root", "Stalled"), is("True", "MemberNotFound"));
     assert_eq!(world.pool_is("shop", "a"), is("False", "TreeNotDivided"));
     assert_eq!(world.pool_is("farm", "a"), is("False", "TreeNotFound"));
+    assert_eq!(world.events, [("root".to_owned(), "MemberNotFound".to_owned())]);
 
     // And back again, without a move.
     world.tree(
@@ -435,4 +452,55 @@ fn an_engine_that_sees_everything_anew_decides_the_same() {
         assert_eq!(known.status, planned.status);
     }
     assert_eq!(history, world.history);
+}
+
+/// Three namespaces with a pool of one pod each: a and b share the node n1, c is on n2.
+fn on_two_nodes() -> World {
+    let mut world = World::new();
+    world.node("n2", 64_000);
+    world.tree("tree", 1, of_a_b_c(100));
+    for name in ["a", "b", "c"] {
+        world.pool(name, name, "tree", json!({}));
+        world.pod(name, name, name, 1000);
+        world.uses(name, name, 900);
+    }
+    world.is_on("n2", "c", "c");
+    world
+}
+
+fn of_a_b_c(weight_of_c: u64) -> Value {
+    json!({"capacity": {"cpu": "3"}, "members": [
+        {"name": "a", "namespaces": ["a"]},
+        {"name": "b", "namespaces": ["b"]},
+        {"name": "c", "namespaces": ["c"], "weight": weight_of_c},
+    ]})
+}
+
+#[test]
+fn a_change_in_one_pool_is_decided_for_those_that_it_concerns() {
+    let mut world = on_two_nodes();
+    // So many minutes later, for which pools was anything decided?
+    let decided = |world: &mut World, minutes: usize| {
+        world.decided.clear();
+        (0..minutes * 4).for_each(|_| _ = world.settle(3000));
+        world.decided.iter().map(|id| id.name.clone()).collect::<Vec<_>>()
+    };
+    decided(&mut world, 10);
+    assert_eq!(decided(&mut world, 1), Vec::<String>::new(), "nothing has changed");
+    // What a leaves idle, b needs, as it is on the same node.
+    world.uses("a", "a", 100);
+    world.uses("b", "b", 2000);
+    assert_eq!(decided(&mut world, 10), ["a", "b"]);
+    assert!(world.held()["b/b"] > 1000, "{:?}", world.held());
+    world.uses("a", "a", 900);
+    assert_eq!(decided(&mut world, 10), ["a", "b"]);
+    // A pod more in c takes nothing from the others.
+    world.pod("c", "c-2", "c", 100);
+    world.is_on("n2", "c", "c-2");
+    assert_eq!(decided(&mut world, 1), ["c"]);
+    assert_eq!(amounts(&world.held()), [1000, 1000, 500, 500]);
+    // What the administrator writes concerns all.
+    world.tree("tree", 2, of_a_b_c(200));
+    assert_eq!(decided(&mut world, 1), ["a", "b", "c"]);
+    assert_eq!(amounts(&world.held()), [750, 750, 750, 750]);
 }

@@ -7,6 +7,7 @@ mod plan;
 mod replayed;
 #[cfg(test)]
 mod tests;
+mod trees;
 mod view;
 mod why;
 
@@ -34,9 +35,9 @@ pub use plan::{PlannedPool, plan_page};
 pub use replayed::replay_page;
 
 use crate::{
-    api::{WeightedShare, WeightedShareStatus},
+    api::{ClusterWeightedShare, WeightedShare, WeightedShareStatus},
     engine::Used,
-    runtime::{Clock, PublishedPools},
+    runtime::{Clock, PublishedPools, PublishedTrees},
 };
 
 /// What the page allows a browser: its own style, and nothing else.
@@ -49,6 +50,7 @@ pub struct Dashboard(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     pools: PublishedPools,
+    trees: PublishedTrees,
     past: Mutex<Past>,
 }
 
@@ -59,10 +61,10 @@ impl fmt::Debug for Dashboard {
 }
 
 impl Dashboard {
-    /// A dashboard of these pools.
+    /// A dashboard of these pools and trees.
     #[must_use]
-    pub fn of(pools: PublishedPools) -> Self {
-        Self(Arc::new(Inner { pools, ..Inner::default() }))
+    pub fn of(pools: PublishedPools, trees: PublishedTrees) -> Self {
+        Self(Arc::new(Inner { pools, trees, ..Inner::default() }))
     }
 
     /// Notes how the members of pools, by UID, do: what the status says, and what their pods use, in the order of the status.
@@ -83,7 +85,10 @@ impl Dashboard {
             let Some(pools) = all.pools() else {
                 return answer(StatusCode::OK, &view::stands_by());
             };
-            answer(StatusCode::OK, &view::overview(&pools, at.now()))
+            let trees = all.0.trees.all().unwrap_or_default();
+            let trees: Vec<ClusterWeightedShare> =
+                trees.iter().map(|tree| (**tree).clone()).collect();
+            answer(StatusCode::OK, &view::overview(&trees, &pools, at.now()))
         };
         let one = async move |Path((namespace, name)): Path<(String, String)>| {
             let Some(pools) = self.pools() else {

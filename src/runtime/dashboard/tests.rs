@@ -12,10 +12,10 @@ use super::{
     past::Past,
 };
 use crate::{
-    api::{WeightedShare, WeightedShareStatus},
+    api::{ClusterWeightedShare, WeightedShare, WeightedShareStatus},
     cluster::PoolId,
     engine::Used,
-    runtime::{Clock, PublishedPools},
+    runtime::{Clock, PublishedPools, PublishedTrees},
     share::Resource,
 };
 
@@ -56,7 +56,7 @@ fn used(cpu: Option<u64>) -> [Used; 1] {
 fn shown(pool: WeightedShare) -> (Dashboard, Router, PublishedPools) {
     let pools = PublishedPools::default();
     pools.set(&PoolId::of(&pool.metadata), Some(&pool));
-    let page = Dashboard::of(pools.clone());
+    let page = Dashboard::of(pools.clone(), PublishedTrees::default());
     let routes = page.clone().routes(Clock::new(|| at(NOW)));
     (page, routes, pools)
 }
@@ -95,6 +95,37 @@ async fn pools_are_listed_and_a_pool_tells_of_its_members_and_why() {
         status == StatusCode::NOT_FOUND && none.contains("There is no pool shop/pond"),
         "{none}"
     );
+}
+
+#[tokio::test]
+async fn trees_are_above_the_pools() {
+    let (pools, trees) = (PublishedPools::default(), PublishedTrees::default());
+    pools.begin();
+    let tree: ClusterWeightedShare = serde_json::from_value(json!({
+        "apiVersion": "weightedshare.dev/v1alpha1",
+        "kind": "ClusterWeightedShare",
+        "metadata": {"name": "company"},
+        "spec": {"capacity": {"cpu": "8"}, "members": [{"name": "shop", "namespaces": ["shop"]}]},
+        "status": {
+            "capacity": {"cpu": "8"}, "allocated": {"cpu": "2"},
+            "members": [{
+                "name": "shop", "weight": 100, "effectiveWeight": 100, "pools": 1, "pods": 3,
+                "fair": {"cpu": "8"}, "share": {"cpu": "2"},
+            }],
+        },
+    }))
+    .unwrap();
+    trees.set(&"company".to_owned(), Some(&tree));
+    let routes = Dashboard::of(pools, trees).routes(Clock::new(|| at(NOW)));
+    let (_, all) = ask(&routes, "/").await;
+    for part in [
+        "<h3>company</h3>",
+        "pods hold 2 of 8",
+        "width:25.00%",
+        "<strong>shop</strong> · weight 100 · 3 pods · cpu 2 of 8 owned",
+    ] {
+        assert!(all.contains(part), "{part} is not in\n{all}");
+    }
 }
 
 #[tokio::test]

@@ -1,16 +1,23 @@
 //! The page in HTML. Pure.
 
-use k8s_openapi::jiff::{Timestamp, Unit};
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::Condition,
+    jiff::{Timestamp, Unit},
+};
 use kube::ResourceExt;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{
     chart::{Drawn, Line, Time, chart, stack},
     past::{Past, Point, SPAN},
+    trees,
     why::why,
 };
 use crate::{
-    api::{MemberState, MemberStatus, Resources, WeightedShare, WeightedShareStatus, condition},
+    api::{
+        ClusterWeightedShare, MemberState, MemberStatus, Resources, WeightedShare,
+        WeightedShareStatus, condition,
+    },
     share::Resource,
 };
 
@@ -61,7 +68,7 @@ pub(super) fn page(title: &str, kind: Kind, main: &Markup) -> Markup {
     }
 }
 
-fn counted(count: usize, what: &str) -> String {
+pub(super) fn counted(count: usize, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {what}{plural}")
 }
@@ -94,12 +101,14 @@ pub fn no_pool(namespace: &str, name: &str) -> Markup {
     )
 }
 
-/// All pools.
-pub fn overview(pools: &[WeightedShare], now: Timestamp) -> Markup {
+/// All trees and pools.
+pub fn overview(trees: &[ClusterWeightedShare], pools: &[WeightedShare], now: Timestamp) -> Markup {
     page(
         "Pools",
         Kind::Live(Some(now)),
         &html! {
+            @if !trees.is_empty() { h1 { "Trees" } }
+            @for tree in trees { (trees::card(tree)) }
             h1 { "Pools" }
             @if pools.is_empty() { p { "There are no pools yet. Create one with kubectl apply." } }
             @for pool in pools {
@@ -112,9 +121,9 @@ pub fn overview(pools: &[WeightedShare], now: Timestamp) -> Markup {
                     @match &pool.status {
                         None => p.news { "Not divided yet." },
                         Some(status) => {
-                            p { (conditions(status)) }
+                            p { (conditions(&status.conditions)) }
                             @for resource in divided(status) {
-                                (held(status, resource))
+                                (held(&Held::of(status), resource))
                                 (bar(status, resource))
                             }
                         }
@@ -150,13 +159,13 @@ pub fn pool(pool: &WeightedShare, past: &Past, now: Timestamp) -> Markup {
         &html! {
             header { a href="../../" { "All pools" } }
             h1 { (title) }
-            p { (conditions(status)) }
+            p { (conditions(&status.conditions)) }
             @for condition in status.conditions.iter().filter(|it| condition::is_news(it)) {
                 p.news { (condition.reason) ": " (condition.message) }
             }
             @for resource in divided(status) {
                 h2 { "Shares of " (resource) }
-                (held(status, resource))
+                (held(&Held::of(status), resource))
                 (together(status, &past, resource, time))
                 (legend(status, resource))
             }
@@ -202,26 +211,41 @@ pub(super) fn of(amounts: &Resources, resource: Resource) -> u64 {
     amounts.get(resource).unwrap_or_default()
 }
 
-fn conditions(status: &WeightedShareStatus) -> Markup {
-    let ready = status.conditions.iter().find(|it| it.type_ == condition::READY);
+/// Whether it is ready, and what else is news.
+pub(super) fn conditions(all: &[Condition]) -> Markup {
+    let ready = all.iter().find(|it| it.type_ == condition::READY);
     html! {
         @match ready {
             Some(ready) if ready.status == "True" => "Ready",
             Some(_) => span.news { "Not ready" },
             None => "",
         }
-        @for other in status.conditions.iter().filter(|it| condition::is_news(it) && it.type_ != condition::READY) {
+        @for other in all.iter().filter(|it| condition::is_news(it) && it.type_ != condition::READY) {
             " · " span.news { (other.type_) }
         }
     }
 }
 
-fn held(status: &WeightedShareStatus, resource: Resource) -> Markup {
+/// What the pods of a pool, or of a tree, hold.
+pub(super) struct Held<'s> {
+    pub capacity: &'s Resources,
+    pub allocated: &'s Resources,
+    pub lent: &'s Resources,
+}
+
+impl<'s> Held<'s> {
+    fn of(status: &'s WeightedShareStatus) -> Self {
+        let WeightedShareStatus { capacity, allocated, lent, .. } = status;
+        Self { capacity, allocated, lent }
+    }
+}
+
+pub(super) fn held(held: &Held, resource: Resource) -> Markup {
     let amount = |amounts: &Resources| resource.readable(of(amounts, resource));
     html! {
         div.amounts {
-            span { (resource) ": pods hold " (amount(&status.allocated)) " of " (amount(&status.capacity)) }
-            @if of(&status.lent, resource) > 0 { span { (amount(&status.lent)) " of that is lent" } }
+            span { (resource) ": pods hold " (amount(held.allocated)) " of " (amount(held.capacity)) }
+            @if of(held.lent, resource) > 0 { span { (amount(held.lent)) " of that is lent" } }
         }
     }
 }
@@ -232,13 +256,23 @@ fn coloured(status: &WeightedShareStatus) -> impl Iterator<Item = (usize, &Membe
 }
 
 pub(super) fn bar(status: &WeightedShareStatus, resource: Resource) -> Markup {
-    let capacity = of(&status.capacity, resource).max(1) as f64;
-    let width = |member: &MemberStatus| 100.0 * of(&member.share, resource) as f64 / capacity;
+    let members = status.members.iter().map(|it| (&*it.name, of(&it.share, resource)));
+    bar_of(of(&status.capacity, resource), members, resource)
+}
+
+/// What each member is granted of a capacity.
+pub(super) fn bar_of<'s>(
+    capacity: u64,
+    members: impl Iterator<Item = (&'s str, u64)>,
+    resource: Resource,
+) -> Markup {
+    let width = |share: u64| 100.0 * share as f64 / capacity.max(1) as f64;
     html! {
         div.bar {
-            @for (colour, member) in coloured(status) {
-                @let says = format!("{} {}", member.name, resource.readable(of(&member.share, resource)));
-                span class=(format!("c{colour}")) style=(format!("width:{:.2}%", width(member))) title=(says) {}
+            @for (i, (name, share)) in members.enumerate() {
+                @let says = format!("{name} {}", resource.readable(share));
+                @let colour = format!("c{}", i.min(COLOURS - 1));
+                span class=(colour) style=(format!("width:{:.2}%", width(share))) title=(says) {}
             }
         }
     }

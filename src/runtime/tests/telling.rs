@@ -7,10 +7,12 @@ use tokio::time::{Instant, advance};
 use tower::ServiceExt;
 
 use crate::{
-    api::WeightedShare,
+    api::{ClusterWeightedShare, WeightedShare},
     cluster::PoolId,
     engine::Remembered,
-    runtime::{Address, Health, Leadership, PublishedPools, Recall, Telemetry, Terms},
+    runtime::{
+        Address, Health, Leadership, PublishedPools, PublishedTrees, Recall, Telemetry, Terms,
+    },
     share::Resource,
 };
 
@@ -47,7 +49,7 @@ async fn a_process_lives_until_a_turn_or_its_own_end_hangs() {
 
 #[test]
 fn turns_and_resizes_are_counted() {
-    let metrics = Telemetry::of(PublishedPools::default(), true);
+    let metrics = Telemetry::of(PublishedPools::default(), PublishedTrees::default(), true);
     metrics.leads(true);
     metrics.decided(3, Duration::from_millis(20));
     metrics.write_failed(Duration::from_secs(2));
@@ -71,7 +73,7 @@ fn turns_and_resizes_are_counted() {
 #[tokio::test]
 async fn members_are_counted_as_long_as_their_pool_is_there() {
     let pools = PublishedPools::default();
-    let metrics = Telemetry::of(pools.clone(), true);
+    let metrics = Telemetry::of(pools.clone(), PublishedTrees::default(), true);
     let member = |name: &str, state: &str, reason: &str| {
         json!({
             "name": name, "state": state, "reason": reason, "weight": 1, "effectiveWeight": 1, "pods": 1,
@@ -115,7 +117,7 @@ async fn members_are_counted_as_long_as_their_pool_is_there() {
         assert!(text.contains(&format!("{line}\n")), "{line} is not in\n{text}");
     }
     // Without its series a member still counts among all.
-    let without = Telemetry::of(pools.clone(), false).text().unwrap();
+    let without = Telemetry::of(pools.clone(), PublishedTrees::default(), false).text().unwrap();
     assert!(without.contains("weightedshare_members{state=") && without.contains(of_pool));
     assert!(!without.contains("member=\""), "{without}");
     pools.set(&id, None);
@@ -126,6 +128,43 @@ async fn members_are_counted_as_long_as_their_pool_is_there() {
 
     let routes = metrics.routes();
     assert_eq!(ask(&routes, "/metrics").await, StatusCode::OK);
+}
+
+#[test]
+fn trees_are_told_of_as_long_as_they_are_there() {
+    let trees = PublishedTrees::default();
+    let metrics = Telemetry::of(PublishedPools::default(), trees.clone(), true);
+    let tree: ClusterWeightedShare = serde_json::from_value(json!({
+        "apiVersion": "weightedshare.dev/v1alpha1",
+        "kind": "ClusterWeightedShare",
+        "metadata": {"name": "company"},
+        "spec": {"capacity": {"cpu": "2"}, "members": []},
+        "status": {
+            "capacity": {"cpu": "2"}, "lent": {"cpu": "250m"},
+            "members": [{
+                "name": "shop", "weight": 100, "effectiveWeight": 300, "pools": 1, "pods": 1,
+                "share": {"cpu": "1500m"},
+            }],
+            "conditions": [{
+                "type": "Overcommitted", "status": "True", "reason": "MinAboveCapacity", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            }],
+        },
+    }))
+    .unwrap();
+    trees.set(&"company".to_owned(), Some(&tree));
+    let text = metrics.text().unwrap();
+    for line in [
+        "weightedshare_tree_capacity{tree=\"company\",resource=\"cpu\",unit=\"core\"} 2.0",
+        "weightedshare_tree_lent{tree=\"company\",resource=\"cpu\",unit=\"core\"} 0.25",
+        "weightedshare_tree_member_share{tree=\"company\",member=\"shop\",resource=\"cpu\",unit=\"core\"} 1.5",
+        "weightedshare_tree_member_weight{tree=\"company\",member=\"shop\"} 300.0",
+        "weightedshare_tree_condition{tree=\"company\",condition=\"Overcommitted\",reason=\"MinAboveCapacity\"} 1.0",
+    ] {
+        assert!(text.contains(&format!("{line}\n")), "{line} is not in\n{text}");
+    }
+    trees.set(&"company".to_owned(), None);
+    assert!(!metrics.text().unwrap().contains("tree=\""));
 }
 
 #[test]

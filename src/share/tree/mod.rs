@@ -8,8 +8,8 @@ mod sharing;
 #[cfg(test)]
 mod tests;
 
-use super::{Division, Filling, Idle, Pool, Room};
-use owning::Owning;
+use super::{Division, Filling, Idle, Pool};
+use owning::{Inside, Owning};
 use sharing::NestedSharing;
 
 /// A tree of pools as the division sees it.
@@ -84,6 +84,20 @@ pub struct BranchDivision {
     pub overcommitted: bool,
     /// Of a pool: how that is divided. Its pods have no shares where the pool is too small for their floors.
     pub pool: Division,
+    /// Of a pool: what is inside it. None: it is to be worked out, and the pool divided anew.
+    inside: Option<Inside>,
+}
+
+/// What is to be done on a node of a tree.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Turn {
+    /// What is idle there is lent.
+    #[default]
+    Lends,
+    /// The node is over, and nothing is lent there ([`Room::kept`](super::Room::kept)).
+    Keeps,
+    /// Nothing has changed there: what its pods hold stands.
+    Stands,
 }
 
 /// Divides trees again and again, in buffers that are kept.
@@ -96,14 +110,30 @@ pub struct TreeDivider {
 
 impl TreeDivider {
     /// What the branches, pools, members and pods of a tree own by weight, min and max, if nodes set no limit. The capacity of each
-    /// pool becomes what the tree gives it. Written over `division`.
+    /// pool becomes what the tree gives it. Written over `division`: pools that it has, and that were not forgotten
+    /// ([`TreeDivision::forget`]), are divided again only if the tree gives them something else than before.
     pub fn own(&mut self, tree: &mut Tree, division: &mut TreeDivision) {
         self.owning.own(&mut self.filling, tree, division);
     }
 
-    /// Lends what is idle, on each node separately: the tree's pods never hold more on a node, in total, than they own there.
-    pub fn share(&mut self, tree: &mut Tree, rooms: &[Room], division: &mut TreeDivision) {
-        self.sharing.share(&mut self.filling, tree, rooms, division);
+    /// Lends what is idle, on each node separately, by its turn: the tree's pods never hold more on a node, in total, than they own
+    /// there. Returns the pools of which some pod holds something else than before.
+    pub fn share(
+        &mut self,
+        tree: &mut Tree,
+        turns: &[Turn],
+        division: &mut TreeDivision,
+    ) -> &[BranchIndex] {
+        self.sharing.share(&mut self.filling, tree, turns, division)
+    }
+}
+
+impl TreeDivision {
+    /// Forgets what is known of a pool, because it has changed.
+    pub fn forget(&mut self, pool: BranchIndex) {
+        if let Some(known) = self.branches.get_mut(pool.0) {
+            known.inside = None;
+        }
     }
 }
 

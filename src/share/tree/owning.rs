@@ -9,8 +9,8 @@ use super::{BranchDivision, BranchIndex, Children, Content, Tree, TreeDivision};
 struct Ladder([u64; 5]);
 
 /// What is inside a branch, together.
-#[derive(Clone, Copy, Debug, Default)]
-struct Inside {
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Inside {
     pods: usize,
     floor: u64,
     /// What it asks for, for minima.
@@ -24,6 +24,8 @@ pub(super) struct Owning {
     fair: Fair,
     children: Children,
     inside: Vec<Inside>,
+    /// The pools that are divided anew, whatever they own.
+    fresh: Vec<bool>,
     ladders: Vec<Ladder>,
     filled: Vec<usize>,
     claims: Vec<Claim>,
@@ -49,14 +51,15 @@ impl Owning {
     /// So neither floors nor what others ask for their own minima takes a promised min.
     pub fn own(&mut self, filling: &mut Filling, tree: &mut Tree, division: &mut TreeDivision) {
         tree.children(&mut self.children);
-        self.climb(tree);
         division.branches.resize_with(tree.branches.len(), BranchDivision::default);
+        self.climb(tree, division);
         let (capacity, branches) = (tree.capacity, tree.branches.len());
         division.overcommitted = self.fill(filling, tree, None, capacity, division);
         for i in 0..branches {
             let fair = division.branches[i].fair;
             if self.inside[i].pods == 0 {
-                division.branches[i] = BranchDivision::default();
+                let inside = division.branches[i].inside;
+                division.branches[i] = BranchDivision { inside, ..BranchDivision::default() };
                 continue;
             }
             division.branches[i].too_small = fair < self.inside[i].floor;
@@ -65,8 +68,10 @@ impl Owning {
                     self.fill(filling, tree, Some(BranchIndex(i)), fair, division)
                 }
                 Content::Pool { pool, .. } => {
-                    pool.capacity = fair;
-                    self.fair.divide(filling, pool, &mut division.branches[i].pool);
+                    if self.fresh[i] || pool.capacity != fair {
+                        pool.capacity = fair;
+                        self.fair.divide(filling, pool, &mut division.branches[i].pool);
+                    }
                     false
                 }
             };
@@ -74,22 +79,27 @@ impl Owning {
     }
 
     /// Works out the ladders, from the pools up.
-    fn climb(&mut self, tree: &mut Tree) {
+    fn climb(&mut self, tree: &mut Tree, division: &mut TreeDivision) {
         self.inside.clear();
         self.inside.resize(tree.branches.len(), Inside::default());
+        self.fresh.clear();
+        self.fresh.resize(tree.branches.len(), false);
         self.ladders.clear();
         self.ladders.resize(tree.branches.len(), Ladder::default());
         for (i, branch) in tree.branches.iter_mut().enumerate().rev() {
             if let Content::Pool { pool, floor } = &mut branch.content {
-                // What it could own of any capacity.
-                pool.capacity = u64::MAX;
-                let bounds = self.fair.bounds(pool);
-                self.inside[i] = Inside {
-                    pods: pool.pods.len(),
-                    floor: *floor,
-                    asked: bounds.iter().map(|claim| claim.lo).fold(0, u64::saturating_add),
-                    most: bounds.iter().map(|claim| claim.hi).fold(0, u64::saturating_add),
-                };
+                self.inside[i] = *division.branches[i].inside.get_or_insert_with(|| {
+                    self.fresh[i] = true;
+                    // What it could own of any capacity.
+                    pool.capacity = u64::MAX;
+                    let bounds = self.fair.bounds(pool);
+                    Inside {
+                        pods: pool.pods.len(),
+                        floor: *floor,
+                        asked: bounds.iter().map(|claim| claim.lo).fold(0, u64::saturating_add),
+                        most: bounds.iter().map(|claim| claim.hi).fold(0, u64::saturating_add),
+                    }
+                });
             }
             let Inside { pods, floor, asked, most } = self.inside[i];
             if pods == 0 {

@@ -1,14 +1,14 @@
 //! What the pods of a tree hold while others are idle: the second stage of the division, one nested fill on each node.
 
 use super::super::{
-    Claim, Filling, Idle, Room, Verdict,
+    Claim, Filling, Idle, PodDivision, Verdict,
     division::{
         parts::{Part, Parts},
         percent,
         weights::{self, Fraction},
     },
 };
-use super::{BranchIndex, Content, Tree, TreeDivision};
+use super::{BranchIndex, Content, Tree, TreeDivision, Turn};
 
 /// No place.
 const NONE: u32 = u32::MAX;
@@ -71,6 +71,10 @@ pub(super) struct NestedSharing {
     /// The place of each branch in `here`.
     places: Vec<u32>,
     inside: Vec<usize>,
+    /// The pools that have pods on a node that is not left as it is.
+    here_now: Vec<bool>,
+    /// The pools of which some pod holds something else than before.
+    changed: Vec<BranchIndex>,
     fractions: Vec<Fraction>,
     numbers: Vec<u64>,
     claims: Vec<Claim>,
@@ -94,42 +98,76 @@ impl NestedSharing {
         &mut self,
         filling: &mut Filling,
         tree: &mut Tree,
-        rooms: &[Room],
+        turns: &[Turn],
         division: &mut TreeDivision,
-    ) {
+    ) -> &[BranchIndex] {
+        let turn = |node: u32| turns.get(node as usize).copied().unwrap_or_default();
+        self.changed.clear();
+        self.list_pods(tree, division, turn);
         self.work_out_parts(filling, tree, division);
         self.there.sort_unstable_by_key(|it| (it.node, it.branch, it.pod));
         let there = std::mem::take(&mut self.there);
         for there in there.chunk_by(|a, b| a.node == b.node) {
-            let kept = rooms.get(there[0].node as usize).is_some_and(|room| room.kept);
-            if !kept {
-                self.share_node(filling, tree, there, division);
+            match turn(there[0].node) {
+                Turn::Lends => self.share_node(filling, tree, there, division),
+                Turn::Keeps => self.keep_node(there, division),
+                Turn::Stands => {}
             }
         }
         self.there = there;
+        self.changed.sort_unstable();
+        self.changed.dedup();
+        &self.changed
     }
 
-    /// Works out each pod's part of what its member has, and lists the pods that are on nodes.
-    fn work_out_parts(&mut self, filling: &mut Filling, tree: &mut Tree, division: &TreeDivision) {
-        self.of_pods.clear();
-        self.starts.clear();
+    /// Lists the pods on the nodes that are not left as they are.
+    fn list_pods(&mut self, tree: &Tree, division: &TreeDivision, turn: impl Fn(u32) -> Turn) {
         self.there.clear();
-        for (i, branch) in tree.branches.iter_mut().enumerate() {
-            self.starts.push(self.of_pods.len());
-            let Content::Pool { pool, .. } = &mut branch.content else { continue };
+        self.here_now.clear();
+        self.here_now.resize(tree.branches.len(), false);
+        for (i, branch) in tree.branches.iter().enumerate() {
+            let Content::Pool { pool, .. } = &branch.content else { continue };
             let divided = &division.branches[i].pool;
             if matches!(divided.verdict, Verdict::TooSmall { .. }) || divided.pods.is_empty() {
                 continue;
             }
-            // What a pod without a cap can take is no longer bounded by its pool.
-            pool.capacity = tree.capacity;
-            self.parts.work_out(filling, pool, divided);
-            pool.capacity = division.branches[i].fair;
-            self.of_pods.extend_from_slice(&self.parts.of_pods);
+            let before = self.there.len();
             let on_nodes = pool.pods.iter().enumerate();
             self.there.extend(on_nodes.filter_map(|(pod, claim)| {
-                Some(There { node: claim.node?, branch: i as u32, pod: pod as u32 })
+                let node = claim.node.filter(|&node| turn(node) != Turn::Stands)?;
+                Some(There { node, branch: i as u32, pod: pod as u32 })
             }));
+            self.here_now[i] = self.there.len() > before;
+        }
+    }
+
+    /// Works out each pod's part of what its member has, in the pools that have pods there.
+    fn work_out_parts(&mut self, filling: &mut Filling, tree: &mut Tree, division: &TreeDivision) {
+        self.of_pods.clear();
+        self.starts.clear();
+        for (i, branch) in tree.branches.iter_mut().enumerate() {
+            self.starts.push(self.of_pods.len());
+            let Content::Pool { pool, .. } = &mut branch.content else { continue };
+            if !self.here_now[i] {
+                continue;
+            }
+            // What a pod without a cap can take is no longer bounded by its pool.
+            let capacity = std::mem::replace(&mut pool.capacity, tree.capacity);
+            self.parts.work_out(filling, pool, &division.branches[i].pool);
+            pool.capacity = capacity;
+            self.of_pods.extend_from_slice(&self.parts.of_pods);
+        }
+    }
+
+    /// On a node that is over, pods hold what they own.
+    fn keep_node(&mut self, there: &[There], division: &mut TreeDivision) {
+        for &There { branch, pod, .. } in there {
+            let it = &mut division.branches[branch as usize].pool.pods[pod as usize];
+            let kept = PodDivision { by_weight: it.by_weight, ..PodDivision::whole(it.fair) };
+            if *it != kept {
+                *it = kept;
+                self.changed.push(BranchIndex(branch as usize));
+            }
         }
     }
 
@@ -157,8 +195,12 @@ impl NestedSharing {
             );
         }
         for pod in &self.pods {
-            let division = &mut division.branches[pod.branch as usize].pool.pods[pod.pod as usize];
-            (division.least, division.most, division.share) = (pod.lo, pod.most, pod.share);
+            let it = &mut division.branches[pod.branch as usize].pool.pods[pod.pod as usize];
+            let now = PodDivision { least: pod.lo, most: pod.most, share: pod.share, ..*it };
+            if *it != now {
+                *it = now;
+                self.changed.push(BranchIndex(pod.branch as usize));
+            }
         }
     }
 

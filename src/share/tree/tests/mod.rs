@@ -93,7 +93,7 @@ fn divide(tree: &Tree) -> TreeDivision {
     let (mut tree, mut division) = (tree.clone(), TreeDivision::default());
     let mut divider = TreeDivider::default();
     divider.own(&mut tree, &mut division);
-    divider.share(&mut tree, &[Room::default(); 3], &mut division);
+    divider.share(&mut tree, &[], &mut division);
     division
 }
 

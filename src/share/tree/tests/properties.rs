@@ -260,6 +260,54 @@ proptest! {
     }
 
     #[test]
+    fn a_division_that_is_kept_comes_to_the_same_as_one_from_nothing(
+        sprouts in trees(), capacities in [capacities(), capacities()], pool in pools(), pick: prop::sample::Index,
+    ) {
+        let mut tree = tree(capacities[0], &sprouts);
+        let (mut divider, mut kept) = (TreeDivider::default(), TreeDivision::default());
+        divider.own(&mut tree, &mut kept);
+        let is_pool = |it: &usize| matches!(tree.branches[*it].content, Content::Pool { .. });
+        let pools: Vec<usize> = (0..tree.branches.len()).filter(is_pool).collect();
+        let changed = pools[pick.index(pools.len())];
+        let floor = pool.pods.iter().map(|pod| pod.floor.min(10)).sum();
+        tree.branches[changed].content = Content::Pool { pool, floor };
+        tree.capacity = capacities[1];
+        kept.forget(BranchIndex(changed));
+        divider.own(&mut tree, &mut kept);
+        let mut anew = TreeDivision::default();
+        TreeDivider::default().own(&mut tree, &mut anew);
+        prop_assert_eq!(kept, anew);
+    }
+
+    #[test]
+    fn what_pods_hold_stands_on_the_nodes_where_nothing_changes(
+        sprouts in trees(), capacity in capacities(), pick: prop::sample::Index, demand in 0..2000u64,
+    ) {
+        let mut tree = tree(capacity, &sprouts);
+        let (mut divider, mut kept) = (TreeDivider::default(), TreeDivision::default());
+        divider.own(&mut tree, &mut kept);
+        divider.share(&mut tree, &[], &mut kept);
+        let before = kept.clone();
+        let pods = tree.branches.iter_mut().filter_map(|branch| match &mut branch.content {
+            Content::Pool { pool, .. } => Some(pool.pods.iter_mut()),
+            Content::Branches { .. } => None,
+        });
+        let mut pods: Vec<&mut PodClaim> = pods.flatten().collect();
+        prop_assume!(!pods.is_empty());
+        let count = pods.len();
+        let pod = &mut pods[pick.index(count)];
+        pod.demand = Demand::Known(demand);
+        let Some(node) = pod.node else { return Ok(()) };
+        let mut turns = [Turn::Stands; 3];
+        turns[node as usize] = Turn::Lends;
+        let told = divider.share(&mut tree, &turns, &mut kept).to_vec();
+        prop_assert_eq!(&kept, &divide(&tree));
+        for (i, (before, after)) in before.branches.iter().zip(&kept.branches).enumerate() {
+            prop_assert_eq!(before != after, told.contains(&BranchIndex(i)));
+        }
+    }
+
+    #[test]
     fn the_order_of_siblings_counts_only_in_ties(sprouts in trees(), capacity in capacities()) {
         let backwards: Vec<Sprout> = sprouts.iter().rev().cloned().collect();
         let roots = |sprouts: &[Sprout]| -> Vec<u64> {
