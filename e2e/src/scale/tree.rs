@@ -23,11 +23,10 @@ impl Scale {
     /// All pools are put into a tree of two members, with half of the namespaces each, and the weights of the two are edited: a
     /// single edit resizes every pod.
     pub(super) async fn edit_tree(&mut self, bare: Bare) -> Result<()> {
-        let namespaces: BTreeSet<&str> =
-            self.setting.pools.iter().map(|pool| &*pool.namespace).collect();
-        let [first, second] = [true, false].map(|first| {
-            namespaces.iter().filter(|name| is_first(name) == first).collect::<Vec<_>>()
-        });
+        let namespaces: BTreeSet<String> =
+            self.setting.pools.iter().map(|pool| pool.namespace.clone()).collect();
+        let (first, second): (Vec<String>, Vec<String>) =
+            namespaces.into_iter().partition(|name| is_first(name));
         if first.len() != second.len() {
             return Ok(());
         }
