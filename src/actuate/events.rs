@@ -15,7 +15,7 @@ use crate::{
     engine::{Notice, PoolRef, TreeRef},
 };
 
-/// Where the events of objects are that are in no namespace.
+/// The namespace for events of cluster-scoped objects.
 const CLUSTER_SCOPED: &str = "default";
 
 /// Publishes a notice on an object.

@@ -108,7 +108,7 @@ impl Reported {
         (published, left_out)
     }
 
-    /// Whether anything was reported so late that it delays something.
+    /// Whether a report is so recent that it still delays the next one.
     fn is_recent(&self, now: Instant) -> bool {
         let status = self.status.is_some_and(|sent| sent + STATUS > now);
         status || self.events.back().is_some_and(|at| *at + MINUTE > now)

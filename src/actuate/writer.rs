@@ -146,7 +146,7 @@ impl Writer {
         }
     }
 
-    /// An event is to be published, in turn with the other writes of a namespace, or of none.
+    /// Queues an event with the other writes of a namespace. The name is empty for cluster-scoped objects.
     fn publish(&mut self, namespace: String, on: ObjectReference, notice: Notice) {
         self.number += 1;
         self.want(Key::Event(namespace, self.number), Write::Event { on: Box::new(on), notice });

@@ -79,7 +79,7 @@ fn draw_pool(pool: &PoolMembers, style: Style) -> String {
     text
 }
 
-/// Nothing, where nothing was reported of the tree yet: its pools say so.
+/// None if the controller has not reported on the tree yet: its pools say so.
 fn draw_tree(tree: &UsedTree, style: Style) -> Option<String> {
     let status = tree.object.status.as_ref()?;
     let mut text = title(&format!("Tree {}", tree.name), &status.conditions, style);

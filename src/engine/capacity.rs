@@ -79,10 +79,10 @@ fn of_quota<'a>(
     }
 }
 
-/// What pods are charged on each node, in units of the resource.
+/// The sum of pods' charges on each node, in units of the resource.
 pub type Charges = BTreeMap<String, u64>;
 
-/// What the pods of a pool are charged on nodes, those that leave too.
+/// The charges of a pool's pods on each node. Pods that leave the pool count, too.
 #[must_use]
 pub fn charges(members: &PoolMembers, resource: Resource) -> Charges {
     let mut charges = Charges::new();
@@ -97,7 +97,7 @@ pub fn charges(members: &PoolMembers, resource: Resource) -> Charges {
 }
 
 /// What a tree has to divide, in units of the resource: its capacity, or what its nodes can allocate, less what pods outside the
-/// tree are charged there. `own`: what the pods of its pools are.
+/// tree are charged there. `own`: the charges of its own pools.
 #[must_use]
 pub fn tree_capacity(
     view: &View,

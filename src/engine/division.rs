@@ -139,7 +139,7 @@ impl Part {
 pub type Trees = BTreeMap<TreeIndex, DividingTree>;
 
 /// Works out what the members and pods of these pools own, if nodes set no limit, and notes what they have on nodes. Returns the
-/// other pools to which their tree gives something else now. A tree that is not among `trees` is divided as a whole, and so is one in
+/// other pools to which their tree now gives a different amount. A tree that is not among `trees` is divided as a whole, and so is one in
 /// which a quota binds a pool: all its pools come in one wave.
 pub fn own<'a>(
     view: &View<'a>,
@@ -220,8 +220,8 @@ fn bind<'a>(view: &View<'a>, pools: &mut Pools<'a>, wave: &BTreeSet<PoolId>, res
 }
 
 /// Fits what the pools of trees own to the rooms of their nodes, and lends what lies idle in each tree. `together`: pools that are
-/// divided, in groups ([`Forest::together`](super::forest::Forest::together)). Returns the other pools of these trees of which some
-/// pod is to hold something else than before.
+/// divided, in groups ([`Forest::together`](super::forest::Forest::together)). Returns the other pools of these trees in which
+/// some pod gets a different share.
 pub fn lend_in_trees<'a>(
     view: &View<'a>,
     together: &[Vec<PoolId>],

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::{View, clock_watch::shifted, remembered::Granted, shares::PodShare};
-use crate::share::{Direction, PerResource, Resource};
+use crate::share::{Candidate, Direction, PerResource, Resource};
 
 /// For how long a move is not undone.
-pub(super) const SETTLED: SignedDuration = SignedDuration::from_secs(300);
+const SETTLED: SignedDuration = SignedDuration::from_secs(300);
 
 /// What was decided for a pool. It is lost with the process; then a pool that was settled is taken to hold what it was
 /// granted.
@@ -42,12 +42,6 @@ impl Memory {
     pub fn grant(&self, uid: &str, resource: Resource) -> Option<Granted> {
         let grant = self.grants[resource].get(uid)?;
         Some(Granted { fair: grant.fair, share: grant.granted })
-    }
-
-    /// Where demand moved a pod last, and when, by its UID.
-    #[must_use]
-    pub fn moved(&self, uid: &str, resource: Resource) -> Option<(Direction, Timestamp)> {
-        self.grants[resource].get(uid)?.moved
     }
 
     /// Pods that were granted so much CPU, by UID, and own it.
@@ -132,12 +126,24 @@ impl Grant {
 
     /// The grant after this one, where demand moved the pod to `granted`.
     pub fn moved_to(self, view: &View, pod: &PodShare, granted: u64) -> Self {
-        let moved = match granted.cmp(&self.granted) {
-            std::cmp::Ordering::Less => Some((Direction::Down, view.now)),
-            std::cmp::Ordering::Equal => self.moved,
-            std::cmp::Ordering::Greater => Some((Direction::Up, view.now)),
-        };
         let counts = if granted == self.granted { self.counts } else { counts(view, pod, granted) };
-        Self { fair: pod.fair(), granted, counts, moved }
+        Self { fair: pod.fair(), counts, ..self.shifted_to(granted, view.now) }
+    }
+
+    /// The same, but for what counts on the pod's node, and what the pod owns.
+    pub fn shifted_to(self, granted: u64, now: Timestamp) -> Self {
+        let moved = match granted.cmp(&self.granted) {
+            std::cmp::Ordering::Less => Some((Direction::Down, now)),
+            std::cmp::Ordering::Equal => self.moved,
+            std::cmp::Ordering::Greater => Some((Direction::Up, now)),
+        };
+        Self { granted, moved, ..self }
+    }
+
+    /// A pod with this grant, before it is decided whether it moves to the `share` that the division gives it.
+    pub fn candidate(self, share: u64, fair: u64, node: Option<u32>, now: Timestamp) -> Candidate {
+        let recent = self.moved.filter(|(_, at)| now.duration_since(*at) < SETTLED);
+        let moved = recent.map(|(direction, _)| direction);
+        Candidate { granted: self.granted, share, fair, moved, node }
     }
 }

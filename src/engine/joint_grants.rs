@@ -1,4 +1,4 @@
-//! Grants after a change of demand, of all pods that share nodes: those of one pool, or those of a tree.
+//! Grants after a change of demand, for all pods that share nodes: the pods of one pool, or of a tree.
 
 use super::{
     View,
@@ -12,7 +12,7 @@ use crate::{
     share::{Candidate, PerResource, Resource, stabilize},
 };
 
-/// Pods of other pools of the tree on the same nodes: they stay at what they were granted, unless it takes some of that to make room.
+/// Pods of other pools of the tree on the same nodes. They keep their grants unless others need some of that room.
 pub type Beside<'s> = PerResource<Vec<BesidePod<'s>>>;
 
 /// A pod of another pool.
@@ -24,18 +24,18 @@ pub struct BesidePod<'s> {
     pub place: usize,
     /// Its node.
     pub node: &'s str,
-    /// Where it stands, and where the division wants it.
+    /// Its grant, and the share that the division gives it.
     pub candidate: Candidate,
 }
 
-/// A pod of another pool that is granted something else now.
+/// A new grant of a pod of another pool.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Shift {
     /// Its pool.
     pub pool: PoolId,
     /// Its place among the pods of the pool that have a share.
     pub place: usize,
-    /// What it is granted, in units of the resource.
+    /// The new grant, in units of the resource.
     pub granted: u64,
 }
 
@@ -58,7 +58,7 @@ fn runs<'b>(pools: &[Granting], resource: Resource, beside: &'b [BesidePod]) -> 
 }
 
 /// Grants after a change of demand alone, for the pools whose grants are stabilized: written over `all`, where the others have
-/// theirs, which stand. Returns which pods `beside` them are granted something else.
+/// theirs, which stand. Returns the new grants of pods `beside` them.
 pub(super) fn stabilized(
     view: &View,
     pools: &[Granting],

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
 use super::{
     View,
-    grants::{Grant, Grants, Memory, SETTLED, counts, known},
+    grants::{Grant, Grants, Memory, counts, known},
     joint_grants::{Beside, BesidePod, Shift, stabilized},
     pool_members::PoolMembers,
     shares::{Divided, PodShare, Shares, with_share},
@@ -175,7 +175,8 @@ impl Granting<'_> {
         }
     }
 
-    /// Where its pods that have a share stand, in order, and where the division wants them; or where they are `given` by now.
+    /// Its pods that have a share, in order, before it is decided whether they move. `given`: the grants of a pool that is carried out
+    /// to the unit, which stand.
     pub(super) fn candidates(
         &self,
         view: &View,
@@ -192,14 +193,7 @@ impl Granting<'_> {
                 return Candidate { granted, share: granted, fair: pod.fair(), moved: None, node };
             }
             let grant = known(pod, &self.memory.grants[resource]);
-            let recent = grant.moved.filter(|(_, at)| view.now.duration_since(*at) < SETTLED);
-            Candidate {
-                granted: grant.granted,
-                share: pod.granted(),
-                fair: pod.fair(),
-                moved: recent.map(|(direction, _)| direction),
-                node,
-            }
+            grant.candidate(pod.granted(), pod.fair(), node, view.now)
         };
         with_share(divided).enumerate().map(of_pod).collect()
     }

@@ -1,4 +1,4 @@
-//! What stands of the pools of a tree: what their pods were granted last. A decision for some of them reckons with the others.
+//! The last grants of all pools in a tree. A decision about some of these pools takes the others into account.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::{
     forest::Tree,
-    grants::SETTLED,
+    grants::{Grant, known},
     joint_grants::{Beside, BesidePod, Shift},
     places::Places,
     pool_plan,
@@ -16,19 +16,19 @@ use super::{
 };
 use crate::{
     cluster::PoolId,
-    share::{BranchIndex, Candidate, Direction, PerResource, Resource},
+    share::{BranchIndex, PerResource, Resource},
 };
 
-/// What stands of one tree.
+/// The last grants in one tree.
 #[derive(Debug, Default)]
 pub struct Standing {
     pools: BTreeMap<PoolId, StandingPool>,
     nodes: Places,
-    /// Where the tree had less room than its pods wanted, at the last check.
+    /// At the last check, where the tree had less room than its pods wanted.
     short: PerResource<Short>,
 }
 
-/// What stands of one pool.
+/// The last grants in one pool.
 #[derive(Debug, Default)]
 struct StandingPool {
     /// The pods that have a share, in the order of the division.
@@ -42,13 +42,12 @@ struct StandingPool {
     is_bound: bool,
 }
 
-/// What stands of one pod, in units of the resource.
+/// The last grant of one pod.
 #[derive(Clone, Copy, Debug)]
 struct StandingPod {
-    granted: u64,
+    grant: Grant,
+    /// The share that the division gave it, in units of the resource.
     share: u64,
-    fair: u64,
-    moved: Option<(Direction, Timestamp)>,
     node: Option<u32>,
 }
 
@@ -59,15 +58,13 @@ impl Standing {
         self.pools.values().any(|pool| pool.is_bound)
     }
 
-    /// Notes what a pool was granted.
+    /// Notes the grants of a pool.
     pub fn set(&mut self, id: &PoolId, granted: &Granting) {
         let Granting { members, shares, memory, by_division, .. } = granted;
         let nodes = &mut self.nodes;
         let mut of_pod = |pod: &PodShare, share, resource| StandingPod {
-            granted: pod.granted(),
+            grant: known(pod, &memory.grants[resource]),
             share,
-            fair: pod.fair(),
-            moved: memory.moved(&pod.pod.uid, resource),
             node: pod.pod.node.as_deref().and_then(|node| nodes.number(node)),
         };
         let pods = PerResource::from_fn(|resource| {
@@ -105,14 +102,15 @@ impl Standing {
             let here = pods.filter_map(|(place, pod)| {
                 let node = pod.node.filter(|&node| is_here[node as usize])?;
                 let node = self.nodes.name(node)?;
-                Some(BesidePod { pool, place, node, candidate: pod.candidate(now) })
+                let candidate = pod.grant.candidate(pod.share, pod.grant.fair, pod.node, now);
+                Some(BesidePod { pool, place, node, candidate })
             });
             here.collect::<Vec<_>>()
         };
         PerResource::from_fn(|it| others().flat_map(|other| of_pool(other, it)).collect())
     }
 
-    /// Moves pods that stood to what they are granted now. Returns their pools.
+    /// Sets new grants. Returns the pools that have them.
     pub fn shift(&mut self, moves: &PerResource<Vec<Shift>>, now: Timestamp) -> BTreeSet<PoolId> {
         let mut pools = BTreeSet::new();
         for resource in Resource::ALL {
@@ -121,21 +119,19 @@ impl Standing {
                 let Some(pod) = standing.and_then(|it| it.pods[resource].get_mut(*place)) else {
                     continue;
                 };
-                let up = *granted > pod.granted;
-                pod.moved = Some((if up { Direction::Up } else { Direction::Down }, now));
-                pod.granted = *granted;
+                pod.grant = pod.grant.shifted_to(*granted, now);
                 pools.insert(pool.clone());
             }
         }
         pools
     }
 
-    /// What the pods of a pool are granted that have a share, in the order of the division.
+    /// The grants of a pool's pods that have a share, in the order of the division.
     #[must_use]
     pub fn granted(&self, pool: &PoolId) -> PerResource<Vec<u64>> {
         PerResource::from_fn(|resource| {
             let pods = self.pools.get(pool).map(|pool| pool.pods[resource].as_slice());
-            pods.unwrap_or_default().iter().map(|pod| pod.granted).collect()
+            pods.unwrap_or_default().iter().map(|pod| pod.grant.granted).collect()
         })
     }
 
@@ -152,7 +148,7 @@ impl Standing {
         }
     }
 
-    /// Takes what is promised to pools off the rooms of their tree.
+    /// Subtracts what is promised to these pools from the rooms of their tree.
     pub fn take_off<'p>(
         &self,
         tree: &Tree,
@@ -185,18 +181,5 @@ impl Standing {
             self.short[resource] = short;
         }
         tied
-    }
-}
-
-impl StandingPod {
-    fn candidate(&self, now: Timestamp) -> Candidate {
-        let recent = self.moved.filter(|(_, at)| now.duration_since(*at) < SETTLED);
-        Candidate {
-            granted: self.granted,
-            share: self.share,
-            fair: self.fair,
-            moved: recent.map(|(direction, _)| direction),
-            node: self.node,
-        }
     }
 }

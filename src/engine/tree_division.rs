@@ -49,7 +49,7 @@ pub struct Division {
     charges: BTreeMap<PoolId, Charges>,
 }
 
-/// Begins a decision for a tree: what was worked out for it stands until something changes.
+/// Begins a decision for a tree. The last division stands where nothing changes.
 pub fn begin(dividing: &mut DividingTree) {
     for resource in Resource::ALL {
         if let Some(division) = &mut dividing[resource] {
@@ -59,7 +59,7 @@ pub fn begin(dividing: &mut DividingTree) {
     }
 }
 
-/// How many nodes a tree has numbered, those that are gone too.
+/// How many nodes a tree has numbered, including those that are gone.
 #[must_use]
 pub fn numbered(dividing: &DividingTree) -> usize {
     let divisions = Resource::ALL.into_iter().filter_map(|it| dividing[it].as_ref());
@@ -107,7 +107,7 @@ pub fn own(
     }
 }
 
-/// The pools that are not being divided, and to which their tree gives something else than they were given.
+/// The pools that are not being divided although their tree gives them a different amount than before.
 #[must_use]
 pub fn moved(
     view: &View,
@@ -127,7 +127,7 @@ pub fn moved(
 }
 
 /// Fits what the pools own that are being divided to the rooms of their nodes, and lends what lies idle in the tree. Returns the
-/// other pools of which some pod is to hold something else than before.
+/// other pools in which some pod gets a different share.
 pub fn lend(
     view: &View,
     index: TreeIndex,
@@ -257,7 +257,7 @@ impl Laid {
         }
     }
 
-    /// Gives a pool what it owns, if it was given something else.
+    /// Gives a pool what it owns, unless it has that already.
     fn give(&mut self, pool: BranchIndex) {
         let owned = &self.owned.branches[pool.0];
         if self.given[pool.0] != Some(owned.fair) {
@@ -267,15 +267,15 @@ impl Laid {
         }
     }
 
-    /// The pods of a pool own something else than before.
+    /// Notes that the pods of a pool own different amounts.
     fn has_new_pods(&mut self, pool: BranchIndex) {
         let divided = &mut self.division.branches[pool.0];
         divided.fair = divided.pool.pods.iter().map(|pod| pod.fair).sum();
         self.touch(pool);
     }
 
-    /// Fits what the pools own that are being divided, and lends what is idle. Returns the other pools of which some pod is to hold
-    /// something else than before.
+    /// Fits what the pools own that are being divided, and lends what is idle. Returns the other pools in which some pod gets a
+    /// different share.
     fn lend(
         &mut self,
         seen: &Seen,

@@ -33,7 +33,7 @@ pub struct Laid {
     pub(super) turns: Vec<Turn>,
     /// What is inside the branches.
     inside: Vec<Inside>,
-    /// The branches that weigh, may have or own something else than when their nodes were shared last.
+    /// The branches whose bounds or fair share changed since their nodes were shared last.
     pub(super) restless: Vec<bool>,
 }
 
@@ -68,7 +68,7 @@ impl Laid {
         }
     }
 
-    /// Begins a decision: until something changes there, all nodes are left as they are.
+    /// Begins a decision: each node is left as it is until something changes there.
     pub fn begin(&mut self) {
         self.turns.fill(Turn::Stands);
     }
@@ -78,7 +78,7 @@ impl Laid {
         self.given.fill(None);
     }
 
-    /// Lays out the branches, and those of its `pools` that are being divided; of these the ones in mode Auto, or all.
+    /// Lays out the branches, and the `pools` that are being divided: only those in mode Auto, unless it `observes`.
     pub fn lay_out(
         &mut self,
         view: &View,

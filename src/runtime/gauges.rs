@@ -1,4 +1,4 @@
-//! Gauges for Prometheus that are worked out when somebody asks.
+//! Gauges for Prometheus, computed at each scrape.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The pools as their status says, for Prometheus: worked out when somebody asks, so nothing stays of those that go.
+//! The metrics of pools, from their status. They are computed at each scrape, so those of a deleted pool vanish with it.
 //!
 //! The labels name pools and members, never pods: a status has 256 members at most.
 

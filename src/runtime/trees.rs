@@ -1,5 +1,5 @@
-//! The trees as the status of each ClusterWeightedShare says, for Prometheus: worked out when somebody asks, so nothing stays of
-//! those that go.
+//! The metrics of trees, from the status of each ClusterWeightedShare. They are computed at each scrape, so those of a deleted tree
+//! vanish with it.
 
 use std::fmt;
 

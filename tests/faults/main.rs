@@ -46,7 +46,7 @@ use serde_json::{Value, json};
 /// How many runs, or seeds, a test has: in the tier `test`, and in the tier `nightly`.
 type Amounts = [u64; 2];
 const RUNS: Amounts = [1000, 100_000];
-/// One run in so many is had again with the pools in a tree.
+/// One in this many runs is repeated with the pools in a tree.
 const IN_TREES: u64 = 5;
 const OF_TWO_LEADERS: Amounts = [50, 1500];
 const OF_OLD_LISTS: Amounts = [35, 1000];

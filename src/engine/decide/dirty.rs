@@ -144,8 +144,8 @@ impl Engine {
     }
 }
 
-/// These pools, and all that depend on each other with them, directly or by way of others: those that share a quota, or a branch of
-/// a tree that has a max; and all pools of a tree of which nothing stands, or in which a quota binds a pool.
+/// These pools, and all that have to be decided with them, directly or by way of others: pools under the same quota, or in the same
+/// branch with a max of a tree. A tree that was not divided yet, or in which a quota binds a pool, is decided as a whole.
 pub(super) fn with_who_shares(
     view: &View,
     standing: &BTreeMap<TreeIndex, Standing>,

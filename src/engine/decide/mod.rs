@@ -83,7 +83,7 @@ pub struct Engine {
     /// What concerns all pods alike, as it was at the last decision.
     measuring: Option<Measuring>,
     dividers: Dividers,
-    /// The trees as they were divided last, and what stands of them.
+    /// The trees as they were divided last, and the last grants in them.
     trees: Trees,
     standing: BTreeMap<TreeIndex, Standing>,
 }
@@ -174,7 +174,9 @@ impl Engine {
         let (view, mut ledger) = (tick.view, self.ledger(&tick));
         plan.trees = self.plan_trees(&tick, changes, noticed, &mut ledger);
         self.trees = std::mem::take(&mut tick.trees);
-        self.forget_gone_nodes(&view);
+        if !changes.nodes.is_empty() {
+            self.forget_gone_nodes(&view);
+        }
         self.plan(tick, &mut ledger, &mut plan);
         self.orphans.restore(&view, histories, &mut ledger, now, &mut plan);
         plan.hotplug = self.next_hotplug(hotplugged, now.steady);

@@ -68,7 +68,7 @@ impl Engine {
             let shifts = stabilize::decide(view, granting, &edition, &bounded, &beside);
             shifted = standing.shift(&shifts, view.now);
         } else {
-            // What these are granted was decided with the first ones.
+            // Their grants were decided together with those of the tree's first pools.
             for (id, granting) in together.iter().zip(&mut *granting) {
                 stabilize::carry_out(view, granting, &standing.granted(id));
             }
@@ -80,7 +80,7 @@ impl Engine {
         shifted
     }
 
-    /// Forgets trees that have numbered many nodes that are gone. The next time, all their pools are decided for.
+    /// Forgets trees that still number many nodes that are gone. The next decision is then for all of their pools.
     pub(super) fn forget_gone_nodes(&mut self, view: &View) {
         const SPARE: usize = 64;
         let gone = |(index, tree): (&TreeIndex, &DividingTree)| {

@@ -35,7 +35,7 @@ pub use plan::{PlannedPool, plan_page};
 pub use replayed::replay_page;
 
 use crate::{
-    api::{ClusterWeightedShare, WeightedShare, WeightedShareStatus},
+    api::{WeightedShare, WeightedShareStatus},
     engine::Used,
     runtime::{Clock, PublishedPools, PublishedTrees},
 };
@@ -86,8 +86,6 @@ impl Dashboard {
                 return answer(StatusCode::OK, &view::stands_by());
             };
             let trees = all.0.trees.all().unwrap_or_default();
-            let trees: Vec<ClusterWeightedShare> =
-                trees.iter().map(|tree| (**tree).clone()).collect();
             answer(StatusCode::OK, &view::overview(&trees, &pools, at.now()))
         };
         let one = async move |Path((namespace, name)): Path<(String, String)>| {

@@ -1,5 +1,7 @@
 //! The page in HTML. Pure.
 
+use std::sync::Arc;
+
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Condition,
     jiff::{Timestamp, Unit},
@@ -102,7 +104,11 @@ pub fn no_pool(namespace: &str, name: &str) -> Markup {
 }
 
 /// All trees and pools.
-pub fn overview(trees: &[ClusterWeightedShare], pools: &[WeightedShare], now: Timestamp) -> Markup {
+pub fn overview(
+    trees: &[Arc<ClusterWeightedShare>],
+    pools: &[WeightedShare],
+    now: Timestamp,
+) -> Markup {
     page(
         "Pools",
         Kind::Live(Some(now)),
@@ -250,9 +256,9 @@ pub(super) fn held(held: &Held, resource: Resource) -> Markup {
     }
 }
 
-/// The members by what they are granted, with the colour of each: those that come after the last colour share it.
-fn coloured(status: &WeightedShareStatus) -> impl Iterator<Item = (usize, &MemberStatus)> {
-    status.members.iter().enumerate().map(|(i, member)| (i.min(COLOURS - 1), member))
+/// The colour of the member at this place. All after the last colour share that one.
+fn colour(place: usize) -> String {
+    format!("c{}", place.min(COLOURS - 1))
 }
 
 pub(super) fn bar(status: &WeightedShareStatus, resource: Resource) -> Markup {
@@ -271,8 +277,7 @@ pub(super) fn bar_of<'s>(
         div.bar {
             @for (i, (name, share)) in members.enumerate() {
                 @let says = format!("{name} {}", resource.readable(share));
-                @let colour = format!("c{}", i.min(COLOURS - 1));
-                span class=(colour) style=(format!("width:{:.2}%", width(share))) title=(says) {}
+                span class=(colour(i)) style=(format!("width:{:.2}%", width(share))) title=(says) {}
             }
         }
     }
@@ -290,10 +295,9 @@ fn together(
         .map(|past| past.iter().map(|it| (it.at, it.share[resource])).collect())
         .collect();
     // The lowest is drawn last, over the others.
-    let drawn: Vec<Drawn> = coloured(status)
-        .zip(stack(&lines))
-        .map(|((colour, _), line)| Drawn { class: format!("c{colour}"), filled: true, line })
-        .collect();
+    let stacked = stack(&lines).into_iter().enumerate();
+    let drawn: Vec<Drawn> =
+        stacked.map(|(i, line)| Drawn { class: colour(i), filled: true, line }).collect();
     let drawn: Vec<Drawn> = drawn.into_iter().rev().collect();
     let capacity = of(&status.capacity, resource);
     let label = format!("shares of {resource}, up to {}", resource.readable(capacity));

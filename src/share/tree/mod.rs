@@ -117,7 +117,7 @@ impl TreeDivider {
     }
 
     /// Lends what is idle, on each node separately, by its turn: the tree's pods never hold more on a node, in total, than they own
-    /// there. Returns the pools of which some pod holds something else than before.
+    /// there. Returns the pools in which some pod's share changed.
     pub fn share(
         &mut self,
         tree: &mut Tree,

@@ -73,7 +73,7 @@ pub(super) struct NestedSharing {
     inside: Vec<usize>,
     /// The pools that have pods on a node that is not left as it is.
     here_now: Vec<bool>,
-    /// The pools of which some pod holds something else than before.
+    /// The pools in which some pod's share changed.
     changed: Vec<BranchIndex>,
     fractions: Vec<Fraction>,
     numbers: Vec<u64>,

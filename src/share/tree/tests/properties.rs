@@ -85,6 +85,14 @@ fn owned(division: &TreeDivision) -> Vec<u64> {
     division.branches.iter().flat_map(|it| &it.pool.pods).map(|pod| pod.fair).collect()
 }
 
+fn pods_of(tree: &mut Tree) -> Vec<&mut PodClaim> {
+    let pods = tree.branches.iter_mut().filter_map(|branch| match &mut branch.content {
+        Content::Pool { pool, .. } => Some(pool.pods.iter_mut()),
+        Content::Branches { .. } => None,
+    });
+    pods.flatten().collect()
+}
+
 fn claims(tree: &Tree, division: &TreeDivision) -> Vec<PodClaim> {
     let of = |(branch, it): (&Branch, &BranchDivision)| match &branch.content {
         Content::Pool { pool, .. } if !it.pool.pods.is_empty() => pool.pods.clone(),
@@ -240,11 +248,7 @@ proptest! {
     ) {
         let mut tree = tree(capacity, &sprouts);
         let before = shares(&tree);
-        let pods = tree.branches.iter_mut().filter_map(|branch| match &mut branch.content {
-            Content::Pool { pool, .. } => Some(pool.pods.iter_mut()),
-            Content::Branches { .. } => None,
-        });
-        let mut pods: Vec<&mut PodClaim> = pods.flatten().collect();
+        let mut pods = pods_of(&mut tree);
         prop_assume!(!pods.is_empty());
         let count = pods.len();
         let pod = &mut pods[pick.index(count)];
@@ -288,11 +292,7 @@ proptest! {
         divider.own(&mut tree, &mut kept);
         divider.share(&mut tree, &[], &mut kept);
         let before = kept.clone();
-        let pods = tree.branches.iter_mut().filter_map(|branch| match &mut branch.content {
-            Content::Pool { pool, .. } => Some(pool.pods.iter_mut()),
-            Content::Branches { .. } => None,
-        });
-        let mut pods: Vec<&mut PodClaim> = pods.flatten().collect();
+        let mut pods = pods_of(&mut tree);
         prop_assume!(!pods.is_empty());
         let count = pods.len();
         let pod = &mut pods[pick.index(count)];
