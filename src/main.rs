@@ -1,6 +1,7 @@
 //! Arguments, wiring, shutdown: nothing else.
 
 mod completion;
+mod convert;
 mod edit;
 mod leader;
 mod live;
@@ -50,6 +51,7 @@ async fn main() -> ExitCode {
         Command::Logs(arguments) => leader::logs(arguments).await,
         Command::Page(arguments) => leader::page(arguments).await,
         Command::Simulate(arguments) => replay::simulate(arguments).await,
+        Command::FromVsphere(arguments) => convert::from_vsphere(&arguments),
         Command::Version(arguments) => version::version(arguments).await,
         Command::Controller(arguments) => run_controller(*arguments).await,
         Command::Crd => {

@@ -6,13 +6,13 @@ use k8s_openapi::api::events::v1::Event;
 use kube::{Api, Client, ResourceExt, api::ListParams, core::DeserializeGuard};
 use terminal_size::terminal_size;
 use weightedshare::{
-    api::WeightedShare,
+    api::{ClusterWeightedShare, WeightedShare},
     cli::{
-        ExplainArguments, Format, HistoryArguments, Looked, NoneFound, PlanArguments,
+        ExplainArguments, Format, HistoryArguments, Looked, NoneFound, ObjectName, PlanArguments,
         StatusArguments, StatusOutput, TopArguments, Wanted, Watching, explain, history,
         plan::Plan,
-        planned,
-        status::{self, PoolReport},
+        planned::{self, Planned},
+        status::{self, Report},
         table::table,
         top, usage,
     },
@@ -24,6 +24,9 @@ use crate::{
     look::{Leader, client, look},
     shutdown,
 };
+
+/// Where the API server keeps the events of objects that are in no namespace.
+const OF_CLUSTER: &str = "default";
 
 /// Shows what pods would get.
 pub async fn plan(arguments: PlanArguments) -> Result<ExitCode, String> {
@@ -44,9 +47,9 @@ pub async fn plan(arguments: PlanArguments) -> Result<ExitCode, String> {
 }
 
 fn plan_page(looked: &Looked, wanted: &Wanted) -> String {
-    let mut pools = planned::planned(looked, Clock::system().now());
-    pools.retain(|planned| wanted.includes(&planned.pool));
-    runtime::plan_page(&pools)
+    let mut planned = Planned::of(looked, Clock::system().now());
+    planned.keep(wanted);
+    runtime::plan_page(&planned.trees, &planned.pools)
 }
 
 /// What is said in place of a table if no pool is shown. It is an error if one was named.
@@ -105,29 +108,46 @@ async fn show(
     live(draw, watching.interval, place, shutdown()?).await
 }
 
-/// Shows what pools say of themselves.
+/// Shows what pools or a tree say of themselves.
 pub async fn status(arguments: StatusArguments) -> Result<(), String> {
     let client = client(&arguments.connection).await?;
-    let wanted = arguments.choice.wanted(Some(client.default_namespace()));
+    let wanted = arguments.wanted(client.default_namespace());
     let draw = async || {
-        let (pools, none) = reports(&client, &wanted).await?;
-        let text = || status::status(&pools, Clock::system().now(), !arguments.no_headers);
+        let (reports, none) = match &arguments.object {
+            Some(ObjectName::Tree(name)) => (vec![tree_report(&client, name).await?], None),
+            _ => reports(&client, &wanted).await?,
+        };
+        let text = || status::status(&reports, Clock::system().now(), !arguments.no_headers);
         let table = || none.unwrap_or_else(text);
         match arguments.output {
             StatusOutput::Table => Ok(table()),
-            StatusOutput::Json => Format::Json.write(&pools, table),
-            StatusOutput::Yaml => Format::Yaml.write(&pools, table),
-            StatusOutput::Name => Ok(status::names(&pools)),
+            StatusOutput::Json => Format::Json.write(&reports, table),
+            StatusOutput::Yaml => Format::Yaml.write(&reports, table),
+            StatusOutput::Name => Ok(status::names(&reports)),
         }
     };
     show(draw, &arguments.watching, arguments.output == StatusOutput::Table).await
+}
+
+/// What a tree says of itself.
+async fn tree_report(client: &Client, name: &str) -> Result<Report, String> {
+    let trees: Api<DeserializeGuard<ClusterWeightedShare>> = Api::all(client.clone());
+    let tree = trees.get(name).await.map_err(|error| match error {
+        kube::Error::Api(status) if status.code == 404 => {
+            format!("there is no ClusterWeightedShare {name}: list them with kubectl get cws")
+        }
+        error => format!(
+            "ClusterWeightedShare {name} cannot be read: {error}: check that you may get it"
+        ),
+    })?;
+    Ok(Report::of_tree(&tree))
 }
 
 /// What the wanted pools of a cluster say of themselves, and what is said if there are none.
 async fn reports(
     client: &Client,
     wanted: &Wanted,
-) -> Result<(Vec<PoolReport>, Option<String>), String> {
+) -> Result<(Vec<Report>, Option<String>), String> {
     type Guarded = DeserializeGuard<WeightedShare>;
     let (pools, place): (Api<Guarded>, String) = match &wanted.namespace {
         Some(name) => (Api::namespaced(client.clone(), name), format!("in namespace {name}")),
@@ -145,20 +165,28 @@ async fn reports(
     })?;
     let mut listed = listed.items;
     listed.sort_by_key(|pool| (pool.namespace(), pool.name_any()));
-    let reports: Vec<PoolReport> = listed.iter().map(PoolReport::of).collect();
+    let reports: Vec<Report> = listed.iter().map(Report::of_pool).collect();
     // Which pools other namespaces have, is not asked.
     let none = wanted.none_among(&[]).filter(|_| reports.is_empty());
     Ok((reports, in_place_of_table(none)?))
 }
 
-/// Shows the events of pools.
+/// Shows the events of pools or of a tree.
 pub async fn history(arguments: HistoryArguments) -> Result<(), String> {
     let client = client(&arguments.connection).await?;
-    let namespace = arguments.scope.namespace(Some(client.default_namespace()));
-    let pool = arguments.pool.as_ref().map(|pool| pool.0.as_str());
+    let (kind, name, namespace) = match &arguments.object {
+        Some(ObjectName::Tree(name)) => {
+            ("ClusterWeightedShare", Some(name.as_str()), Some(OF_CLUSTER.to_owned()))
+        }
+        object => (
+            "WeightedShare",
+            object.as_ref().and_then(ObjectName::pool),
+            arguments.scope.namespace(Some(client.default_namespace())),
+        ),
+    };
     let draw = async || {
-        let events = events(&client, namespace.as_deref()).await?;
-        let entries = history::history(&events, pool);
+        let events = events(&client, kind, namespace.as_deref()).await?;
+        let entries = history::history(&events, name);
         arguments.output.write(&entries, || {
             let now = Clock::system().now();
             history::table(&entries, now, namespace.is_none(), !arguments.no_headers)
@@ -167,13 +195,17 @@ pub async fn history(arguments: HistoryArguments) -> Result<(), String> {
     show(draw, &arguments.watching, arguments.output == Format::Table).await
 }
 
-async fn events(client: &Client, namespace: Option<&str>) -> Result<Vec<Event>, String> {
+async fn events(
+    client: &Client,
+    kind: &str,
+    namespace: Option<&str>,
+) -> Result<Vec<Event>, String> {
     let events: Api<Event> = match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     };
-    let of_pools = ListParams::default().fields("regarding.kind=WeightedShare");
-    let events = events.list(&of_pools).await.map_err(|error| {
+    let of_kind = ListParams::default().fields(&format!("regarding.kind={kind}"));
+    let events = events.list(&of_kind).await.map_err(|error| {
         format!("the events cannot be listed: {error}: with -n, name a namespace that you may read")
     })?;
     Ok(events.items)
@@ -202,10 +234,7 @@ mod tests {
         tokio::join!(serve, ask(client))
     }
 
-    async fn status_of(
-        arguments: &[&str],
-        items: Value,
-    ) -> (String, Result<Vec<PoolReport>, String>) {
+    async fn status_of(arguments: &[&str], items: Value) -> (String, Result<Vec<Report>, String>) {
         let list = json!({
             "apiVersion": "weightedshare.dev/v1alpha1", "kind": "WeightedShareList", "metadata": {},
             "items": items,
@@ -215,7 +244,7 @@ mod tests {
             panic!("not a status")
         };
         asked(list, async |client| {
-            let wanted = parsed.choice.wanted(Some(client.default_namespace()));
+            let wanted = parsed.wanted(client.default_namespace());
             reports(&client, &wanted).await.map(|(reports, _)| reports)
         })
         .await
@@ -253,15 +282,33 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_tree_is_asked_by_its_name() {
+        let tree = json!({
+            "apiVersion": "weightedshare.dev/v1alpha1", "kind": "ClusterWeightedShare",
+            "metadata": {"name": "company"}, "spec": {"capacity": {"cpu": "1"}},
+        });
+        let (asked, report) =
+            asked(tree, async |client| tree_report(&client, "company").await).await;
+        assert_eq!(asked, "/apis/weightedshare.dev/v1alpha1/clusterweightedshares/company");
+        assert_eq!(report.unwrap().name, "company");
+    }
+
+    #[tokio::test]
     async fn events_are_asked_where_they_are_wanted() {
         let list = json!({
             "apiVersion": "events.k8s.io/v1", "kind": "EventList", "metadata": {}, "items": [],
         });
-        let (one, _) =
-            asked(list.clone(), async |client| events(&client, Some("shop")).await.map(drop)).await;
+        let (one, _) = asked(list.clone(), async |client| {
+            events(&client, "WeightedShare", Some("shop")).await.map(drop)
+        })
+        .await;
         assert!(one.starts_with("/apis/events.k8s.io/v1/namespaces/shop/events?"), "{one}");
         assert!(one.contains("fieldSelector=regarding.kind%3DWeightedShare"), "{one}");
-        let (all, _) = asked(list, async |client| events(&client, None).await.map(drop)).await;
+        let (all, _) = asked(list, async |client| {
+            events(&client, "ClusterWeightedShare", None).await.map(drop)
+        })
+        .await;
         assert!(all.starts_with("/apis/events.k8s.io/v1/events?"), "{all}");
+        assert!(all.contains("fieldSelector=regarding.kind%3DClusterWeightedShare"), "{all}");
     }
 }

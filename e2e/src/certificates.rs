@@ -23,7 +23,7 @@ pub const SERVER: &str = "https://10.99.0.1:6443";
 pub fn create(run_dir: &RunDir) -> Result<()> {
     let folder = run_dir.certificates();
     let ca = Authority::create(&folder, "ca")?;
-    // One of its own: whoever has a certificate of it may speak for anybody.
+    // One of its own: a certificate of it may speak for everybody.
     let front = Authority::create(&folder, "front-proxy-ca")?;
     front.issue(&folder, "front-proxy-client", "front-proxy-client", None, &[])?;
 
@@ -141,7 +141,7 @@ impl Authority {
     }
 }
 
-/// `seen`: the folder of the certificates for whoever reads it.
+/// `seen`: the folder of the certificates for those that read it.
 fn write_kubeconfig(folder: &Path, seen: &Path, name: &str) -> Result<()> {
     let file = |name: String| seen.join(name).to_string_lossy().into_owned();
     // JSON is YAML.

@@ -31,7 +31,7 @@ pub async fn start_api(
         "--listen-client-urls=http://127.0.0.1:2379",
         "--advertise-client-urls=http://127.0.0.1:2379",
         "--listen-peer-urls=http://127.0.0.1:2380",
-        // Nobody reads it after a crash.
+        // It is not read after a crash.
         "--unsafe-no-fsync",
         "--log-level=warn",
     ]);

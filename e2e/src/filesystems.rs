@@ -25,7 +25,7 @@ pub async fn set_up(run_dir: &RunDir) -> Result<()> {
         getpid().as_raw_nonzero().get() < 10,
         "refusing to mount anything outside of a namespace"
     );
-    // Pods whose mounts are to see later mounts of the node need a shared tree; nobody outside is
+    // Pods whose mounts are to see later mounts of the node need a shared tree; nothing outside is
     // in the group.
     mount(&["--make-rshared", "/"]).await?;
 

@@ -45,7 +45,7 @@ done
 "#;
 
 /// What the virtual CPU does: it counts down from 100,000, adds one to a decimal number, writes that number over what
-/// its output says, and begins again. In machine code, as a loop of an interpreter is much in an emulator: whoever has
+/// its output says, and begins again. In machine code, as a loop of an interpreter is much in an emulator: the guest with
 /// the smaller share of a CPU finds its caches cold more often, and would do less in a second of CPU time.
 const COUNTER: &[&[u8]] = &[
     b"\xb9\xa0\x86\x01\x00",         //    mov $100000, %ecx

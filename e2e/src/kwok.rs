@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use k8s_openapi::api::core::v1::Node;
 use kube::{
     Api, ResourceExt,
-    api::{ListParams, PostParams},
+    api::{DeleteParams, ListParams, PostParams},
 };
 use serde_json::json;
 use tokio::process::Command;
@@ -32,13 +32,19 @@ const STAGES: &str = include_str!("../manifests/kwok-stages.yaml");
 /// kwok, and the nodes that it plays: `fake-0` and so on. Dropping it ends kwok, and deletes its nodes and their pods.
 pub struct FakeNodes {
     // Ends kwok when it is dropped.
-    _processes: Processes,
+    processes: Processes,
     // Declared after kwok, so they are deleted once it has ended.
-    _objects: Vec<NodeObject>,
+    objects: Vec<NodeObject>,
+    nodes: Api<Node>,
+    cpu: String,
+    memory: String,
 }
 
 impl FakeNodes {
     /// Starts kwok and makes `count` nodes, each with that much CPU and memory.
+    ///
+    /// # Errors
+    /// When kwok does not come up, or the API server refuses.
     pub async fn start(cluster: &Cluster, count: usize, cpu: &str, memory: &str) -> Result<Self> {
         let run_dir = cluster.own()?;
         let client = cluster.client().await?;
@@ -49,22 +55,51 @@ impl FakeNodes {
         processes
             .add(kwok(&certificates::kubeconfig(run_dir, "kwok"), &stages, &run_dir.logs())?)
             .await;
-        let nodes: Api<Node> = Api::all(client.clone());
-        let mut objects = Vec::new();
-        for index in 0..count {
-            let node = node(index, cpu, memory)?;
-            objects.push(NodeObject::of(&node.name_any()));
-            nodes.create(&PostParams::default(), &node).await?;
+        let (cpu, memory) = (cpu.to_owned(), memory.to_owned());
+        let (nodes, objects) = (Api::all(client), Vec::new());
+        let mut fakes = Self { processes, objects, nodes, cpu, memory };
+        fakes.join(count).await?;
+        Ok(fakes)
+    }
+
+    /// Makes more nodes, and waits until all are Ready.
+    ///
+    /// # Errors
+    /// When the API server refuses, or kwok does not answer for them.
+    pub async fn join(&mut self, count: usize) -> Result<()> {
+        for _ in 0..count {
+            let node = node(self.objects.len(), &self.cpu, &self.memory)?;
+            self.objects.push(NodeObject::of(&node.name_any()));
+            self.nodes.create(&PostParams::default(), &node).await?;
         }
+        let all = self.objects.len();
         let probe = async || {
-            let list = nodes.list(&fake()).await?;
+            let list = self.nodes.list(&fake()).await?;
             match list.items.iter().filter(|node| is_ready(node)).count() {
-                ready if ready >= count => Ok(()),
-                ready => bail!("{ready} of {count} are Ready"),
+                ready if ready >= all => Ok(()),
+                ready => bail!("{ready} of {all} are Ready"),
             }
         };
-        processes.wait_for("kwok", "has its nodes Ready", PATIENCE, probe).await?;
-        Ok(Self { _processes: processes, _objects: objects })
+        self.processes.wait_for("kwok", "has its nodes Ready", PATIENCE, probe).await
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// Deletes the nodes that joined last. No pod may be there.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn leave(&mut self, count: usize) -> Result<()> {
+        for _ in 0..count {
+            let Some(object) = self.objects.pop() else { return Ok(()) };
+            self.nodes.delete(object.name(), &DeleteParams::default()).await?;
+            object.keep();
+        }
+        Ok(())
     }
 }
 

@@ -15,7 +15,13 @@ impl NodeObject {
         Self(name.to_owned())
     }
 
-    /// Keeps the object and the pods: the node has joined again.
+    /// The name of the node.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+
+    /// Leaves the object and the pods as they are: the node has joined again, or was deleted.
     pub fn keep(mut self) {
         self.0.clear();
     }

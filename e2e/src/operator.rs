@@ -151,7 +151,7 @@ impl Beside {
         Ok(Some(Self { controller, brought_crd }))
     }
 
-    /// Ends it. The demo's pool must be gone by then: nobody else puts its pods back. A CRD that others use by now
+    /// Ends it. The demo's pool must be gone by then: nothing else puts its pods back. A CRD that others use by now
     /// stays.
     ///
     /// # Errors

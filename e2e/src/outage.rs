@@ -85,7 +85,7 @@ pub async fn next(listener: &UnixListener) -> tokio::net::UnixStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => return stream,
-            // Whoever asked will find out.
+            // Those that asked will find out.
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }

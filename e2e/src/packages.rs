@@ -101,7 +101,7 @@ pub async fn ensure() -> Result<()> {
         && let Err(error) = BROWSER.ensure().await
     {
         // Ubuntu has it as a snap only.
-        say(format_args!("no browser, so nobody looks at the page: {error:#}"));
+        say(format_args!("no browser, so the page is not looked at: {error:#}"));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A process of the cluster that stands still for a while: nobody answers, and no connection ends. Or that is killed.
+//! A process of the cluster that stands still for a while: there is no answer, and no connection ends. Or that is killed.
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};

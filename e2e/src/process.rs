@@ -85,7 +85,7 @@ impl Processes {
         self.running.lock().await.push(process);
     }
 
-    /// Kills the process of that name. That this one ended is nobody's failure.
+    /// Kills the process of that name. That this one ended is no failure.
     pub async fn kill(&self, name: &str) -> Result<()> {
         let mut process = take(&self.running, name)
             .await
@@ -114,7 +114,7 @@ impl Processes {
     {
         let deadline = Instant::now() + limit;
         loop {
-            // A probe may hang where nobody answers.
+            // A probe may hang where there is no answer.
             let result = match timeout(Duration::from_secs(3), probe()).await {
                 Ok(result) => result,
                 Err(_) => Err(anyhow!("no answer within 3 s")),
@@ -252,7 +252,7 @@ mod tests {
 
         processes.kill(&name).await?;
         assert!(processes.kill(&name).await.is_err(), "it is dead");
-        // Nobody is told of its end.
+        // Its end is not told.
         assert!(timeout(Duration::from_millis(50), processes.first_end()).await.is_err());
         processes.start_again(&name).await?;
         processes.wait_for(&name, "says so", second, async || says("here\nhere\n").await).await?;

@@ -69,7 +69,7 @@ async fn weights_divide_the_cpu_time_of_a_node() -> Result<()> {
         Err(error) => ensure!(error.is_cancelled(), "{error}"),
     }
 
-    // Nobody touches anything: nobody writes anything, while everything is measured twice and looked at again.
+    // Nothing is touched: nothing is written while everything is measured twice and looked at again.
     let quiet_from = Timestamp::now();
     sleep(QUIET).await;
     let writes = audit::writes(&bench.cluster.own()?.audit_log(), quiet_from)?;
@@ -77,7 +77,7 @@ async fn weights_divide_the_cpu_time_of_a_node() -> Result<()> {
         .iter()
         .filter(|write| write.is_of_operator() || write.resource.starts_with("weightedshares"))
         .collect();
-    ensure!(ours.is_empty(), "an object that nobody touches caused {ours:?}");
+    ensure!(ours.is_empty(), "an object that is not touched caused {ours:?}");
     println!("0 writes of the operator in {} s, of {} in all", QUIET.as_secs(), writes.len());
     bench.end_with_all().await
 }

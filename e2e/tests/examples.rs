@@ -83,7 +83,7 @@ async fn does_not_drift(pools: &Api<WeightedShare>, manifests: &str) -> Result<(
         ensure!(diff.trim().is_empty(), "{diff}");
     }
     ensure!(spec().await? == before, "{before:?}");
-    // Nobody but its user has a part in what he wrote.
+    // Only its user has a part in what they wrote.
     let pool = pools.list(&ListParams::default()).await?.items.pop().context("no pool")?;
     let ours = |it: &&ManagedFieldsEntry| it.manager.as_deref() == Some("weightedshare");
     let entries = pool.metadata.managed_fields.iter().flatten();

@@ -39,7 +39,7 @@ async fn the_operator_is_small() -> Result<()> {
     let binary = std::fs::metadata(operator::binary())?.len() as f64;
     bench.apply(deployment("web", 1, pod_spec(json!([spinning("50m")])))).await?;
     // As large as a pool may be.
-    let mut members: Vec<Value> = (1..256).map(|i| member(&format!("nobody-{i}"), 100)).collect();
+    let mut members: Vec<Value> = (1..256).map(|i| member(&format!("empty-{i}"), 100)).collect();
     members.push(member("web", 100));
     bench.pool("pool", "200m", json!(members)).await?;
     bench.holding("web", &[200]).await?;

@@ -273,7 +273,7 @@ async fn lends(namespace: &str, judge: &Judge) -> Result<()> {
     let two = asleep.iter().map(|it| it.window).sum::<f64>();
     println!("two metric intervals are {two:.1} s");
     ensure!(asleep.len() == 2, "it is not measured any more");
-    // Nobody can act on a measurement before it is to be had. The rest is for a loaded machine.
+    // No controller can act on a measurement before it is published. The rest is for a loaded machine.
     let known = asleep[1].second - slept;
     let soon = (INTERVAL + judge.lateness()).as_secs_f64();
     ensure!(reached - slept <= two.max(known) + soon, "that is too late");

@@ -1,5 +1,5 @@
 //! Virtual machines on their way, as KubeVirt moves, stops and loses them: whatever becomes of a move, the machine has its
-//! share where it is in the end, nobody else has less, and nothing is taken from the copy that it leaves.
+//! share where it is in the end, no other pod has less, and nothing is taken from the copy that it leaves.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Others who have a say in what pods hold: autoscalers, and whoever else resizes them.
+//! Others who have a say in what pods hold: autoscalers, and others that resize them.
 
 mod support;
 

@@ -49,7 +49,7 @@ fn blocks(tag: &str) -> Vec<String> {
 async fn the_first_page_leads_to_shares_on_a_running_deployment() -> Result<()> {
     let cluster = Cluster::from_env();
     cluster.own()?;
-    // As nobody has been here before. (What a test that failed has left goes while there is somebody to let it go.)
+    // As if nothing had been installed before. (What a failed test has left goes while its controller still runs.)
     let is_there = ["get", "crd", CRDS[0], "--ignore-not-found", "-o", "name"];
     if !kubectl::run("kubectl", &is_there, "").await?.is_empty() {
         let pools = ["delete", "weightedshares", "--all", "--all-namespaces", "--timeout=2m"];

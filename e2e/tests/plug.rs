@@ -166,7 +166,7 @@ async fn one_is_asked(bench: &Bench) -> Result<Asked> {
                 return Ok(what);
             }
         }
-        anyhow::bail!("nobody is asked for more")
+        anyhow::bail!("no machine is given more")
     })
     .await
 }

@@ -158,7 +158,7 @@ impl Place {
     }
 
     pub(crate) async fn leave(self) -> Result<()> {
-        // Of an API server alone, nobody empties the namespace.
+        // Beside an API server alone, nothing empties the namespace.
         let all = ListParams::default();
         self.pools().delete_collection(&DeleteParams::default(), &all).await?;
         Api::<Namespace>::all(self.client)

@@ -140,7 +140,7 @@ async fn a_pod_of_two_pools_belongs_to_the_older_and_both_say_so() -> Result<()>
 #[tokio::test]
 #[ignore = "needs a cluster"]
 async fn members_without_pods_or_target_say_so() -> Result<()> {
-    let bench = Bench::new("nobody").await?;
+    let bench = Bench::new("unserved").await?;
     let missing = json!({"name": "gone", "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "gone"}});
     bench.pool("pool", "200m", json!([member("nothing", 100), missing])).await?;
     let status = bench.status("pool", |status| status.members.len() == 2).await?;

@@ -89,6 +89,6 @@ async fn each_right_is_used_and_nothing_else_is_asked_for() -> Result<()> {
         granted.len()
     );
     let all = std::env::var_os(ALL).context("");
-    ensure!(all.is_err() || idle.is_empty(), "nobody needs these rights: {idle:?}");
+    ensure!(all.is_err() || idle.is_empty(), "these rights are not needed: {idle:?}");
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::{
 
 /// Sends a resize. The answer is the pod as it is now in the API server; the kubelet carries it out later.
 ///
-/// Where admission could change more than what is asked (a LimitRange adds limits, which nobody can take away again),
+/// Where admission could change more than what is asked (a LimitRange adds limits, which cannot be taken away again),
 /// `first_try` is the pod as it was seen: the resize is tried out, and sent only if nothing else would change.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 pub mod condition;
 mod crd;
 mod dynamic_weight;
+mod label_name;
 mod member;
 mod resizing;
 mod rules;
@@ -18,6 +19,7 @@ mod tree_status;
 
 pub use crd::{crd, crd_yaml, tree_crd};
 pub use dynamic_weight::{Better, DynamicWeight, Objective};
+pub use label_name::label_name;
 pub use member::{Member, TargetRef, WeightPer};
 pub use resizing::{ContainerMode, ContainerPolicy, LimitPolicy, LiveUpdate};
 pub use spec::{

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum, value_parser};
 use k8s_openapi::jiff::SignedDuration;
 
 use super::{
-    choice::{PoolChoice, Scope},
+    choice::PoolChoice,
     connection::Connection,
     controller::PrometheusArguments,
     output::{Format, Output},
@@ -126,79 +126,6 @@ pub struct TopArguments {
     /// Whether it is shown again.
     #[command(flatten)]
     pub watching: Watching,
-}
-
-/// The arguments of `status`.
-#[derive(Args, Debug)]
-pub struct StatusArguments {
-    /// Which pools.
-    #[command(flatten)]
-    pub choice: PoolChoice,
-    /// table (default), json, yaml or name.
-    #[arg(
-        short,
-        long,
-        value_name = "FORMAT",
-        value_enum,
-        default_value_t,
-        hide_possible_values = true,
-        hide_default_value = true
-    )]
-    pub output: StatusOutput,
-    /// Leave out the names of columns.
-    #[arg(long)]
-    pub no_headers: bool,
-    /// Whether it is shown again.
-    #[command(flatten)]
-    pub watching: Watching,
-    /// The cluster.
-    #[command(flatten)]
-    pub connection: Connection,
-}
-
-/// How a status is shown.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
-pub enum StatusOutput {
-    /// Text for people.
-    #[default]
-    Table,
-    /// JSON, for programs.
-    Json,
-    /// YAML, for programs.
-    Yaml,
-    /// The name of each pool, for other commands.
-    Name,
-}
-
-/// The arguments of `history`.
-#[derive(Args, Debug)]
-pub struct HistoryArguments {
-    /// The pool: NAME or ws/NAME. Default: all pools.
-    #[arg(value_name = "POOL", value_parser = pool_name)]
-    pub pool: Option<PoolName>,
-    /// Where the pools are.
-    #[command(flatten)]
-    pub scope: Scope,
-    /// table (default), json or yaml.
-    #[arg(
-        short,
-        long,
-        value_name = "FORMAT",
-        value_enum,
-        default_value_t,
-        hide_possible_values = true,
-        hide_default_value = true
-    )]
-    pub output: Format,
-    /// Leave out the names of columns.
-    #[arg(long)]
-    pub no_headers: bool,
-    /// Whether it is shown again.
-    #[command(flatten)]
-    pub watching: Watching,
-    /// The cluster.
-    #[command(flatten)]
-    pub connection: Connection,
 }
 
 /// The weights to set.

@@ -132,13 +132,16 @@ pub fn explain(
     let is_it = |it: &MemberPod| it.pod.namespace == namespace && it.pod.name == name;
     let preview = looked.preview();
     let view = preview.view(cluster, metrics, Timestamp::UNIX_EPOCH);
-    let divided = preview.divide(&view).pools;
-    for it in &divided {
+    let divisions = preview.divide(&view);
+    let divided = &divisions.pools;
+    for it in divided {
         let (pool, shares) = it;
         for (i, member) in pool.members.iter().enumerate() {
             if let Some(k) = member.pods.iter().position(&is_it) {
-                let together = together(&view, &divided, it);
-                let story = Story { view: &view, pool, shares, together, member: i, pod: k };
+                let together = together(&view, divided, it);
+                let branches = &divisions.branches;
+                let story =
+                    Story { view: &view, branches, pool, shares, together, member: i, pod: k };
                 return Ok(story.tell());
             }
         }

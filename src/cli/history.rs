@@ -1,4 +1,4 @@
-//! What became of pools, by the events on them. Pure.
+//! What became of pools and trees, by the events on them. Pure.
 
 use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1::Event},
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{age::age, table::Table};
 use crate::cluster::FIELD_MANAGER;
 
-/// Something that happened to a pool.
+/// Something that happened to a pool or a tree.
 #[derive(Clone, Debug, Serialize)]
 pub struct HistoryEntry {
     /// When it happened.
@@ -19,23 +19,26 @@ pub struct HistoryEntry {
     pub type_: String,
     /// One word for programs.
     pub reason: String,
-    /// The namespace of the pool.
+    /// The namespace of the pool. Empty: it is a tree.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub namespace: String,
-    /// The name of the pool.
-    pub pool: String,
+    /// WeightedShare or ClusterWeightedShare.
+    pub kind: String,
+    /// The name of the pool or tree.
+    pub name: String,
     /// What happened.
     pub message: String,
 }
 
-/// The events of all pools, or of one, the newest last. The API server keeps them for an hour, if it is not told otherwise.
+/// The events of all objects, or of those with a name, the newest last. The API server keeps them for an hour, if it is not told otherwise.
 #[must_use]
-pub fn history(events: &[Event], pool: Option<&str>) -> Vec<HistoryEntry> {
+pub fn history(events: &[Event], name: Option<&str>) -> Vec<HistoryEntry> {
     let ours = events
         .iter()
         .filter(|event| event.reporting_controller.as_deref() == Some(FIELD_MANAGER))
         .filter_map(HistoryEntry::of);
     let mut entries: Vec<HistoryEntry> =
-        ours.filter(|entry| pool.is_none_or(|pool| entry.pool == pool)).collect();
+        ours.filter(|entry| name.is_none_or(|name| entry.name == name)).collect();
     entries.sort_by_key(|entry| entry.time);
     entries
 }
@@ -60,7 +63,7 @@ pub fn table(
             age(entry.time, now),
             entry.type_.clone(),
             entry.reason.clone(),
-            format!("WeightedShare/{}", entry.pool),
+            format!("{}/{}", entry.kind, entry.name),
             entry.message.clone(),
         ];
         rows.0.push(row[first..].to_vec());
@@ -80,7 +83,8 @@ impl HistoryEntry {
             type_: text(&event.type_),
             reason: text(&event.reason),
             namespace: regarding(|it| &it.namespace),
-            pool: regarding(|it| &it.name),
+            kind: regarding(|it| &it.kind),
+            name: regarding(|it| &it.name),
             message: text(&event.note),
         })
     }

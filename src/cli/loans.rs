@@ -9,8 +9,8 @@ use crate::{
 
 /// What the pods of a pool lend and borrow, node by node: one resource. In a tree, with those of the other pools there.
 ///
-/// A pod that holds less than it owns offers the rest to those on its node. What they have no use for is lent to
-/// nobody, and released.
+/// A pod that holds less than it owns offers the rest to those on its node. What they do not need is not lent,
+/// but released.
 pub struct Market(BTreeMap<Option<String>, Node>);
 
 /// What is lent and borrowed on one node.

@@ -10,12 +10,14 @@ pub mod explain;
 pub mod history;
 mod loans;
 pub mod manifests;
+mod member_rows;
 mod output;
 pub mod plan;
 pub mod planned;
 pub mod pool_patch;
 mod reasons;
 mod reference;
+mod report_arguments;
 mod selector;
 pub mod simulate;
 pub mod status;
@@ -26,13 +28,14 @@ pub mod top;
 pub mod tree_plan;
 mod trees;
 pub mod usage;
+pub mod vsphere;
 
 use std::ffi::OsString;
 
 pub use arguments::{
-    ControllerPlace, DryRun, EditArguments, ExplainArguments, HistoryArguments, LogsArguments,
-    ModeArguments, PageArguments, PlanArguments, SetWeightArguments, SimulateArguments, Source,
-    StatusArguments, StatusOutput, TopArguments, VersionArguments, Watching,
+    ControllerPlace, DryRun, EditArguments, ExplainArguments, LogsArguments, ModeArguments,
+    PageArguments, PlanArguments, SetWeightArguments, SimulateArguments, Source, TopArguments,
+    VersionArguments, Watching,
 };
 pub use choice::{NoneFound, PoolChoice, PoolKey, Scope, Wanted};
 use clap::{Parser, Subcommand};
@@ -40,7 +43,9 @@ use clap_complete::Shell;
 pub use connection::Connection;
 use controller::ControllerArguments;
 pub use output::{Format, Output};
-pub use reference::{PodName, PoolName};
+pub use reference::{ObjectName, PodName, PoolName};
+pub use report_arguments::{HistoryArguments, StatusArguments, StatusOutput};
+use vsphere::FromVsphereArguments;
 
 use crate::{
     cluster::{Bounds, Cluster},
@@ -81,9 +86,8 @@ const TEMPLATE: &str = "\
 {subcommands}{after-help}";
 /// What follows the list of commands.
 const EXAMPLES: &str = "\
-Examples:
+Example:
   weightedshare plan -f docs/shop.yaml       shares of pods, without a cluster
-  weightedshare status -A                    the pools of a cluster
 'weightedshare VERB -h' lists the options of a verb, and --help explains them.";
 const PLAN: &str = "\
 Examples:
@@ -103,12 +107,14 @@ Examples:
 const STATUS: &str = "\
 Examples:
   weightedshare status ws/shop -n shop       one pool
+  weightedshare status cws/company           a tree of pools
   weightedshare status -A -l team=web        pools by their labels
   weightedshare status -A -o name            their names";
 const HISTORY: &str = "\
 Examples:
   weightedshare history -A                   the events of all pools
-  weightedshare history ws/shop -n shop -w   those of one pool, as they come";
+  weightedshare history ws/shop -n shop -w   those of one pool, as they come
+  weightedshare history cws/company          those of a tree of pools";
 const SET_WEIGHT: &str = "\
 Examples:
   weightedshare set-weight shop checkout=600 -n shop
@@ -134,6 +140,10 @@ Examples:
   weightedshare simulate -f pools.yaml -f pods.yaml --usage usage.csv
   weightedshare simulate --from-cluster 24h --prometheus-url http://prometheus
   weightedshare simulate --suggest shop --usage usage.csv -f pods.yaml";
+const FROM_VSPHERE: &str = "\
+Examples:
+  weightedshare from-vsphere pools.csv --cpu 64 --core-mhz 2600 > tree.yaml
+  weightedshare from-vsphere pools.csv --cpu 64 --name company";
 const VERSION: &str = "\
 Examples:
   weightedshare version                      program, controller, API server
@@ -171,30 +181,33 @@ pub enum Command {
     /// Show what the members of each pool use, are granted and own.
     #[command(after_help = TOP)]
     Top(TopArguments),
-    /// Show what the pools say of themselves: conditions and members.
+    /// Show what pools or a tree say of themselves.
     #[command(after_help = STATUS)]
     Status(StatusArguments),
-    /// Show what happened to the pools recently: their events.
+    /// Show what happened to pools or a tree recently.
     #[command(after_help = HISTORY)]
     History(HistoryArguments),
     /// Set the weights of members, and nothing else.
     #[command(after_help = SET_WEIGHT)]
     SetWeight(SetWeightArguments),
-    /// Set the mode of a pool to Observe: its pods are no longer resized.
+    /// Stop resizing the pods of a pool (mode Observe).
     #[command(after_help = OBSERVE)]
     Observe(ModeArguments),
-    /// Set the mode of a pool to Auto: its pods are resized.
+    /// Resize the pods of a pool (mode Auto).
     #[command(after_help = RESUME)]
     Resume(ModeArguments),
     /// Show the log of the controller that leads.
     #[command(after_help = LOGS)]
     Logs(LogsArguments),
-    /// Forward a local port to the web page of the controller that leads.
+    /// Forward a local port to the web page of the controller.
     #[command(after_help = PAGE)]
     Page(PageArguments),
-    /// Replay what pods used, and show what they would have got in pools.
+    /// Replay what pods used, and show what pools would have given.
     #[command(after_help = SIMULATE)]
     Simulate(SimulateArguments),
+    /// Convert an export of vSphere's resource pools into a tree.
+    #[command(after_help = FROM_VSPHERE)]
+    FromVsphere(FromVsphereArguments),
     /// Show the versions of the program, controller and API server.
     #[command(after_help = VERSION)]
     Version(VersionArguments),

@@ -84,7 +84,7 @@ pub struct MemberPlan {
     pub effective_weight: u64,
     /// How many pods it has.
     pub pods: usize,
-    /// What it has a use for, owns and would hold.
+    /// What it needs, owns and would hold.
     #[serde(flatten)]
     pub amounts: Each<MemberAmounts>,
     /// How far it is from that.
@@ -108,7 +108,7 @@ pub struct MemberPlan {
 /// One resource of a member.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct MemberAmounts {
-    /// What its pods have a use for. None: nobody has measured it.
+    /// What its pods need. None: it was not measured.
     pub demand: Option<u64>,
     /// What it owns.
     pub fair: u64,
@@ -159,7 +159,7 @@ impl Plan {
     pub fn of(looked: &Looked) -> Self {
         let preview = looked.preview();
         let view = preview.view(&looked.cluster, &looked.metrics, Timestamp::UNIX_EPOCH);
-        let Divisions { pools, trees } = preview.divide(&view);
+        let Divisions { pools, trees, .. } = preview.divide(&view);
         let plan = |pool: &DividedPool| PoolPlan::of(&view, &pools, pool);
         let trees = trees.into_iter().map(TreePlan::of).collect();
         Self { trees, pools: pools.iter().map(plan).collect() }

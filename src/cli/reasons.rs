@@ -8,8 +8,8 @@ use super::{
 use crate::{
     api::{Mode, WeightPer},
     engine::{
-        Capacity, Divided, DividedPool, MemberShare, PodShare, PoolMembers, Shares, View,
-        coarse_weights,
+        BranchBound, BranchShare, Capacity, Divided, DividedPool, MemberShare, PodShare,
+        PoolMembers, Shares, TreePath, Trees, View, coarse_weights, tree_path,
     },
     share::{self, MemberClaim, PodClaim, Resource},
 };
@@ -18,6 +18,8 @@ use crate::{
 pub struct Story<'s, 'a> {
     /// What the division rests on.
     pub view: &'s View<'a>,
+    /// What the branches of trees own.
+    pub branches: &'s Trees,
     /// The pool.
     pub pool: &'s PoolMembers<'a>,
     /// Its division.
@@ -92,7 +94,8 @@ impl Story<'_, '_> {
         let amount = |amount| resource.readable(amount);
         let member = &divided.members[self.member];
         let pod = &member.pods[self.pod];
-        let mut lines = Vec::new();
+        let path = tree_path(self.view, self.branches, self.pool.id, resource);
+        let mut lines = path.map_or_else(Vec::new, |path| down(&path, resource));
         if let Some(needed) = divided.too_small {
             let needed = amount(u64::try_from(needed).unwrap_or(u64::MAX));
             lines.push(format!(
@@ -146,23 +149,16 @@ impl Story<'_, '_> {
 
     fn capacity(&self, resource: Resource, divided: &Divided) -> String {
         let aside = divided.sum(|pod| if pod.claim.is_none() { pod.holding.charge() } else { 0 });
-        let capacity = resource.readable(divided.capacity);
         if let Some(bound) = divided.quota {
             return format!(
-                "The pool has {capacity}, but ResourceQuota {} leaves it {}, of which {} is divided.",
+                "The pool has {}, but ResourceQuota {} leaves it {}, of which {} is divided.",
+                resource.readable(divided.capacity),
                 bound.quota,
                 resource.readable(divided.divisible),
                 resource.readable(divided.divisible.saturating_sub(aside)),
             );
         }
-        match aside {
-            0 => format!("The pool has {capacity} to divide."),
-            _ => format!(
-                "The pool has {capacity}, of which pods that cannot be resized hold {}. The other {} is divided.",
-                resource.readable(aside),
-                resource.readable(divided.capacity.saturating_sub(aside)),
-            ),
-        }
+        to_divide("The pool", resource, divided.capacity, aside)
     }
 
     /// What the member owns, and which bound made it so.
@@ -286,6 +282,47 @@ impl Story<'_, '_> {
             lines.push("It holds all that it owns, and borrows nothing.".to_owned());
         }
         lines
+    }
+}
+
+/// How a pool comes to what its tree gives it, from the root down.
+fn down(path: &TreePath, resource: Resource) -> Vec<String> {
+    let TreePath { tree, capacity, unresizable, branches } = path;
+    let first = to_divide(&format!("Tree {tree}"), resource, *capacity, *unresizable);
+    let of = |branch: &BranchShare| {
+        let BranchShare { name, weight, weights, fair, bound } = branch;
+        let (first, rest) = name.split_at(1);
+        let why = match bound {
+            None => "by weight, within the bounds of the others",
+            Some(BranchBound::Min) => "its min",
+            Some(BranchBound::Max) => "its max",
+            Some(BranchBound::MinimaTooLarge) => {
+                "the minima there exceed what it has, so each is cut by weight"
+            }
+            Some(BranchBound::TooSmall) => "less than its pods need at least",
+        };
+        format!(
+            "{}{rest} has weight {weight} of {weights} in total, and owns {}: {why}.",
+            first.to_uppercase(),
+            resource.readable(*fair),
+        )
+    };
+    // A branch with nothing beside it owns what the one above does.
+    let shares = |branch: &&BranchShare| branch.weight < branch.weights || branch.bound.is_some();
+    std::iter::once(first).chain(branches.iter().filter(shares).map(of)).collect()
+}
+
+/// What there is to divide, less what pods hold that cannot be resized.
+fn to_divide(what: &str, resource: Resource, capacity: u64, aside: u64) -> String {
+    let amount = |amount| resource.readable(amount);
+    match aside {
+        0 => format!("{what} has {} to divide.", amount(capacity)),
+        _ => format!(
+            "{what} has {}, of which pods that cannot be resized hold {}. The other {} is divided.",
+            amount(capacity),
+            amount(aside),
+            amount(capacity.saturating_sub(aside)),
+        ),
     }
 }
 

@@ -10,6 +10,15 @@ pub struct PoolName(pub String);
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PodName(pub String);
 
+/// The name of a pool or of a tree, read from `NAME` or `TYPE/NAME`. Without a type it is a pool.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ObjectName {
+    /// A WeightedShare.
+    Pool(String),
+    /// A ClusterWeightedShare.
+    Tree(String),
+}
+
 /// The types that name a pool, the shortest first.
 const POOLS: [&str; 5] = [
     "ws",
@@ -17,6 +26,14 @@ const POOLS: [&str; 5] = [
     "weightedshares",
     "weightedshare.weightedshare.dev",
     "weightedshares.weightedshare.dev",
+];
+/// The types that name a tree, the shortest first.
+const TREES: [&str; 5] = [
+    "cws",
+    "clusterweightedshare",
+    "clusterweightedshares",
+    "clusterweightedshare.weightedshare.dev",
+    "clusterweightedshares.weightedshare.dev",
 ];
 /// The types that name a pod, the shortest first.
 const PODS: [&str; 3] = ["po", "pod", "pods"];
@@ -27,6 +44,23 @@ const PODS: [&str; 3] = ["po", "pod", "pods"];
 /// When the type is not one of a pool, or there is no name.
 pub fn pool_name(text: &str) -> Result<PoolName, String> {
     name(text, "pool", &POOLS).map(PoolName)
+}
+
+/// Reads the name of a pool or of a tree.
+///
+/// # Errors
+/// When the type is not one of these, or there is no name.
+pub fn object_name(text: &str) -> Result<ObjectName, String> {
+    let is_tree = |type_: &str| TREES.contains(&type_.to_lowercase().as_str());
+    match text.split_once('/') {
+        Some((type_, name)) if is_tree(type_) && !name.is_empty() && !name.contains('/') => {
+            Ok(ObjectName::Tree(name.to_owned()))
+        }
+        _ => match name(text, "pool", &POOLS) {
+            Ok(name) => Ok(ObjectName::Pool(name)),
+            Err(problem) => Err(format!("{problem}; or cws/NAME for a tree")),
+        },
+    }
 }
 
 /// Reads the name of a pod.
@@ -48,6 +82,17 @@ fn name(text: &str, what: &str, types: &[&str]) -> Result<String, String> {
         return Err(format!("this does not name a {what}: write NAME or {}", forms.join(", ")));
     }
     Ok(name.to_owned())
+}
+
+impl ObjectName {
+    /// The name of the pool, if it is one.
+    #[must_use]
+    pub fn pool(&self) -> Option<&str> {
+        match self {
+            Self::Pool(name) => Some(name),
+            Self::Tree(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for PoolName {
@@ -77,6 +122,20 @@ mod tests {
             assert_eq!(pool(&format!("{type_}/shop")).as_deref(), Ok("shop"), "{type_}");
         }
         assert_eq!(pool("shop.v1").as_deref(), Ok("shop.v1"));
+    }
+
+    #[test]
+    fn a_tree_has_its_type() {
+        let tree = Ok(ObjectName::Tree("company".into()));
+        for type_ in TREES {
+            assert_eq!(object_name(&format!("{type_}/company")), tree, "{type_}");
+        }
+        assert_eq!(object_name("CWS/company"), tree);
+        assert_eq!(object_name("company").unwrap().pool(), Some("company"));
+        assert_eq!(object_name("ws/company").unwrap().pool(), Some("company"));
+        for text in ["cws/", "cws/a/b", "pod/company"] {
+            assert!(object_name(text).unwrap_err().ends_with("or cws/NAME for a tree"), "{text}");
+        }
     }
 
     #[test]

@@ -1,28 +1,35 @@
-//! What pools say of themselves: their conditions and members, by their status. Pure.
+//! What pools and trees say of themselves: their conditions and members, by their status. Pure.
 
 use std::fmt::Write;
 
-use k8s_openapi::jiff::Timestamp;
-use kube::{Resource as _, core::DeserializeGuard};
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
+use kube::{
+    Resource as _,
+    core::{DeserializeGuard, ObjectMeta},
+};
 use serde::Serialize;
 
-use super::{age::age, table::Table};
+use super::{age::age, member_rows, table::Table};
 use crate::{
-    api::{MemberStatus, Mode, Resources, WeightedShare, WeightedShareStatus},
+    api::{
+        ClusterWeightedShare, ClusterWeightedShareStatus, Mode, Resources, WeightedShare,
+        WeightedShareStatus,
+    },
     share::Resource,
 };
 
-/// What a pool says of itself.
+/// What a pool or a tree says of itself.
 #[derive(Clone, Debug, Serialize)]
-pub struct PoolReport {
-    /// Its namespace.
-    pub namespace: String,
+pub struct Report {
+    /// Its namespace. None: it is a tree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
     /// Its name.
     pub name: String,
     /// When it was created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
-    /// Whether its pods are resized. None: it cannot be read.
+    /// Whether its pods are resized. None: it is a tree, or cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
     /// How often its spec was edited.
@@ -30,79 +37,161 @@ pub struct PoolReport {
     pub generation: Option<i64>,
     /// What the controller reported. None: nothing yet.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<WeightedShareStatus>,
+    pub status: Option<Said>,
     /// Why it cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
 }
 
-impl PoolReport {
-    /// What the pool says.
+/// The status of a pool or of a tree.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Said {
+    /// Of a pool.
+    Pool(Box<WeightedShareStatus>),
+    /// Of a tree.
+    Tree(Box<ClusterWeightedShareStatus>),
+}
+
+impl Report {
+    /// What a pool says.
     #[must_use]
-    pub fn of(pool: &DeserializeGuard<WeightedShare>) -> Self {
-        let metadata = pool.meta();
+    pub fn of_pool(pool: &DeserializeGuard<WeightedShare>) -> Self {
         let read = pool.0.as_ref();
+        let status = read.ok().and_then(|pool| pool.status.clone());
         Self {
-            namespace: metadata.namespace.clone().unwrap_or_default(),
+            mode: read.ok().map(|pool| pool.spec.mode),
+            status: status.map(|status| Said::Pool(Box::new(status))),
+            unreadable: read.err().map(|invalid| invalid.error.to_string()),
+            ..Self::named(pool.meta())
+        }
+    }
+
+    /// What a tree says.
+    #[must_use]
+    pub fn of_tree(tree: &DeserializeGuard<ClusterWeightedShare>) -> Self {
+        let read = tree.0.as_ref();
+        let status = read.ok().and_then(|tree| tree.status.clone());
+        Self {
+            status: status.map(|status| Said::Tree(Box::new(status))),
+            unreadable: read.err().map(|invalid| invalid.error.to_string()),
+            ..Self::named(tree.meta())
+        }
+    }
+
+    /// One that says nothing.
+    fn named(metadata: &ObjectMeta) -> Self {
+        Self {
+            namespace: metadata.namespace.clone(),
             name: metadata.name.clone().unwrap_or_default(),
             created: metadata.creation_timestamp.as_ref().map(|time| time.0),
+            mode: None,
             generation: metadata.generation,
-            mode: read.ok().map(|pool| pool.spec.mode),
-            status: read.ok().and_then(|pool| pool.status.clone()),
-            unreadable: read.err().map(|invalid| invalid.error.to_string()),
+            status: None,
+            unreadable: None,
         }
     }
 }
 
-/// What pools say of themselves, for people. Column names are left out without `headers`.
-#[must_use]
-pub fn status(pools: &[PoolReport], now: Timestamp, headers: bool) -> String {
-    let pools: Vec<String> = pools.iter().map(|pool| describe(pool, now, headers)).collect();
-    match pools.is_empty() {
-        true => "No pools found.\n".to_owned(),
-        false => pools.join("\n"),
+impl Said {
+    fn observed_generation(&self) -> Option<i64> {
+        match self {
+            Self::Pool(status) => status.observed_generation,
+            Self::Tree(status) => status.observed_generation,
+        }
+    }
+
+    /// What there is, is held and is lent.
+    fn amounts(&self) -> [(&'static str, &Resources); 3] {
+        let (capacity, allocated, lent) = match self {
+            Self::Pool(status) => (&status.capacity, &status.allocated, &status.lent),
+            Self::Tree(status) => (&status.capacity, &status.allocated, &status.lent),
+        };
+        [("Capacity", capacity), ("Allocated", allocated), ("Lent", lent)]
+    }
+
+    fn conditions(&self) -> &[Condition] {
+        match self {
+            Self::Pool(status) => &status.conditions,
+            Self::Tree(status) => &status.conditions,
+        }
+    }
+
+    fn members(&self, headers: bool) -> String {
+        match self {
+            Self::Pool(status) => {
+                let rows = member_rows::of_pool(status, headers);
+                let mut text = section("Members", status.members.is_empty(), &rows);
+                let lines = member_rows::recommendations(status);
+                if !lines.is_empty() {
+                    text += &section("Recommendations", false, &lines);
+                }
+                text
+            }
+            Self::Tree(status) => {
+                let rows = member_rows::of_tree(status, headers);
+                section("Members", status.members.is_empty(), &rows)
+            }
+        }
     }
 }
 
-/// The names of pools, for other commands.
+/// What pools and trees say of themselves, for people. Column names are left out without `headers`.
 #[must_use]
-pub fn names(pools: &[PoolReport]) -> String {
-    pools.iter().map(|pool| format!("weightedshare.weightedshare.dev/{}\n", pool.name)).collect()
+pub fn status(reports: &[Report], now: Timestamp, headers: bool) -> String {
+    let told: Vec<String> = reports.iter().map(|it| describe(it, now, headers)).collect();
+    match told.is_empty() {
+        true => "No pools found.\n".to_owned(),
+        false => told.join("\n"),
+    }
 }
 
-fn describe(pool: &PoolReport, now: Timestamp, headers: bool) -> String {
+/// The names of pools and trees, for other commands.
+#[must_use]
+pub fn names(reports: &[Report]) -> String {
+    let line = |report: &Report| {
+        let type_ = match report.namespace {
+            Some(_) => "weightedshare.weightedshare.dev",
+            None => "clusterweightedshare.weightedshare.dev",
+        };
+        format!("{type_}/{}\n", report.name)
+    };
+    reports.iter().map(line).collect()
+}
+
+fn describe(report: &Report, now: Timestamp, headers: bool) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "{:<12}{value}", format!("{name}:"));
     };
-    line("Name", &pool.name);
-    line("Namespace", &pool.namespace);
-    if let Some(mode) = pool.mode {
+    line("Name", &report.name);
+    if let Some(namespace) = &report.namespace {
+        line("Namespace", namespace);
+    }
+    if let Some(mode) = report.mode {
         line("Mode", &format!("{mode:?}"));
     }
-    if let Some(created) = pool.created {
+    if let Some(created) = report.created {
         line("Age", &age(created, now));
     }
-    if let Some(why) = &pool.unreadable {
+    if let Some(why) = &report.unreadable {
         line("Error", &format!("it cannot be read, so it is not divided: {why}"));
         return text;
     }
-    let Some(status) = &pool.status else {
+    let Some(said) = &report.status else {
         line("Status", "Not divided yet. Is the controller running?");
         return text;
     };
-    if status.observed_generation < pool.generation {
+    if said.observed_generation() < report.generation {
         line("Status", "The controller has not seen the last edit yet.");
     }
-    for (name, amounts) in
-        [("Capacity", &status.capacity), ("Allocated", &status.allocated), ("Lent", &status.lent)]
-    {
+    for (name, amounts) in said.amounts() {
         if !amounts.is_empty() {
             line(name, &amounts_of(amounts));
         }
     }
-    text += &conditions(status, now, headers);
-    text += &members(status, headers);
+    text += &conditions(said.conditions(), now, headers);
+    text += &said.members(headers);
     text
 }
 
@@ -115,9 +204,9 @@ fn amounts_of(amounts: &Resources) -> String {
     named.collect::<Vec<_>>().join(", ")
 }
 
-fn conditions(status: &WeightedShareStatus, now: Timestamp, headers: bool) -> String {
+fn conditions(conditions: &[Condition], now: Timestamp, headers: bool) -> String {
     let mut rows = Table::of(headers, &["TYPE", "STATUS", "REASON", "AGE", "MESSAGE"]);
-    for condition in &status.conditions {
+    for condition in conditions {
         rows.0.push(vec![
             condition.type_.clone(),
             condition.status.clone(),
@@ -126,49 +215,7 @@ fn conditions(status: &WeightedShareStatus, now: Timestamp, headers: bool) -> St
             condition.message.clone(),
         ]);
     }
-    section("Conditions", status.conditions.is_empty(), &rows.print_left())
-}
-
-fn members(status: &WeightedShareStatus, headers: bool) -> String {
-    let resources: Vec<Resource> =
-        Resource::ALL.into_iter().filter(|&it| status.capacity.get(it).is_some()).collect();
-    let mut head = vec!["NAME".to_owned(), "WEIGHT".to_owned(), "PODS".to_owned()];
-    for resource in &resources {
-        let name = resource.name().to_uppercase();
-        head.push(format!("{name}: DEMAND"));
-        head.extend(["FAIR", "SHARE", "APPLIED"].map(str::to_owned));
-    }
-    head.extend(["STATE", "MESSAGE"].map(str::to_owned));
-    let head: Vec<&str> = head.iter().map(String::as_str).collect();
-    let mut rows = Table::of(headers, &head);
-    rows.0.extend(status.members.iter().map(|member| member_row(member, &resources)));
-    let mut text = section("Members", status.members.is_empty(), &rows.print());
-    let recommendations = status.members.iter().flat_map(|member| &member.recommendations);
-    let lines: String = recommendations
-        .map(|it| format!("VirtualMachine {}: {}\n", it.virtual_machine, it.message))
-        .collect();
-    if !lines.is_empty() {
-        text += &section("Recommendations", false, &lines);
-    }
-    text
-}
-
-fn member_row(member: &MemberStatus, resources: &[Resource]) -> Vec<String> {
-    let weight = member.dynamic_weight.as_ref().map_or(member.weight, |it| it.weight);
-    let mut row = vec![member.name.clone(), weight.to_string(), member.pods.to_string()];
-    for &resource in resources {
-        let amounts = [&member.demand, &member.fair, &member.share, &member.applied];
-        row.extend(amounts.map(|amounts| {
-            amounts.get(resource).map_or("-".to_owned(), |amount| resource.readable(amount))
-        }));
-    }
-    row.push(member.state.map_or("-".to_owned(), |state| format!("{state:?}")));
-    row.push(match (member.reason.as_str(), member.message.as_str()) {
-        ("", message) => message.to_owned(),
-        (reason, "") => reason.to_owned(),
-        (reason, message) => format!("{reason}: {message}"),
-    });
-    row
+    section("Conditions", conditions.is_empty(), &rows.print_left())
 }
 
 /// Lines under a title, set in by two columns.

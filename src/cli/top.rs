@@ -156,7 +156,7 @@ struct Row<'a> {
     min: u64,
     fair: u64,
     share: u64,
-    /// None: nobody has measured all of its pods.
+    /// None: not all of its pods were measured.
     used: Option<u64>,
     /// Why it is as it is. None: it holds what it is granted, or is on its way.
     trouble: Option<&'a str>,

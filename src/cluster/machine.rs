@@ -11,7 +11,7 @@ use super::{
 };
 use crate::share::{Bytes, PerResource, Resource};
 
-/// How many virtual CPUs share what one CPU is requested for, where nobody says otherwise.
+/// How many virtual CPUs share what one CPU is requested for, unless it is set otherwise.
 const ALLOCATION_RATIO: u32 = 10;
 
 /// The container of a launcher pod in which the virtual machine runs.

@@ -77,7 +77,7 @@ pub struct Pod {
     pub limited_by_us: PerResource<bool>,
     /// When a resize of ours changed it last, as its managed fields say.
     pub resized_at: Option<Timestamp>,
-    /// Who else set its requests or limits last, by a resize that nobody has written over, as its managed fields say.
+    /// Who else set its requests or limits last, by a resize that was not written over, as its managed fields say.
     pub set_by: PerResource<Option<String>>,
     /// The system depends on it.
     pub critical: bool,

@@ -126,7 +126,7 @@ pub fn as_conditions(
     verdicts.into_iter().map(condition).collect()
 }
 
-/// Conditions that the object does not show yet keep the time at which they were decided first: else a status that nobody has
+/// Conditions that the object does not show yet keep the time at which they were decided first: else a status that was not
 /// written would differ at each decision.
 pub fn keep_times(conditions: &mut [Condition], before: &[Condition], now: Timestamp) {
     for condition in conditions.iter_mut().filter(|it| it.last_transition_time.0 == now) {

@@ -66,7 +66,7 @@ pub fn rule(
     }
 }
 
-/// As the limit is to the request in the template. Of a pod without one nobody knows what it was: a limit that goes down in
+/// As the limit is to the request in the template. Of a pod without one it is not known what it was: a limit that goes down in
 /// steps has another ratio after each.
 fn ratio(container: &Container, template: Option<&Template>, resource: Resource) -> LimitRule {
     let template = template.and_then(|template| template.get(&container.name));

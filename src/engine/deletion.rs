@@ -114,7 +114,7 @@ impl Orphans {
             }
             let restore = restores.get(&*id.namespace);
             let mut deletion = deletion(pool, known, restore, now);
-            // The former leader may still have a write on its way. Once the pool is gone, nobody would undo it.
+            // The former leader may still have a write on its way. Once the pool is gone, it would not be undone.
             deletion.done &= view.may_grow;
             plan.deletions.insert(id.clone(), deletion);
         }

@@ -89,14 +89,15 @@ impl<'a> Dividing<'a> {
         })
     }
 
-    /// What the pool has of a resource on nodes.
-    fn parts(&self, resource: Resource) -> Vec<(&'a str, Part)> {
+    /// What the pool has of a resource on nodes. `tree` is the name of the tree that it is in.
+    fn parts(&self, resource: Resource, tree: Option<&str>) -> Vec<(&'a str, Part)> {
         let Some(prepared) = &self.resources[resource] else { return Vec::new() };
         let observes = self.observes();
         let mut presences = Vec::new();
         let nodes = &prepared.input.nodes;
         prepared.claims.presences(nodes.len(), &prepared.division, &mut presences);
-        let part = |presence| Part { observes, presence, ..Part::default() };
+        let tree = || tree.map(str::to_owned);
+        let part = |presence| Part { observes, tree: tree(), presence, ..Part::default() };
         let mut parts: Vec<(&str, Part)> =
             nodes.iter().copied().zip(presences.into_iter().map(part)).collect();
         let mut shares = prepared.division.pods.iter();
@@ -168,13 +169,15 @@ pub fn own<'a>(
     }
     for id in wave {
         let Some(pool) = pools.get_mut(id) else { continue };
+        let place = view.forest.place(id);
+        let tree = place.and_then(|place| view.forest.tree(place.tree)).map(|tree| &*tree.name);
         for resource in Resource::ALL {
             if let Some(prepared) = &mut pool.resources[resource]
-                && view.forest.place(id).is_none()
+                && place.is_none()
             {
                 dividers.pools.own(&prepared.claims, &mut prepared.division);
             }
-            rooms.set(id, resource, pool.parts(resource));
+            rooms.set(id, resource, pool.parts(resource, tree));
         }
     }
     moved

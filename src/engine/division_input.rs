@@ -157,7 +157,7 @@ impl<'a> DivisionInput<'a> {
 
     /// What one more pod of each member would own, in the order of the spec. None: the pool is too small for it.
     ///
-    /// Nobody knows yet how many virtual CPUs it has: as many as the least of its siblings.
+    /// It is not known yet how many virtual CPUs it has: as many as the least of its siblings.
     #[must_use]
     pub fn one_more(&self, pool: &Pool, divider: &mut Divider) -> Vec<Option<u64>> {
         let mut owned = vec![None; self.order.len()];
@@ -302,7 +302,7 @@ fn within(
     (min.min(cap.unwrap_or(u64::MAX)), cap)
 }
 
-/// What a pod that holds so much was measured to have a use for, with so many percent of headroom.
+/// What a pod that holds so much was measured to need, with so many percent of headroom.
 ///
 /// Where limits follow the share, the regular containers cannot use what a sidecar leaves idle, so what sidecars and the overhead
 /// take is added.

@@ -20,7 +20,7 @@ const STEP: u64 = 16 << 20;
 /// What keeps a pod from its share, as long as it is in use. Bytes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct MemoryFloor {
-    /// The most that it used of late. None: nobody measures it.
+    /// The most that it used of late. None: it is not measured.
     used: Option<u64>,
     /// That, with the margin.
     pub safe: u64,
@@ -33,7 +33,7 @@ pub struct MemoryFloor {
 }
 
 impl MemoryFloor {
-    /// What the memory in use of a pod allows for now. None: it is left alone. Where nobody measures it, no limit goes
+    /// What the memory in use of a pod allows for now. None: it is left alone. Where it is not measured, no limit goes
     /// down.
     ///
     /// Use is measured by pod: of several containers, each might be the one that uses it. So a container's limit stays

@@ -39,6 +39,8 @@ struct OnNode {
 pub struct Part {
     /// The pool only observes: the others take no notice of it.
     pub observes: bool,
+    /// The name of the tree that the pool is in.
+    pub tree: Option<String>,
     /// What its pods would own there, if nodes set no limit. None: the pool is too small to be divided.
     pub presence: Option<Presence>,
     /// The stake of each of its pods there.
@@ -203,7 +205,9 @@ impl Shared {
         if before == Some(&part) {
             return false;
         }
-        let owns = |it: &Arc<Part>| it.observes == part.observes && it.presence == part.presence;
+        let owns = |it: &Arc<Part>| {
+            it.observes == part.observes && it.tree == part.tree && it.presence == part.presence
+        };
         if !before.is_some_and(|it| owns(it) && it.stakes == part.stakes) {
             self.seen = None;
         }
@@ -277,8 +281,7 @@ impl Shared {
             }
             let is_divided = |(_, part): &(&PoolId, &Part)| part.presence.is_some();
             let present: Vec<(&PoolId, &Part)> = there.into_iter().filter(is_divided).collect();
-            let mut presences: Vec<Presence> =
-                present.iter().filter_map(|(_, part)| part.presence).collect();
+            let mut presences = presences(&present);
             fit_stakes(&node, &present, &mut presences);
             let mut split = Vec::new();
             divider.rooms(&node, &presences, &mut split);
@@ -325,6 +328,17 @@ impl Charges {
     }
 }
 
+/// What pools have on the node, with their trees by number.
+fn presences(parts: &[(&PoolId, &Part)]) -> Vec<Presence> {
+    let trees: BTreeSet<&str> = parts.iter().filter_map(|(_, part)| part.tree.as_deref()).collect();
+    let number = |tree: &str| u32::try_from(trees.range(..tree).count()).unwrap_or(u32::MAX);
+    let with_tree = |(_, part): &(&PoolId, &Part)| {
+        let tree = part.tree.as_deref().map(number);
+        Some(Presence { tree, ..part.presence? })
+    };
+    parts.iter().filter_map(with_tree).collect()
+}
+
 /// Cuts stakes that exceed the node: the pods that were bound first keep theirs. A pod that fitted only because others had given up
 /// room has none.
 fn fit_stakes(node: &Node, parts: &[(&PoolId, &Part)], presences: &mut [Presence]) {
@@ -351,7 +365,7 @@ fn fit_stakes(node: &Node, parts: &[(&PoolId, &Part)], presences: &mut [Presence
 /// The node as seen by pools whose own pods are charged `own` there.
 fn node(view: &View, name: &str, resource: Resource, own: Charges) -> Node {
     let reserved = view.reserved.get(name).map_or(0, |it| it[resource]);
-    // What moves, or is about to be gone, is in nobody's way; but in that of pods that wait for room there.
+    // What moves, or is about to be gone, is in the way only of pods that wait for room there.
     let leaving = if view.reserved.contains_key(name) { 0 } else { own.leaving };
     let own = own.charged + leaving;
     let others = view.cluster.charged(name)[resource].saturating_sub(own);

@@ -183,7 +183,7 @@ impl<'a> MemberPods<'a> {
         leaving
     }
 
-    /// What its pods use, in millicores and bytes; none where nobody has measured all of them.
+    /// What its pods use, in millicores and bytes; none where not all of them were measured.
     #[must_use]
     pub fn used(&self) -> Used {
         PerResource::from_fn(|resource| {

@@ -60,6 +60,8 @@ pub struct Divisions<'a> {
     pub pools: Vec<DividedPool<'a>>,
     /// The ClusterWeightedShares: of each tree the root first, then those that are not divided, by name.
     pub trees: Vec<TreePreview>,
+    /// What the branches of each tree own.
+    pub branches: Trees,
 }
 
 /// What one ClusterWeightedShare divides.
@@ -139,8 +141,8 @@ impl Preview {
                 }
             }
         }
-        let trees = preview_trees(view, &trees, &divided);
-        Divisions { pools: divided.into_values().collect(), trees }
+        let previews = preview_trees(view, &trees, &divided);
+        Divisions { pools: divided.into_values().collect(), trees: previews, branches: trees }
     }
 }
 

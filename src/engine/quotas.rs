@@ -182,7 +182,7 @@ impl Left {
         within: &[&mut BoundPool],
         began: impl Fn(&Pod) -> u64,
     ) -> Self {
-        // What moves, or is about to be gone, is in nobody's way.
+        // What moves, or is about to be gone, is in no other pod's way.
         let aside: BTreeSet<*const Pod> = within
             .iter()
             .flat_map(|pool| pool.movable.iter().chain(&pool.members.leaving))

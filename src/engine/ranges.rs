@@ -124,7 +124,7 @@ pub fn holding(
         }
         let held = container.held[resource].requested;
         let rule = rule(pod.qos, member.limit_policy, container, template, resource, &apart);
-        // Nobody knows how low a limit of memory could go without ending the container.
+        // It is not known how low a limit of memory could go without ending the container.
         let unknown = resource == Resource::Memory && !measured.is_some_and(|it| it.is_fresh);
         let (rule, least) = match container.limit[resource] {
             None if unknown => (LimitRule::Keep, held.min(1)),

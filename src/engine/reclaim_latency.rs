@@ -20,7 +20,7 @@ impl ReclaimLatency {
             for resource in Resource::ALL {
                 let of =
                     |amounts: &crate::api::Resources| amounts.get(resource).unwrap_or_default();
-                // What is borrowed is nobody's own.
+                // What is borrowed is not owned.
                 let own = of(&member.share).min(of(&member.fair));
                 if of(&member.applied) < own {
                     let key = (member.name.clone(), resource);

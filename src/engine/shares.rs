@@ -85,7 +85,7 @@ pub struct PodShare<'a> {
     pub measured: Option<PodMeasures>,
     /// What it holds, and how that may move.
     pub holding: Holding,
-    /// Who it is left to, if to somebody else.
+    /// Who it is left to, if it is left alone.
     pub left_to: Option<Exclusion>,
     /// It runs a virtual machine that migrates to another pod, which counts in its place.
     pub migrates: bool,
@@ -125,7 +125,7 @@ impl PodShare<'_> {
         self.share.map_or_else(|| self.holding.charge(), |share| share.share)
     }
 
-    /// What it was measured to have a use for. None: nobody knows.
+    /// What it was measured to need. None: it is not known.
     #[must_use]
     pub fn demand(&self) -> Option<u64> {
         match self.claim?.demand {
@@ -153,11 +153,11 @@ impl MemberShare<'_> {
         self.pods.iter().map(of).fold(0, u64::saturating_add)
     }
 
-    /// What its pods were measured to have a use for, together. None where nobody has measured any of them.
+    /// What its pods were measured to need, together. None where none of them was measured.
     #[must_use]
     pub fn demand(&self) -> Option<u64> {
         let known = self.pods.iter().any(|pod| pod.demand().is_some());
-        // A pod of which nobody knows is taken to need what it owns.
+        // A pod that was not measured is taken to need what it owns.
         known.then(|| self.sum(|pod| pod.demand().unwrap_or_else(|| pod.fair())))
     }
 }
@@ -195,7 +195,7 @@ impl<'a> Divided<'a> {
         self.pods().any(|pod| pod.share.is_some_and(held_back))
     }
 
-    /// What pods hold less than they own, as others on their node have a use for it.
+    /// What pods hold less than they own, as others on their node need it.
     #[must_use]
     pub fn lent(&self) -> u64 {
         self.sum(|pod| pod.granted().saturating_sub(pod.fair()))

@@ -290,7 +290,7 @@ fn changed(
     before.len() != with_share(divided).count() || !with_share(divided).all(known)
 }
 
-/// Whether a pod is to grow by little, and nothing of it could be taken back, as nobody measures its memory: what it holds
+/// Whether a pod is to grow by little, and nothing of it could be taken back, as its memory is not measured: what it holds
 /// is then the least that it owns, which raises what it owns, and so it would go on, by less and less.
 fn goes_one_way(pod: &PodShare, before: &Grant, resource: Resource) -> bool {
     let stuck = |container: &share::Container| {

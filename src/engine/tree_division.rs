@@ -205,7 +205,7 @@ fn note_charges(
 
 impl Division {
     /// The tree as pools in mode Auto see it, or those in mode Observe.
-    fn seen_by(&self, observes: bool) -> Option<&Laid> {
+    pub(super) fn seen_by(&self, observes: bool) -> Option<&Laid> {
         if observes { self.observing.as_ref() } else { Some(&self.acting) }
     }
 }

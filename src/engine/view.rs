@@ -23,7 +23,7 @@ pub const TIMELY: u64 = 30;
 /// A moment, by two clocks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Now {
-    /// The time of day. Somebody may set that clock.
+    /// The time of day. That clock may be set.
     pub wall: Timestamp,
     /// The time since the process began. It never goes back.
     pub steady: Duration,

@@ -42,11 +42,11 @@ pub struct PodMeasures {
     /// When `waiting` becomes too old to be used. Another process is not told.
     #[serde(skip)]
     pub waiting_until: Option<Timestamp>,
-    /// The least part of the time, in thousandths, in which it waited for CPU in the last five minutes. None: nobody has
-    /// said for so long.
+    /// The least part of the time, in thousandths, in which it waited for CPU in the last five minutes. None: it was not
+    /// measured for so long.
     pub waited_throughout: Option<u16>,
     /// The least part of a virtual machine's memory, in thousandths, that its guest used in the last five minutes. None: it
-    /// is none, or nobody has said for so long.
+    /// is none, or it was not measured for so long.
     pub guest_throughout: Option<u16>,
 }
 
@@ -103,7 +103,7 @@ pub(super) struct Measures {
     had: VecDeque<(i64, Has)>,
 }
 
-/// Forgets the pods that nobody has measured since a time in milliseconds. Returns their namespaces and names.
+/// Forgets the pods that were not measured since a time in milliseconds. Returns their namespaces and names.
 pub(super) fn forget_before(
     all: &mut BTreeMap<String, BTreeMap<String, Measures>>,
     horizon: i64,

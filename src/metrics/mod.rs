@@ -46,7 +46,7 @@ pub trait Source: Send + Sync {
 /// Why a source tells nothing.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SourceError {
-    /// The cluster has no such source: nobody will answer until it is installed.
+    /// The cluster has no such source: there is no answer until it is installed.
     #[error("{0}")]
     Absent(String),
     /// It is there, and fails.
@@ -80,7 +80,7 @@ pub struct PodReading {
     /// The part of the time, in thousandths, in which it could have used more CPU and did not get it: throttled by its
     /// limit, or kept waiting by others. None: this source does not say.
     pub waiting: Option<u16>,
-    /// The part of a virtual machine's memory, in thousandths, that its guest uses. None: it is none, or nobody says.
+    /// The part of a virtual machine's memory, in thousandths, that its guest uses. None: it is none, or it is not known.
     pub guest: Option<u16>,
 }
 

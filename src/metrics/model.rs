@@ -133,7 +133,7 @@ impl Metrics {
         news || recovered
     }
 
-    /// Forgets the nodes that are gone, or that nobody has measured since a time in milliseconds.
+    /// Forgets the nodes that are gone, or that were not measured since a time in milliseconds.
     fn forget_nodes_before(&mut self, horizon: i64) {
         let gone = self.nodes.extract_if(.., |_, (at, _)| at.as_millisecond() < horizon);
         self.news.nodes.extend(gone.map(|(name, _)| name));

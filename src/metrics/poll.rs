@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(asks(None, 5, 15), [5, 10, 15, 20, 25, 30, 35, 40, 45]);
         assert_eq!(asks(Some(0), 5, 15), [14, 15, 16, 17, 18, 19, 20, 25, 30]);
         assert_eq!(asks(Some(0), 5, 60), [30, 59, 60, 61, 62, 63, 64, 65, 70]);
-        // Who is asked as seldom as he measures always has news.
+        // A source that is asked as seldom as it measures always has news.
         assert_eq!(asks(Some(0), 15, 15), [15, 30, 45, 60, 75, 90, 105, 120, 135]);
     }
 }

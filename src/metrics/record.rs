@@ -6,7 +6,7 @@ use super::SourceError;
 
 /// What is measured after more than so many intervals is not trusted any more.
 pub const STALE_INTERVALS: i32 = 3;
-/// The shortest interval that is reckoned with, in seconds: nobody measures more often.
+/// The shortest interval that is expected, in seconds: no source measures more often.
 pub const SHORTEST: i64 = 15;
 /// A source that was there is waited for so long.
 const GONE: SignedDuration = SignedDuration::from_mins(10);

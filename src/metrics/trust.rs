@@ -8,7 +8,7 @@ use rustls::{
     pki_types::{CertificateDer, pem, pem::PemObject},
 };
 
-/// Why nobody can be believed.
+/// Why no server can be trusted.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// The file cannot be read, or is of no use.
@@ -29,8 +29,8 @@ pub enum TrustError {
     Tls(#[from] rustls::Error),
 }
 
-/// How to speak to the server at `url`: with our own provider, whatever the process has. Without https nobody has to be
-/// believed.
+/// How to speak to the server at `url`: with our own provider, whatever the process has. Without https there is nothing to
+/// verify.
 ///
 /// # Errors
 /// When there are no certificates.

@@ -70,7 +70,7 @@ impl Gate {
         }
         // It is never closed.
         let _asking = self.0.asking.acquire().await;
-        // Somebody may have asked the same meanwhile.
+        // Another request may have asked the same meanwhile.
         if let Some(known) = self.known(&key) {
             return Ok(known);
         }

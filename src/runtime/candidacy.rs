@@ -88,7 +88,7 @@ impl Candidacy {
 }
 
 impl Campaign {
-    /// Takes the lease and renews it, until it is lost or to be given back. When nobody asks any more, it ends as if the process
+    /// Takes the lease and renews it, until it is lost or to be given back. When no caller is left, it ends as if the process
     /// had.
     async fn run(mut self, mut election: Election) {
         let to_release = tokio::select! {

@@ -49,7 +49,7 @@ pub struct Run {
     /// What measures.
     pub sources: Vec<Asked>,
     /// Tells the time. It is to begin when this process leads, not before: what it reads then is at least as new as the last
-    /// write of whoever led before it.
+    /// write of the leader before it.
     pub clock: Clock,
     /// What the controller tells of itself, and whether it may write.
     pub serving: Serving,

@@ -116,7 +116,7 @@ impl Leadership {
         until.saturating_sub(self.0.start.elapsed())
     }
 
-    /// Whether a write of this process may still be carried out, though nobody waits for its answer any more.
+    /// Whether a write of this process may still be carried out, although its answer is no longer awaited.
     #[must_use]
     pub fn may_have_written(&self) -> bool {
         let at = self.0.unanswered.load(Ordering::SeqCst);
@@ -178,7 +178,7 @@ impl Leadership {
         Ok(answer.map_err(|_| NoAnswer)??)
     }
 
-    /// When a write that is sent now must be over: before somebody else may lead. None: it must not be sent.
+    /// When a write that is sent now must be over: before another process may lead. None: it must not be sent.
     fn answer_by(&self) -> Option<Instant> {
         let now = Instant::now();
         let Some(terms) = self.0.terms else { return Some(now + WRITE) };
@@ -193,8 +193,8 @@ impl Leadership {
     }
 }
 
-/// The request, with the word to the API server to give it up after a while: what it carries out later than that, nobody
-/// reckons with any more.
+/// The request, with the word to the API server to give it up after a while: what it carries out later than that is
+/// no longer expected.
 fn given_up_in_time(request: Request<Body>) -> Result<Request<Body>, http::Error> {
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path();

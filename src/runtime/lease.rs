@@ -1,6 +1,6 @@
-//! One leader at a time, by a Lease: whoever wrote it last leads, and each write of it is on just the version that was
+//! One leader at a time, by a Lease: the process that wrote it last leads, and each write of it is on just the version that was
 //! seen, so that two never hold it. What others wrote is only ever measured by our own clock, as the time since we saw
-//! it change; the clocks of nodes need not agree. (What is to be had ready-made either trusts other clocks, goes on leading
+//! it change; the clocks of nodes need not agree. (The libraries for this either trusts other clocks, goes on leading
 //! while it cannot renew, ends a new holder's lease with a forced release, or waits out a lease that was released.)
 
 use std::{
@@ -65,7 +65,7 @@ impl Terms {
 /// Why this process leads no more.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Lost {
-    /// Somebody else has the lease.
+    /// Another process has the lease.
     #[error("the lease is lost: {0} leads now. This process exits; Kubernetes restarts it")]
     Taken(String),
     /// It could not be renewed in time.
@@ -78,7 +78,7 @@ pub enum Lost {
         /// What the last attempt ran into.
         why: String,
     },
-    /// Whoever renewed it has ended.
+    /// The process that renewed it has ended.
     #[error(
         "the lease is no longer renewed, because its thread has ended. This process exits; Kubernetes restarts it"
     )]
@@ -88,7 +88,7 @@ pub enum Lost {
 /// What became of a renewal.
 enum Renewal {
     Done,
-    /// Somebody else has the lease.
+    /// Another process has the lease.
     Taken(String),
     /// It is to be tried again.
     Unclear,
@@ -228,7 +228,7 @@ impl Election {
         if let Some(lease) = &found {
             self.see(lease);
         }
-        // One that was deleted while somebody held it is held on to as long as he may rely on it.
+        // If it was deleted while another process held it, that process may rely on it until its time is over.
         let held = |seen: &Seen| {
             let other = !seen.holder.is_empty() && seen.holder != self.identity;
             other && Instant::now() < seen.at + seen.lasts
@@ -272,7 +272,7 @@ impl Election {
                 return Ok(Renewal::Taken(holder(&lease).to_owned()));
             }
             Some(lease) => self.write(self.again(lease), began).await?,
-            // Somebody deleted it. It is ours until somebody else has it.
+            // It was deleted. It is ours until another process has it.
             None => self.take().await?,
         };
         Ok(if renewed { Renewal::Done } else { Renewal::Unclear })
@@ -285,7 +285,7 @@ impl Election {
         lease
     }
 
-    /// Writes the lease on just the version that was seen, by a call that began then. False: somebody else wrote it.
+    /// Writes the lease on just the version that was seen, by a call that began then. False: another process wrote it.
     async fn write(&mut self, lease: Lease, began: Instant) -> Result<bool, kube::Error> {
         let params = PostParams::default();
         let answer = match lease.metadata.resource_version {

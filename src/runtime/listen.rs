@@ -110,7 +110,7 @@ impl Address {
     }
 }
 
-/// Answers there from now on, in the background, until the process ends: whoever asks.
+/// Answers there from now on, in the background, until the process ends. Everybody may ask.
 ///
 /// # Errors
 /// When the address is taken, or not ours.
@@ -133,7 +133,7 @@ pub async fn listen(
 }
 
 /// Likewise, but where others than this machine reach the address, only who may read it is answered, as the API server
-/// says, and by HTTPS, so that nobody reads the tokens on their way. The certificate is of our own making.
+/// says, and by HTTPS, so that the tokens cannot be read on their way. The certificate is of our own making.
 ///
 /// # Errors
 /// When the address is taken, or not ours, or there is no certificate.
@@ -158,7 +158,7 @@ pub async fn listen_guarded(
     Ok(())
 }
 
-/// A certificate that nobody signed, for as long as the process lives.
+/// A certificate that no authority signed, for as long as the process lives.
 fn certificate() -> Result<ServerConfig, CertificateError> {
     let made = rcgen::generate_simple_self_signed(vec!["weighted-share".to_owned()])?;
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());

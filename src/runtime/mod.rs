@@ -102,7 +102,7 @@ impl Serving {
 }
 
 /// Does the work while this process leads: it waits for the lease, gives it back when it is told to stop, and ends when
-/// it loses it. Without an election it leads at once, and nobody else is asked.
+/// it loses it. Without an election it leads at once, and asks no other process.
 ///
 /// # Errors
 /// When the lease is lost: the process must end, for another one leads.

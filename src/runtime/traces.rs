@@ -94,7 +94,7 @@ impl Drop for Traces {
 fn client(tls: ClientConfig) -> Result<Client, reqwest::Error> {
     let make = move || {
         let client = Client::builder().tls_backend_preconfigured(tls).timeout(PATIENCE);
-        // Where it leads, nobody has said that we may tell.
+        // Only the configured address may be told.
         client.redirect(redirect::Policy::none()).build()
     };
     // It panics where the one that it calls does.

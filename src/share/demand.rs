@@ -1,11 +1,11 @@
-//! What a pod has a use for, from what it was seen to use.
+//! What a pod needs, from what it was seen to use.
 
 use super::Resource;
 
-/// What a pod has a use for, in units of the resource (millicores or bytes).
+/// What a pod needs, in units of the resource (millicores or bytes).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Demand {
-    /// Nobody has measured it: as much as it owns.
+    /// It was not measured: as much as it owns.
     #[default]
     Unknown,
     /// So much.

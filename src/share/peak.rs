@@ -1,4 +1,4 @@
-//! The most that was used of late: what a pod has a use for must not forget the busy minute after the quiet one.
+//! The most that was used of late: what a pod needs must not forget the busy minute after the quiet one.
 
 use std::collections::VecDeque;
 
@@ -83,7 +83,7 @@ impl Peak {
     }
 
     /// What the use rose to in the last four samples, by two thirds or more; zero where it did not. A sample is a mean, and
-    /// of one who wakes, or wakes again and again, it shows only the part of the time in which he was awake.
+    /// of a pod that wakes, or wakes again and again, it shows only the part of the time in which the pod was awake.
     #[must_use]
     pub fn risen(&self) -> u64 {
         let (mut lowest, mut risen) = (u64::MAX, 0);

@@ -28,7 +28,7 @@ pub enum Direction {
 
 /// A move under 5 % of what the pod holds is not worth a resize.
 const BAND_PERCENT: u128 = 5;
-/// Who is granted under 95 % of what he owns, and has a use for it, gets it at once.
+/// A pod that is granted under 95 % of what it owns, and needs it, gets it at once.
 const ENTITLED_PERCENT: u128 = 95;
 
 /// What each pod is granted from now on.
@@ -89,7 +89,7 @@ fn calm_node(pods: &[Candidate], on_node: &[usize], resource: Resource, grants: 
         }
     }
 
-    // Who is furthest under what he owns comes first, then who wants most.
+    // The pod that is furthest under what it owns comes first, then the one that needs most.
     let mut grows: Vec<(usize, u64)> = on_node.iter().copied().zip(wanted).collect();
     grows.retain(|&(i, to)| to > pods[i].granted);
     grows.sort_by_key(|&(i, to)| {
@@ -123,7 +123,7 @@ impl Candidate {
         self.moved.is_some_and(|moved| moved != direction)
     }
 
-    /// Whether it has a use for what it owns, and is granted clearly less.
+    /// Whether it needs what it owns, and is granted clearly less.
     fn entitled(&self) -> bool {
         self.share > self.granted
             && u128::from(self.granted) * 100 < u128::from(self.fair) * ENTITLED_PERCENT
@@ -283,12 +283,12 @@ mod tests {
                 prop_assert!(on().map(|(_, grant)| grant).sum::<u64>() <= owned);
                 for (pod, &grant) in on() {
                     prop_assert!(grant >= pod.granted.min(pod.share) && grant <= pod.granted.max(pod.share));
-                    // Whoever is clearly under what is his, and has a use for it, has it now, as the shares fit.
+                    // A pod that is clearly under what it owns, and needs it, has it now, as the shares fit.
                     if pod.entitled() && pod.grows_to(Resource::Cpu) > pod.granted {
                         prop_assert!(grant >= pod.share.min(pod.fair), "{pod:?} is granted {grant}");
                     }
                 }
-                // Nobody who may grow lacks room while another sits on more than his share and may shrink.
+                // No pod that may grow lacks room while another one that may shrink holds more than its share.
                 let lacks = on().any(|(pod, &grant)| {
                     pod.share > grant && grant == pod.granted && pod.grows_to(Resource::Cpu) > grant
                 });
@@ -297,7 +297,7 @@ mod tests {
             }
         }
 
-        /// One who had to wait can have moved to what he owns, and then goes on from there: that is all.
+        /// A pod that had to wait can have moved to what it owns, and then goes on from there: that is all.
         #[test]
         fn looking_again_comes_to_an_end(pods in candidates()) {
             let mut pods = pods;

@@ -249,7 +249,7 @@ impl<'t> Replay<'t> {
 struct Wanted {
     cpu: f64,
     memory: Option<u64>,
-    /// Somebody measured it.
+    /// It was measured.
     is_known: bool,
 }
 

@@ -7,6 +7,7 @@ use super::{
     world::Likes,
 };
 use crate::{
+    api::label_name,
     cluster::{Cluster, Owner},
     share::{Bytes, MilliCpu, PerResource, Resource},
 };
@@ -161,7 +162,7 @@ fn manifest(
     text
 }
 
-/// What the pool is to have of a resource. Nothing where nobody measured it.
+/// What the pool is to have of a resource. Nothing where it was not measured.
 fn capacity(groups: &BTreeMap<Group, Use>, resource: Resource) -> String {
     let steps = groups.values().map(|group| group.used[resource].len()).max().unwrap_or(0);
     let mut together = vec![0u64; steps];
@@ -197,14 +198,8 @@ fn capacity(groups: &BTreeMap<Group, Use>, resource: Resource) -> String {
 impl Group {
     fn member(&self) -> String {
         let (Self::Workload(Owner { name, .. }) | Self::Label(_, name)) = self;
-        let mut name: String = name
-            .chars()
-            .map(|it| if it.is_ascii_alphanumeric() { it.to_ascii_lowercase() } else { '-' })
-            .take(63)
-            .collect();
-        name.truncate(name.trim_end_matches('-').len());
         // A text, whatever it looks like.
-        format!("{name:?}")
+        format!("{:?}", label_name(name))
     }
 
     fn selects(&self) -> String {

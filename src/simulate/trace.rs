@@ -1,4 +1,4 @@
-//! What pods used over time, as somebody recorded it: one sample of each pod every so many seconds. Pure.
+//! What pods used over time, as it was recorded: one sample of each pod every so many seconds. Pure.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -54,11 +54,11 @@ pub struct Sample {
     memory: u32,
 }
 
-/// Nobody says.
+/// It is not known.
 const UNKNOWN: u32 = u32::MAX;
 
 impl Sample {
-    /// A pod that nobody measured.
+    /// A pod that was not measured.
     pub const NONE: Self = Self { cpu: UNKNOWN, memory: UNKNOWN };
 
     /// Of millicores and bytes; memory is kept to the KiB above.
@@ -70,13 +70,13 @@ impl Sample {
         Self { cpu: kept(used.cpu), memory: kept(used.memory.map(|bytes| bytes.div_ceil(1024))) }
     }
 
-    /// Millicores. None: nobody says.
+    /// Millicores. None: it is not known.
     #[must_use]
     pub fn cpu(self) -> Option<u64> {
         (self.cpu != UNKNOWN).then_some(u64::from(self.cpu))
     }
 
-    /// Bytes. None: nobody says.
+    /// Bytes. None: it is not known.
     #[must_use]
     pub fn memory(self) -> Option<u64> {
         (self.memory != UNKNOWN).then_some(u64::from(self.memory) * 1024)

@@ -12,9 +12,9 @@ use crate::{
     share::{Held, PerResource, Resource},
 };
 
-/// Where pods run of which nobody says where.
+/// Where pods run whose node is not known.
 const SOMEWHERE: &str = "node";
-/// A node that nobody describes has whole cores and GiB.
+/// A node that is not described has whole cores and GiB.
 const WHOLE: PerResource<u64> = PerResource { cpu: 1000, memory: 1 << 30 };
 
 /// The cluster, and the pods of the trace in their order.
@@ -38,7 +38,7 @@ pub struct World {
 pub struct ReplayedPod {
     /// It, as it is now.
     pub pod: Pod,
-    /// As it would be if nobody resized it.
+    /// As it would be if it were not resized.
     pub before: Limited,
     /// As it is.
     pub now: Limited,
@@ -105,7 +105,7 @@ impl World {
         world
     }
 
-    /// Nodes that nobody describes are as large as what their pods requested at most at one time, or used if that was more.
+    /// Nodes that are not described are as large as what their pods requested at most at one time, or used if that was more.
     fn add_nodes(&mut self, trace: &Trace) {
         let unseen: Vec<bool> =
             self.nodes.iter().map(|name| self.cluster.node(name).is_none()).collect();

@@ -185,7 +185,7 @@ fn section((path, object): &Object) -> String {
         text += &format!("| {name_shown} | {} | {default} | {} |\n", kind(field), cell(field));
     }
     let rules = rules(object);
-    // Nobody but the controller writes a status.
+    // Only the controller writes a status.
     if !rules.is_empty() && !path.trim_start_matches(TREE).starts_with("status") {
         text += &format!("\nWhat is refused:\n\n{rules}");
     }

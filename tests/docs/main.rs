@@ -1,6 +1,6 @@
 //! The documents keep to what the program does.
 //!
-//! A `console` block is run anew, and must show what comes out of it; it works on the `yaml` blocks of its document
+//! A `console` block is run anew, and must show what comes out of it; it works on the blocks of its document
 //! that begin with the name of a file. `make docs` writes what comes out.
 
 mod charts;
@@ -14,6 +14,7 @@ mod hosting;
 mod links;
 mod runbooks;
 mod testing;
+mod words;
 
 use std::{
     env,
@@ -104,7 +105,8 @@ fn retold(folder: &Path, text: &str) -> Result<(String, usize)> {
     let mut block = String::new();
     for line in text.lines() {
         if let Some(tag) = line.strip_prefix("```") {
-            if let ("yaml", Some(name)) = (fence, block.lines().next().and_then(file_name)) {
+            if let ("yaml" | "csv", Some(name)) = (fence, block.lines().next().and_then(file_name))
+            {
                 fs::write(folder.join(name), &block)?;
             }
             block.clear();
@@ -128,7 +130,7 @@ fn retold(folder: &Path, text: &str) -> Result<(String, usize)> {
 /// The name in the first line of a block: `# shop.yaml`, and what else it says.
 fn file_name(line: &str) -> Option<&str> {
     let name = line.strip_prefix("# ")?.split([' ', ':']).next()?;
-    name.ends_with(".yaml").then_some(name)
+    [".yaml", ".csv"].iter().any(|ending| name.ends_with(ending)).then_some(name)
 }
 
 #[test]

@@ -86,7 +86,7 @@ pub struct Cluster {
     pub bounds: Bounds,
     pub page_size: usize,
     pub pages: BTreeMap<String, (u64, Vec<Arc<Value>>)>,
-    /// What pods use. None: nobody measures.
+    /// What pods use. None: it is not measured.
     pub usage: Option<Usage>,
     /// The memory that pods used, from when on.
     pub used: Vec<(Duration, String, u64)>,
@@ -337,7 +337,7 @@ impl Cluster {
         }
     }
 
-    /// Lets an object go that is being deleted and waits for nobody.
+    /// Lets an object go that is being deleted and has no finalizer left.
     pub fn finish(&mut self, key: &Key) {
         let object = self.store.objects.get(key);
         if object.is_some_and(|it| !it["metadata"]["deletionTimestamp"].is_null() && !waits(it)) {

@@ -138,7 +138,7 @@ fn told(pool: &Value) -> Vec<(Oracle, String)> {
     found.into_iter().map(|what| (Oracle::Told, what)).collect()
 }
 
-/// Who has less than his min is told why.
+/// A member that has less than its min says why.
 fn min(cluster: &Cluster, pool: &Value) -> Vec<(Oracle, String)> {
     let mut found = Vec::new();
     let is = |type_, status| condition(pool, type_).is_some_and(|it| it["status"] == status);

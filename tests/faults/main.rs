@@ -162,8 +162,8 @@ fn a_pool_may_have_as_many_members_as_it_can() {
     for pool in &mut scenario.pools {
         let members = pool["spec"]["members"].as_array_mut().into_iter().flatten();
         let mut members: Vec<Value> = members.map(std::mem::take).collect();
-        let nobody = |i| json!({"name": format!("nobody-{i}"), "selector": {"matchLabels": {"app": format!("nobody-{i}")}}});
-        members.extend((members.len()..256).map(nobody));
+        let absent = |i| json!({"name": format!("absent-{i}"), "selector": {"matchLabels": {"app": format!("absent-{i}")}}});
+        members.extend((members.len()..256).map(absent));
         pool["spec"]["members"] = members.into();
     }
     let outcome = run::run(&scenario, &[], None, None, None);

@@ -201,7 +201,7 @@ async fn drive(seed: u64, objects: usize) -> Count {
             pool["spec"] = spec.clone();
         }
         let unreadable = serde_json::from_value::<weightedshare::api::WeightedShare>(pool).is_err();
-        // What cannot be read may come from a CRD of another version: then nobody refuses it.
+        // What cannot be read may come from a CRD of another version: then it is not refused.
         let sneaks_in = unreadable && i % 3 == 0;
         if taken || sneaks_in {
             edit(&shared, &spec);

@@ -97,7 +97,7 @@ impl Cluster {
         self.elapsed().saturating_sub(age).max(listed)
     }
 
-    /// This very pod as the instance knew it when it began its turn. Who came later is nobody's excess.
+    /// This very pod as the instance knew it when it began its turn. A pod that came later is no excess.
     fn known(&self, instance: usize, pod: &Value) -> Option<&Arc<Value>> {
         let before = self.snapshot_at(instance, "pods");
         let key = super::store::Store::key("pods", pod);
@@ -136,7 +136,7 @@ impl Cluster {
         if !right {
             self.violate(
                 Oracle::Writes,
-                format!("{} {}: nobody asked for that", call.method, call.path),
+                format!("{} {}: that was not asked for", call.method, call.path),
             );
         }
     }
@@ -238,7 +238,7 @@ impl Cluster {
                 let enforced = status_of(before, old);
                 let in_force = enforced.and_then(|it| limit(it, resource)).or(was);
                 if resource == "memory" && is < was.min(in_force) && in_pool && !measured {
-                    found.push(format!("{name}: the memory limit goes down, and nobody measures"));
+                    found.push(format!("{name}: the memory limit goes down, and is not measured"));
                 }
                 // What never came into force is no reason to say that it goes down.
                 if let Some(limit) = is.filter(|_| resource == "memory" && is < was.min(in_force)) {

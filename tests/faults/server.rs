@@ -147,7 +147,7 @@ pub async fn serve(shared: &Shared, instance: usize, call: Call) -> Result<Answe
             }
             Fault::SlowWebhook { at, lasts, by } if is_resize && within(now, *at, *lasts) => {
                 let (shared, by, call) = (shared.clone(), *by, call.clone());
-                // It goes on whether or not somebody waits for the answer.
+                // It goes on whether or not the answer is awaited.
                 let held = tokio::spawn(async move {
                     sleep(by).await;
                     with(&shared, |cluster| write_late(cluster, instance, number, &call, by))
@@ -228,7 +228,7 @@ fn read(shared: &Shared, instance: usize, call: &Call) -> Answer {
     })
 }
 
-/// A list, or a page of one. Of a kind that nobody knows there are none.
+/// A list, or a page of one. Of a kind that is not known there are none.
 fn list(
     cluster: &mut Cluster,
     instance: usize,

@@ -1,4 +1,4 @@
-//! What the policy costs whoever creates pods.
+//! What the policy costs those that create pods.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ async fn it_adds_little_to_the_creation_of_a_pod() -> Result<()> {
         sizes.iter().min().unwrap_or(&0),
         sizes.iter().max().unwrap_or(&0)
     );
-    let of_none = pod("nobody", json!([asks(json!({"cpu": "300m"}))]));
+    let of_none = pod("alone", json!([asks(json!({"cpu": "300m"}))]));
     let of_one = pod("m-3-77", json!([asks(json!({"cpu": "150"}))]));
     let mut of_all = of_one.clone();
     of_all["metadata"]["labels"]["all"] = json!("pools");
@@ -97,8 +97,8 @@ async fn it_adds_little_to_the_creation_of_a_pod() -> Result<()> {
             added(95),
             took[0].len()
         );
-        // 20 ms is the aim, on a machine that does nothing else. Whoever has ten pools match one pod has only himself to
-        // thank.
+        // 20 ms is the aim, on a machine that does nothing else. Ten pools that match one pod may cost
+        // more.
         ensure!(
             *what == "of ten pools" || added(50) <= 60.0,
             "{what}: the policy adds {:.1} ms",

@@ -190,7 +190,7 @@ async fn each_kind_of_pod_is_lowered_as_far_as_it_can_be_given_back() -> Result<
             "300m/128Mi, Burstable",
         ),
         (
-            "a launcher whose machine nobody knows",
+            "a launcher whose machine is not known",
             labelled(plain(), json!({"app": "web", "kubevirt.io": "virt-launcher"})),
             "300m/128Mi, Burstable",
         ),

@@ -25,7 +25,7 @@ use crate::{
 /// The label that says to which member a pod belongs; the Deployments go by `app`.
 const MEMBER: &str = "member";
 
-/// Deployments whose pods nobody replaces.
+/// Deployments whose pods are not replaced.
 pub const STEADY: [(&str, u64); 3] = [("front", 3), ("capped", 2), ("gold", 2)];
 /// Those that are scaled, and how many replicas they have in the end.
 const SCALED: [(&str, u64); 4] = [("swing", 2), ("rolled", 2), ("batch", 1), ("guest", 2)];
@@ -136,7 +136,7 @@ pub async fn begin(bench: &Bench) -> Result<()> {
 }
 
 /// Changes something every second or two, until it is told to end. Returns how many changes were made, and how many
-/// failed, as they must while nobody answers.
+/// failed, as they must while there is no answer.
 pub async fn go_on(bench: Arc<Bench>, end: Arc<AtomicBool>, mut random: Random) -> (usize, usize) {
     let (mut made, mut failed) = (0, 0);
     while !end.load(Ordering::Relaxed) {
@@ -171,7 +171,7 @@ async fn change(bench: &Bench, random: &mut Random) -> Result<()> {
             deployments(bench).patch("rolled", &PatchParams::default(), &patch).await?;
         }
         8 => {
-            let member = random.pick(&["swing", "swing", "front", "gold", "nobody"]);
+            let member = random.pick(&["swing", "swing", "front", "gold", "absent"]);
             let swinging = ListParams::default().labels("app=swing");
             let pods: Vec<String> =
                 bench.pods().list(&swinging).await?.iter().map(ResourceExt::name_any).collect();
@@ -207,7 +207,7 @@ pub async fn settle(bench: &Bench) -> Result<()> {
     for pod in bench.pods().list(&ListParams::default().labels("app=swing")).await? {
         relabel(bench, &pod.name_any(), "swing").await?;
     }
-    // By now it is measured that nobody is busy.
+    // By now it is measured that no pod is busy.
     sleep(Duration::from_secs(45)).await;
     for (name, _) in POOLS {
         eventually(limit, || async { bench.apply(pool(name, None)?).await }).await?;

@@ -101,7 +101,7 @@ pub async fn end(bench: &Bench) -> Result<()> {
 
 async fn kill_leader(bench: &Bench) -> Result<String> {
     let replicas = Replicas::of(bench);
-    // Its process may be down, as it was killed a moment ago and nobody has followed yet.
+    // Its process may be down, as it was killed a moment ago and no other process has followed yet.
     eventually(RECOVERY, || async {
         let (leader, pod) = replicas.leader().await?;
         pause::kill_in_pod(&bench.cluster, PROCESS, &pod.uid().unwrap_or_default())?;

@@ -82,7 +82,7 @@ async fn whatever_goes_wrong_no_pool_is_overdrawn_and_all_get_their_shares() -> 
     end.store(true, Ordering::Relaxed);
     let (changed, failed) = changes.await?;
     faults::end(&bench).await?;
-    println!("{changed} changes, and {failed} that nobody took; {} faults", made?.len());
+    println!("{changed} changes, and {failed} that were not taken; {} faults", made?.len());
 
     churn::settle(&bench).await?;
     let last_change = Instant::now();
@@ -119,7 +119,7 @@ async fn whatever_goes_wrong_no_pool_is_overdrawn_and_all_get_their_shares() -> 
     let other = writes
         .iter()
         .find(|write| !asked_for.contains(&&*write.resource) || write.verb == "delete");
-    ensure!(other.is_none(), "nobody asked for {other:?}");
+    ensure!(other.is_none(), "{other:?} was not asked for");
     // An answer that was lost is in the history, but not in the log.
     let answered = writes.iter().filter(|it| it.resource == "pods/resize" && it.took_effect());
     let answered = answered.filter(|write| write.namespace == bench.namespace).count();

@@ -35,7 +35,7 @@ pub enum Version<K> {
 /// whole cluster.
 pub type Versions<K> = BTreeMap<u64, (Instant, Version<K>)>;
 
-/// Somebody who writes down every version of the objects of one kind: by a watch, and where that breaks, by reading each
+/// Writes down every version of the objects of one kind: by a watch, and where that breaks, by reading each
 /// revision that it missed from the server's history. (After a restart the API server does not take up old watches.)
 struct Recorder<K> {
     api: Api<K>,
@@ -147,7 +147,7 @@ where
                 if known != Some(new) {
                     ensure!(
                         new == revision,
-                        "{} has the version {new}, which nobody saw: known is {known:?}",
+                        "{} has the version {new}, which was not seen: known is {known:?}",
                         object.name_any()
                     );
                     changed.push(Version::Is(object));

@@ -44,7 +44,7 @@ impl fmt::Display for Figures {
         write!(
             f,
             "{} versions of pods and {} of pools; {} resizes of ours: {} up, {} down, {} others; the fullest pool was \
-             charged {} % of its capacity; the largest excess was {}m and {}Mi, of which new pods that nobody knew yet \
+             charged {} % of its capacity; the largest excess was {}m and {}Mi, of which new pods that were not known yet \
              made up to {}m and {}Mi",
             self.pod_versions,
             self.pool_versions,

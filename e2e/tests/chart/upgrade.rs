@@ -84,7 +84,7 @@ async fn an_upgrade_goes_there_and_back_and_pools_do_not_notice() -> Result<()> 
     })
     .await?;
 
-    // A pool that is edited during the next one is divided by whoever leads.
+    // A pool that is edited during the next one is divided by the leader.
     let rollback =
         ["rollback", RELEASE, "--namespace", operator::NAMESPACE, "--wait", "--timeout", "3m"];
     let (back, edit) = tokio::join!(

@@ -82,7 +82,7 @@ impl Row {
         let moves = |resource: Resource| {
             from.iter().zip(to).filter(|(from, to)| from[resource] != to[resource]).count()
         };
-        // At most one for each patch, of which there is one for each resource.
+        // At most one for each patch, one for each resource.
         if self.restarts { (moves(Resource::Cpu) + moves(Resource::Memory)) as i32 } else { 0 }
     }
 

@@ -5,6 +5,7 @@
 pub mod judge;
 pub mod ledger;
 pub mod replicas;
+pub mod tenants;
 pub mod tier;
 
 use std::{future::Future, time::Duration};

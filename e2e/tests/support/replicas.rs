@@ -33,17 +33,17 @@ impl Replicas {
     /// Who leads: the identity in the lease.
     pub async fn holder(&self) -> Result<String> {
         let spec = self.leases.get("weighted-share").await?.spec.context("a lease")?;
-        spec.holder_identity.filter(|holder| !holder.is_empty()).context("nobody leads")
+        spec.holder_identity.filter(|holder| !holder.is_empty()).context("there is no leader")
     }
 
-    /// Who leads, once somebody does, with its pod.
+    /// The leader, once there is one, with its pod.
     pub async fn leader(&self) -> Result<(String, Pod)> {
         let holder = eventually(MINUTE, || self.holder()).await?;
         let pod = self.pods.get(holder.split('_').next().unwrap_or_default()).await?;
         Ok((holder, pod))
     }
 
-    /// Waits until somebody else leads, and says who, and how long that took.
+    /// Waits for another leader, and says which one, and how long that took.
     pub async fn followed(&self, before: &str) -> Result<(String, Duration)> {
         let began = Instant::now();
         while began.elapsed() < MINUTE {
@@ -52,7 +52,7 @@ impl Replicas {
                 _ => sleep(Duration::from_millis(50)).await,
             }
         }
-        bail!("nobody followed {before} within a minute")
+        bail!("no leader followed {before} within a minute")
     }
 
     /// Waits until two pods are ready, and returns them.

@@ -166,7 +166,7 @@ impl Kind {
         if api_version == expected || kind.older == Some(api_version) {
             Ok(Some(kind))
         } else if kind.group != OURS && kind.group != group && group.contains('.') {
-            // Somebody else's kind of the same name, such as the Job of another scheduler.
+            // A kind of the same name in another group, such as the Job of another scheduler.
             Ok(None)
         } else {
             let found = api_version.to_owned();

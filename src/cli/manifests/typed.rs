@@ -32,7 +32,7 @@ pub(super) fn read<T: DeserializeOwned>(kind: &str, mut value: Value) -> Result<
     })
 }
 
-/// Where the quantities of a kind are that somebody could misspell: `[]` stands for each item.
+/// Where the quantities of a kind are that could be misspelled: `[]` stands for each item.
 pub(super) type Amounts = &'static [&'static str];
 
 /// All amounts that cannot be read.

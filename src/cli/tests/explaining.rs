@@ -7,14 +7,14 @@ fn a_share_is_explained_in_words() {
     let told = ["checkout-1", "checkout-2", "search-1", "batch-1"]
         .map(|pod| explain(&shop(), Some("shop"), pod).unwrap().text());
     assert_eq!(told.join("\n"), include_str!("shop-explained.txt"));
-    let unknown = explain(&shop(), Some("shop"), "nobody").unwrap_err();
+    let unknown = explain(&shop(), Some("shop"), "unknown").unwrap_err();
     assert!(matches!(unknown, ExplainError::NoPod { .. }), "{unknown}");
     let elsewhere = explain(&shop(), Some("default"), "search-1").unwrap_err().to_string();
     assert!(elsewhere.ends_with("there is one in namespace shop, so add -n shop"), "{elsewhere}");
     // Of files, each namespace counts.
     assert_eq!(explain(&shop(), None, "search-1").unwrap().namespace, "shop");
-    let nowhere = explain(&shop(), None, "nobody").unwrap_err();
-    assert_eq!(nowhere, ExplainError::Nowhere("nobody".into()));
+    let nowhere = explain(&shop(), None, "unknown").unwrap_err();
+    assert_eq!(nowhere, ExplainError::Nowhere("unknown".into()));
     let mut alone = shop();
     alone.cluster.apply(Event::Listed(Kind::WeightedShare, BTreeSet::new()));
     let alone = explain(&alone, Some("shop"), "batch-1").unwrap_err();
@@ -132,4 +132,63 @@ fn each_container_is_told_what_it_gets_of_the_share() {
     let guaranteed = pod("b", &json!({"limits": {"cpu": "500m", "memory": "1Gi"}}));
     let text = explain(&one_member(&spec, &[guaranteed]), Some("shop"), "b").unwrap().text();
     assert!(text.ends_with("\n  Container main: request 500m -> 1, limit 500m -> 1.\n"), "{text}");
+}
+
+#[test]
+fn a_share_in_a_tree_is_explained_from_its_root_down() {
+    let told = |shop: &Value, pods: &[(&str, &str)]| {
+        let tree = json!({
+            "apiVersion": "weightedshare.dev/v1alpha1", "kind": "ClusterWeightedShare",
+            "metadata": {"name": "company"},
+            "spec": {
+                "capacity": {"cpu": "2"},
+                "members": [shop, {"name": "lab", "min": {"cpu": "1200m"}, "namespaces": ["lab"]}],
+            },
+        });
+        let pool = |namespace: &str| {
+            json!({
+                "apiVersion": "weightedshare.dev/v1alpha1", "kind": "WeightedShare",
+                "metadata": {"name": "all", "namespace": namespace},
+                "spec": {
+                    "capacityFrom": {"clusterWeightedShare": {"name": "company"}},
+                    "members": [{"name": "all", "selector": {}}],
+                },
+            })
+        };
+        let mut items = vec![tree, pool("shop"), pool("lab")];
+        items.extend(pods.iter().map(|(namespace, name)| {
+            let mut pod = pod(name, &json!({"requests": {"cpu": "100m"}}));
+            pod["metadata"]["namespace"] = json!(namespace);
+            pod
+        }));
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+        let explained = explain(&looked(&list.to_string()), Some("shop"), "a").unwrap();
+        let reasons = &explained.resources[0].reasons;
+        reasons.iter().filter(|line| !line.starts_with("No source")).cloned().collect::<Vec<_>>()
+    };
+    let member = |rest: Value| {
+        let mut member = json!({"name": "shop", "namespaces": ["shop"]});
+        member.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        member
+    };
+    let both = [("shop", "a"), ("lab", "b")];
+    assert_eq!(
+        told(&member(json!({"weight": 300})), &both),
+        [
+            "Tree company has 2 to divide.",
+            "Member shop of tree company has weight 300 of 400 in total, and owns 800m: by weight, within the bounds of the others.",
+            "The pool has 800m to divide.",
+            "Member all has weight 100 of 100 in total, and owns 800m: by weight, within the bounds of the others.",
+        ]
+    );
+    let of_member = |rest: Value, pods: &[(&str, &str)]| told(&member(rest), pods).swap_remove(1);
+    let min = of_member(json!({"weight": 1, "min": {"cpu": "500m"}}), &both);
+    assert!(min.ends_with("weight 1 of 101 in total, and owns 500m: its min."), "{min}");
+    let max = of_member(json!({"max": {"cpu": "300m"}}), &both);
+    assert!(max.ends_with("owns 300m: its max."), "{max}");
+    let cut = of_member(json!({"min": {"cpu": "1200m"}}), &both);
+    assert!(
+        cut.ends_with("owns 1: the minima there exceed what it has, so each is cut by weight."),
+        "{cut}"
+    );
 }

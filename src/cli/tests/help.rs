@@ -2,7 +2,7 @@
 
 use clap::{Command as Verb, CommandFactory, Parser};
 
-use super::super::{Arguments, Command, Format, StatusOutput};
+use super::super::{Arguments, Command, Format, ObjectName, StatusOutput};
 
 /// The usual size of a terminal.
 const COLUMNS: usize = 80;
@@ -86,6 +86,8 @@ fn the_arguments_are_those_of_kubectl() {
     let access = status.connection.access();
     assert_eq!((access.context.as_deref(), access.user.as_deref()), (Some("c"), Some("jane")));
     assert_eq!((access.groups.len(), status.output), (2, StatusOutput::Name));
+    let Ok(Command::History(history)) = parse("history cws/company") else { panic!("no history") };
+    assert_eq!(history.object, Some(ObjectName::Tree("company".into())));
     let Ok(Command::SetWeight(set)) = parse("set-weight ws/shop a=1 b=2 --dry-run=server") else {
         panic!("not a weight")
     };
@@ -108,7 +110,7 @@ fn wrong_arguments_say_what_is_right() {
 /// The verbs that look at a cluster.
 #[test]
 fn every_verb_that_asks_a_cluster_takes_the_options_of_kubectl() {
-    let local = ["controller", "crd", "completion", "weightedshare"];
+    let local = ["controller", "crd", "completion", "from-vsphere", "weightedshare"];
     for verb in verbs() {
         let has = |long: &str| verb.get_arguments().any(|it| it.get_long() == Some(long));
         let name = verb.get_name();

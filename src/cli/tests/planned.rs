@@ -3,11 +3,11 @@
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
-use super::{json_of, shop};
+use super::{json_of, looked, shop};
 use crate::{
     cli::{
         Wanted,
-        planned::{fill_in_statuses, planned},
+        planned::{Planned, fill_in_statuses},
         top::{Style, top},
     },
     cluster::{Event, Kept},
@@ -19,7 +19,7 @@ const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 #[test]
 fn the_planned_status_has_the_amounts_of_the_plan() {
-    let planned = planned(&shop(), NOW);
+    let planned = Planned::of(&shop(), NOW).pools;
     let status = planned[0].pool.status.as_ref().unwrap();
     let plan = json_of(&shop());
     let members = plan["pools"][0]["members"].as_array().unwrap();
@@ -59,7 +59,7 @@ fn only_a_pool_without_a_status_gets_the_planned_one() {
 
 #[test]
 fn the_page_of_a_plan_has_every_member_and_asks_for_nothing() {
-    let page = plan_page(&planned(&shop(), NOW));
+    let page = plan_page(&[], &Planned::of(&shop(), NOW).pools);
     for part in [
         "<h1>shop/shop</h1>",
         "<h3>checkout</h3>",
@@ -74,5 +74,25 @@ fn the_page_of_a_plan_has_every_member_and_asks_for_nothing() {
     for part in ["<script", "http-equiv", "href=", "src=", "url("] {
         assert!(!page.contains(part), "{part} is in\n{page}");
     }
-    assert!(plan_page(&[]).contains("There are no pools."));
+    assert!(plan_page(&[], &[]).contains("There are no pools."));
+}
+
+#[test]
+fn a_tree_gets_its_planned_status_too() {
+    let page = include_str!("../../../docs/trees.md");
+    let (_, yaml) = page.split_once("```yaml\n").unwrap();
+    let mut looked = looked(yaml.split_once("```").unwrap().0);
+    let mut planned = Planned::of(&looked, NOW);
+    let page = plan_page(&planned.trees, &planned.pools);
+    for part in ["<h3>company</h3>", "<strong>shop</strong>", "cpu 3540m of 4 owned", "shop/jobs"] {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+    let namespace = Some("shop".to_owned());
+    planned.keep(&Wanted { namespace, ..Wanted::default() });
+    assert_eq!((planned.trees.len(), planned.pools.len()), (0, 2));
+
+    assert!(fill_in_statuses(&mut looked, NOW));
+    let bars = top(&looked, &Wanted::default(), Style { width: 80, colours: false, headers: true });
+    assert!(bars.starts_with("Tree company") && bars.contains("teams"), "{bars}");
+    assert!(!fill_in_statuses(&mut looked, NOW));
 }

@@ -5,13 +5,13 @@ use kube::core::DeserializeGuard;
 use serde_json::{Value, json};
 
 use crate::{
-    api::WeightedShare,
-    cli::status::{PoolReport, names, status},
+    api::{ClusterWeightedShare, WeightedShare},
+    cli::status::{Report, names, status},
 };
 
-fn report(pool: Value) -> PoolReport {
+fn report(pool: Value) -> Report {
     let guard: DeserializeGuard<WeightedShare> = serde_json::from_value(pool).unwrap();
-    PoolReport::of(&guard)
+    Report::of_pool(&guard)
 }
 
 fn pool(status: Option<Value>) -> Value {
@@ -107,4 +107,54 @@ fn programs_get_the_status_as_it_is_stored() {
     assert_eq!(json[0]["status"]["members"][0]["share"]["cpu"], "3070m");
     assert_eq!((&json[0]["mode"], &json[0]["generation"]), (&json!("Observe"), &json!(3)));
     assert_eq!(names(&[report]), "weightedshare.weightedshare.dev/shop\n");
+}
+
+#[test]
+fn a_tree_tells_its_status_too() {
+    let member = |name: &str, rest: Value| {
+        let mut member =
+            json!({"name": name, "weight": 100, "effectiveWeight": 300, "pools": 2, "pods": 5});
+        member.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        member
+    };
+    let tree = json!({
+        "apiVersion": "weightedshare.dev/v1alpha1", "kind": "ClusterWeightedShare",
+        "metadata": {"name": "company", "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {"capacity": {"cpu": "6"}},
+        "status": {
+            "observedGeneration": 1, "capacity": {"cpu": "6"}, "allocated": {"cpu": "5"},
+            "conditions": [{
+                "type": "Ready", "status": "True", "reason": "Divided", "message": "All is well.",
+                "lastTransitionTime": "2026-01-01T00:04:30Z",
+            }],
+            "members": [
+                member("shop", json!({"fair": {"cpu": "4"}, "share": {"cpu": "3"}, "applied": {"cpu": "3"}})),
+                member("idle", json!({"reason": "NoPools", "message": "No pool."})),
+            ],
+        },
+    });
+    let guard: DeserializeGuard<ClusterWeightedShare> = serde_json::from_value(tree).unwrap();
+    let report = Report::of_tree(&guard);
+    assert_eq!(
+        status(std::slice::from_ref(&report), now(), true),
+        "\
+Name:       company
+Age:        5m
+Capacity:   cpu 6
+Allocated:  cpu 5
+Conditions:
+  TYPE   STATUS  REASON   AGE  MESSAGE
+  Ready  True    Divided  30s  All is well.
+Members:
+  NAME  WEIGHT  POOLS  PODS  CPU: FAIR  SHARE  APPLIED  MESSAGE
+  shop     300      2     5          4      3        3
+  idle     300      2     5          -      -        -  NoPools: No pool.
+"
+    );
+    let json = serde_json::to_value([&report]).unwrap();
+    assert_eq!(
+        (&json[0]["status"]["members"][0]["pools"], json[0].get("namespace")),
+        (&json!(2), None)
+    );
+    assert_eq!(names(&[report]), "clusterweightedshare.weightedshare.dev/company\n");
 }

@@ -111,6 +111,18 @@ fn a_tree_is_above_its_pools_with_what_its_members_use() {
         lines[3].starts_with("  farm ") && lines[3].ends_with("-        0        1  offers 1"),
         "{text}"
     );
+    let json = serde_json::to_value(usage(&looked, &Wanted::default()).trees).unwrap();
+    let amounts = json!({"used": 1310, "share": 2500, "fair": 2000, "min": 500});
+    assert_eq!(
+        json,
+        json!([{
+            "name": "company", "capacity": {"cpu": "3"}, "allocated": {"cpu": "2500m"},
+            "members": [
+                {"name": "shop", "cpu": amounts, "reason": ""},
+                {"name": "farm", "cpu": {"used": null, "share": 0, "fair": 1000, "min": 0}, "reason": ""},
+            ],
+        }])
+    );
     // A tree is shown with a pool of it only.
     let elsewhere = Wanted { namespace: Some("farm".into()), ..Wanted::default() };
     assert_eq!(top(&looked, &elsewhere, WIDE), "No pools found.\n");
@@ -144,7 +156,7 @@ fn the_history_is_in_order_and_ours_alone() {
     let events = [
         event(9, "weightedshare", "shop", "Warning"),
         event(3, "weightedshare", "other", "Normal"),
-        event(5, "somebody", "shop", "Normal"),
+        event(5, "other-controller", "shop", "Normal"),
         event(1, "weightedshare", "shop", "Normal"),
     ];
     let now = "2026-01-01T10:00:39Z".parse().unwrap();
@@ -168,7 +180,7 @@ fn the_history_is_in_order_and_ours_alone() {
         json,
         json!([{
             "time": "2026-01-01T10:00:03Z", "type": "Normal", "reason": "Resized",
-            "namespace": "shop", "pool": "other", "message": "at 3",
+            "namespace": "shop", "kind": "WeightedShare", "name": "other", "message": "at 3",
         }])
     );
 }

@@ -96,7 +96,7 @@ fn what_a_node_took_on_before_it_saw_a_resize_is_charged_until_it_speaks() {
         let Held { requested, admitted } = pod.containers[0].held.cpu;
         (requested, admitted, pod.resize.clone())
     };
-    // It started with less, and nobody resized it.
+    // It started with less, and was not resized.
     assert_eq!(holds(json!({})), (200, 200, Resize::Done));
     let resized = |status: Value, node: Option<&str>| {
         holds(json!({"metadata": {"generation": 2}, "spec": {"nodeName": node}, "status": status}))
@@ -115,8 +115,8 @@ fn what_a_node_took_on_before_it_saw_a_resize_is_charged_until_it_speaks() {
     }]);
     let spoken = resized(json!({"containerStatuses": spoken}), Some("n1"));
     assert_eq!(spoken, (200, 250, Resize::InProgress));
-    // Where it was given more than its template says, its node may have that by now or not; without a template, nobody
-    // knows what it started with.
+    // Where it was given more than its template says, its node may have that by now or not; without a template, it is
+    // not known what it started with.
     let grown = holds(json!({
         "metadata": {"generation": 2},
         "spec": {"containers": [{"name": "main", "resources": {"requests": {"cpu": "400m"}}}]},

@@ -130,7 +130,7 @@ impl Reader<'_> {
             // A whole number is a number like all others.
             #[allow(
                 clippy::cast_precision_loss,
-                reason = "nobody weighs by the last digit of 2^53"
+                reason = "no weight depends on the last digit of 2^53"
             )]
             Expr::Literal(LiteralValue::Int(it)) => {
                 Formula::Number(Number::Constant(*it.inner() as f64))

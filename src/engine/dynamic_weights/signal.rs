@@ -11,7 +11,7 @@ pub enum Signal {
     Usage(Resource),
     /// The most that its pods used in the last ten minutes, each at its own time, in cores or bytes.
     Peak(Resource),
-    /// What its pods have a use for, in cores or bytes.
+    /// What its pods need, in cores or bytes.
     Demand(Resource),
     /// What it is granted, in cores or bytes.
     Share(Resource),

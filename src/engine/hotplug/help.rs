@@ -65,7 +65,7 @@ pub(super) fn help<'a>(view: &View<'a>, share: &PodShare, machine: &Machine) -> 
     all
 }
 
-/// Whether its node has room for less than 95 % of what it owns by weight: less than that moves nobody.
+/// Whether its node has room for less than 95 % of what it owns by weight: less than that is worth no move.
 fn lacks(share: &PodShare) -> bool {
     u128::from(share.fair()) * 100 < u128::from(share.by_weight().unwrap_or(0)) * 95
 }

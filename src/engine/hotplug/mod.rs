@@ -161,7 +161,7 @@ impl Short<'_> {
     }
 }
 
-/// Another node that takes machines and has room for the pod: `cpu` millicores (what it is charged, where nobody says),
+/// Another node that takes machines and has room for the pod: `cpu` millicores (what it is charged, where it is not known),
 /// and so many bytes more than it is charged.
 fn elsewhere<'a>(
     view: &View<'a>,

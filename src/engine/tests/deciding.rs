@@ -352,7 +352,7 @@ fn what_a_pool_was_promised_under_a_quota_is_not_given_to_a_pod_that_left() {
     let grows: Vec<u64> =
         plan.pools.values().flat_map(|plan| &plan.resizes).map(|it| it.to).collect();
     assert_eq!(grows, [600]);
-    // The resize was not seen yet. Until then it is nobody else's room, whatever is decided meanwhile.
+    // The resize was not seen yet. Until then it is room of no other pod, whatever is decided meanwhile.
     for _ in 0..3 {
         let plan = controller.decide();
         assert_eq!(plan.restores.values().flatten().count(), 0);

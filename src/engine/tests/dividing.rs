@@ -193,7 +193,7 @@ fn idle_shares_are_lent_by_what_was_measured() {
     scene.metrics = measured(&[("a", 0), ("b", 500)]);
     let status = status(&scene, &Outcome::default());
     let milli = |amount: crate::api::Resources| amount.cpu.map(|cpu| cpu.0);
-    // Of 800m, 75 % are lent: b has a use for 600m.
+    // Of 800m, 75 % are lent: b needs 600m.
     let of = |member: usize| {
         let member = &status.members[member];
         (milli(member.demand), milli(member.fair), milli(member.share))
@@ -266,11 +266,11 @@ fn what_was_granted_on_a_node_that_is_over_is_not_given_up_on_the_way() {
         }
         resizes(&scene)
     };
-    // 900m can be shared, and more is asked for: nobody has to give that up. The shrink goes first.
+    // 900m can be shared, and more is asked for: no pod has to give that up. The shrink goes first.
     assert_eq!(all(620, 360, None), [("a".to_owned(), 620, 490)]);
     // It is done, and the grow comes.
     assert_eq!(all(490, 360, Some(490)), [("b".to_owned(), 360, 490)]);
-    // Nobody remembers: what is asked for fits now, and a tenth of the node is left free.
+    // Nothing is remembered: what is asked for fits now, and a tenth of the node is left free.
     let forgotten = [("a".to_owned(), 490, 450), ("b".to_owned(), 360, 450)];
     assert_eq!(all(490, 360, None), forgotten);
 }

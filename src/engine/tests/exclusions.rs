@@ -1,4 +1,4 @@
-//! Resources of pods that are left to somebody else.
+//! Resources of pods that are left to other controllers.
 
 use super::*;
 
@@ -55,7 +55,7 @@ fn what_an_autoscaler_counts_by_utilization_is_left_alone() {
         "Pod a: HorizontalPodAutoscaler web-hpa scales Deployment web by how much of its cpu request a pod uses, which \
          every resize changes. Give it a target of type AverageValue (averageValue) instead of averageUtilization."
     );
-    // Another workload's is nobody's business here.
+    // That of another workload does not count.
     let other = Owner { name: "other".into(), ..web() };
     let names = PerResource { cpu: Some("other".to_owned()), memory: None };
     scaled.autoscalers.horizontal = [(other, names)].into();
@@ -143,7 +143,7 @@ fn after_three_rounds_a_resource_is_left_to_who_keeps_setting_it() {
 fn what_stands_or_is_changed_now_and_then_is_no_contest() {
     let mut fight = Fight::default();
     for _ in 0..5 {
-        // It stands, whoever had set it before; or nobody says who changed it.
+        // It stands, whichever manager had set it before; or it is not known which one changed it.
         assert_eq!(left(&fight.round(500, Some("rival"))), None);
         assert_eq!(left(&fight.round(300, None)), None);
     }

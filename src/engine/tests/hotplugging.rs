@@ -120,7 +120,7 @@ fn one_that_could_make_no_use_of_it_or_cannot_have_it_is_not() {
     };
     assert!(none(&changed(&|it| it.max_sockets = Some(2))));
     assert!(none(&changed(&|it| it.max_sockets = None)));
-    // Nobody else made it: there is nothing to commit.
+    // It was not made by another: there is nothing to commit.
     assert!(none(&changed(&|it| it.made_from = None)));
     // Its share is smaller than its virtual CPUs: they are not what it is short of.
     let mut short = grown(4_000);
@@ -162,7 +162,7 @@ fn it_is_given_only_where_its_member_says_so_and_nothing_stands_in_the_way() {
     kept_back(&changed(&|it| drop(it.nodes.remove("n2"))), 600, "no other node");
     let full = changed(&|it| it.nodes.get_mut("n2").unwrap().allocatable.cpu = 3_999);
     kept_back(&full, 600, "no other node");
-    // Another machine, of nobody's pool, is on its way.
+    // Another machine, of no pool, is on its way.
     let moving = changed(&|it| {
         it.machines.insert("other".into(), Machine { plugging: true, ..Machine::default() });
     });

@@ -74,7 +74,7 @@ fn a_limit_goes_down_in_steps_and_never_under_what_is_in_use() {
     };
     assert_eq!(sure(Some(20), Resize::Done), Some((875, Some(875))));
     assert_eq!(sure(Some(800), Resize::Done), Some((960, Some(960))));
-    // Not before the kubelet has confirmed the last step, and not where nobody measures.
+    // Not before the kubelet has confirmed the last step, and not where it is not measured.
     assert_eq!(sure(Some(20), Resize::InProgress), None);
     assert_eq!(sure(None, Resize::Done), None);
 
@@ -126,7 +126,7 @@ fn of_several_containers_each_might_be_the_one_that_uses_it() {
 fn what_was_measured_long_ago_lets_no_limit_go_down() {
     let mut scene = with("Cap", Some(20), limit);
     assert_eq!(told(&scene).map(|(_, limit)| limit), Some(Some(875)));
-    scene.metrics.fail("nobody answers");
+    scene.metrics.fail("there is no answer");
     assert_eq!(told(&scene), None);
 }
 

@@ -28,7 +28,7 @@ fn shrinks_are_sent_first_and_grows_follow_into_the_room_that_they_left() {
     // Where the node has less room than the pool, they share what it has: 138m and 412m of 550m.
     let small = scene(from_ref(&pool), &[pod("a", "a", 200), pod("b", "b", 200)], 150);
     assert_eq!(resizes(&small), [("a".to_owned(), 200, 138)]);
-    // Of a node that is not known, nobody can say that it has room.
+    // A node that is not known may have no room.
     let mut lost = pod("b", "b", 350);
     lost.node = Some("n2".into());
     let stuck = scene(from_ref(&pool), &[pod("a", "a", 200), lost], 0);

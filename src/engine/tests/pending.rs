@@ -63,7 +63,7 @@ fn the_pool_gives_back_what_a_waiting_pod_needs_for_five_minutes() {
     let mut crowded = full([250, 750], 0, waiting("new", 300));
     assert_eq!(room(&mut waits, &mut crowded, 0), on("n1", 300));
     assert_eq!(resizes(&crowded), [("a".to_owned(), 250, 175), ("b".to_owned(), 750, 525)]);
-    // It is given back, and nobody takes it.
+    // It is given back, and no pod takes it.
     let mut given = full([175, 525], 300, waiting("new", 300));
     for second in [1, 299] {
         assert_eq!(room(&mut waits, &mut given, second), on("n1", 300));

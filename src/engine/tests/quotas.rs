@@ -78,7 +78,7 @@ fn a_grow_that_a_quota_has_no_room_for_is_not_sent() {
         let b = &status.members[1];
         (b.state.unwrap(), b.reason.clone(), b.message.clone())
     };
-    // Somebody whom we do not see yet has taken it.
+    // A pod that we do not see yet has taken it.
     let pods = [pod("a", "a", 250), pod("b", "b", 250)];
     let taken = under(quota(2000, 1900), &pods);
     assert_eq!(resizes(&taken), [("b".to_owned(), 250, 350)]);

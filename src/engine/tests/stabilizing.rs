@@ -95,7 +95,7 @@ fn an_edit_is_carried_out_to_the_unit() {
     assert_eq!(turns.turn(&[("a", 900), ("b", 900)]), (vec![748, 248], true));
 }
 
-/// Its limit follows, and nobody measures how low that could go: what it holds, it keeps.
+/// Its limit follows, and it is not measured how low that could go: what it holds, it keeps.
 #[test]
 fn what_can_never_be_taken_back_is_not_given_in_small_steps() {
     const MI: u64 = 1 << 20;

@@ -17,7 +17,7 @@ const WORDS: usize = 200;
 /// Why a question has no answer.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(super) enum QueryError {
-    /// Nobody is there.
+    /// No server is there.
     #[error("Prometheus cannot be reached ({0}): check --prometheus-url and the network policies")]
     Unreachable(String),
     /// It took too long.
@@ -75,7 +75,7 @@ impl Client {
             .map_err(|error| SourceError::Failed(format!("{error}: check --prometheus-ca-file")))?;
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
-            // Where it leads, nobody has said that we may ask.
+            // Only the configured server may be asked.
             .redirect(redirect::Policy::none())
             .no_proxy()
             .connect_timeout(PATIENCE)

@@ -24,7 +24,7 @@ pub struct Point {
     pub at: i64,
     pub share: PerResource<f32>,
     pub fair: PerResource<f32>,
-    /// Not a number where nobody has measured it.
+    /// Not a number where it was not measured.
     pub used: PerResource<f32>,
 }
 

@@ -1,11 +1,14 @@
-//! The page of a plan: pools as the controller would show them, without a past. Pure.
+//! The page of a plan: trees and pools as the controller would show them, without a past. Pure.
 
 use kube::ResourceExt;
 use maud::{Markup, html};
 
-use super::view::{Kind, amounts, bar, divided, legend, members, of, page};
+use super::{
+    trees::card,
+    view::{Kind, amounts, bar, divided, legend, members, of, page},
+};
 use crate::{
-    api::{MemberStatus, WeightedShare, WeightedShareStatus, condition},
+    api::{ClusterWeightedShare, MemberStatus, WeightedShare, WeightedShareStatus, condition},
     engine::Used,
     share::Resource,
 };
@@ -19,11 +22,15 @@ pub struct PlannedPool {
     pub used: Vec<Used>,
 }
 
-/// One page of all pools, in HTML: it is whole in one file, and does not ask again.
+/// One page of all trees and pools, in HTML: it is whole in one file, and does not ask again.
 #[must_use]
-pub fn plan_page(pools: &[PlannedPool]) -> String {
+pub fn plan_page(trees: &[ClusterWeightedShare], pools: &[PlannedPool]) -> String {
     let main = html! {
         header { "A plan: what the controller would decide." }
+        @if !trees.is_empty() {
+            h2 { "Trees" }
+            @for tree in trees { (card(tree)) }
+        }
         @if pools.is_empty() { p { "There are no pools." } }
         @for planned in pools {
             @if let Some(status) = &planned.pool.status { (pool(planned, status)) }

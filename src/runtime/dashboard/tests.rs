@@ -135,7 +135,7 @@ async fn who_stands_by_says_so() {
     assert!(ask(&routes, "/pools/shop/pool").await.1.contains("This replica is on standby"));
 }
 
-/// A message may quote what somebody else wrote.
+/// A message may quote what tenants wrote.
 #[tokio::test]
 async fn what_others_wrote_stays_text() {
     let told =

@@ -115,7 +115,7 @@ async fn a_process_that_stood_still_beyond_its_lease_writes_nothing_more() {
     assert!(matches!(one.election.hold().await, Lost::Lapsed { .. }));
 }
 
-/// An answer that comes when somebody else may lead is of no use.
+/// An answer that comes when another process may lead is of no use.
 #[tokio::test(start_paused = true)]
 async fn a_write_is_over_before_another_may_begin() {
     let server = Server::default();
@@ -180,10 +180,10 @@ async fn never_do_two_lead_at_once() {
     for seed in 0..40 {
         led += run(seed).await;
     }
-    assert!(led > 400, "somebody led at {led} looks");
+    assert!(led > 400, "there was a leader at {led} looks");
 }
 
-/// Returns how often somebody led, of 120 looks.
+/// Returns at how many of 120 looks there was a leader.
 async fn run(seed: u64) -> usize {
     let server = Server::default();
     let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
@@ -246,7 +246,7 @@ async fn nothing_arrives_of_who_gave_the_lease_back() {
     let (mut one, mut two) = (process(&server, "one"), process(&server, "two"));
     one.election.win().await;
     write(&one.client).await.unwrap();
-    assert!(one.leadership.others_may_write_for().is_zero(), "nobody led before");
+    assert!(one.leadership.others_may_write_for().is_zero(), "there was no leader before");
     one.leadership.retire().await;
     one.election.release().await;
     two.election.win().await;

@@ -58,7 +58,7 @@ impl Server {
         Some(stored.lease.as_ref()?["spec"]["holderIdentity"].as_str()?.to_owned())
     }
 
-    /// Somebody else writes the lease.
+    /// Another process writes the lease.
     pub fn put(&self, holder: &str, seconds: u32) {
         let spec = json!({"holderIdentity": holder, "leaseDurationSeconds": seconds});
         let metadata = json!({"name": "weighted-share", "namespace": "ns"});

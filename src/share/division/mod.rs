@@ -40,9 +40,9 @@ pub enum Idle {
     /// It stays with its owner.
     #[default]
     Kept,
-    /// It is lent, as far as `MemberClaim::lend` goes; what nobody on the node has a use for is not asked for.
+    /// It is lent, as far as `MemberClaim::lend` goes; what no pod on the node needs is not requested.
     Lent,
-    /// It is lent; what nobody on the node has a use for is held by all in proportion to weight.
+    /// It is lent; what no pod on the node needs is held by all in proportion to weight.
     Spread,
 }
 
@@ -74,7 +74,7 @@ pub struct PodClaim {
     pub node: Option<u32>,
     /// Its charge when it was bound to that node.
     pub started: u64,
-    /// What it has a use for.
+    /// What it needs.
     pub demand: Demand,
     /// What it asks for now: what it is charged once that is carried out. (What is on its way must not count: it moves
     /// with every answer, and the shares would move with it.)
@@ -140,7 +140,7 @@ pub struct PodDivision {
     pub by_weight: u64,
     /// The least that it holds, however much of it others could use.
     pub least: u64,
-    /// The most that it has a use for and may hold.
+    /// The most that it needs and may hold.
     pub most: u64,
     /// What it is to hold.
     pub share: u64,

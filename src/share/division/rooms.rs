@@ -7,7 +7,7 @@ use super::{Bounds, Claim, Division, Fair, Filling, Fitting, PodDivision, Pool, 
 /// A node as the division sees it, in units of the resource.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Node {
-    /// What it can allocate. None: nobody knows, and it sets no limit.
+    /// What it can allocate. None: it is not known, and sets no limit.
     pub allocatable: Option<u64>,
     /// What pods are charged there that are not divided.
     pub others: u64,
@@ -30,6 +30,9 @@ pub struct Presence {
     pub requested: u64,
     /// How much of what the node can allocate the pool leaves free, in percent (100 at most).
     pub reserve: u8,
+    /// The tree that the pool is in, by any number. Beside other pools, those of one tree are like a single one. Among themselves
+    /// they have no stakes: what they own decides, and so the weights of the tree.
+    pub tree: Option<u32>,
 }
 
 /// What keeps pods from owning more on a node.
@@ -76,6 +79,11 @@ pub(super) struct Rooms {
     claims: Vec<Claim>,
     parts: Vec<u64>,
     filled: Vec<u64>,
+    /// The pools outside trees, and each tree as one pool.
+    joined: Vec<Presence>,
+    /// Which of these each pool belongs to.
+    places: Vec<usize>,
+    of_joined: Vec<u64>,
     fitting: Fitting,
 }
 
@@ -165,8 +173,8 @@ impl Rooms {
         }
     }
 
-    /// Splits `held` among the pools: up to what they own, first by their stakes, then by their floors; what is left then, by what
-    /// they own.
+    /// Splits `held` among the pools. Where they own more than that, each tree is like a single pool, and its part is split
+    /// by what its pools own, but for their floors.
     fn parts(&mut self, filling: &mut Filling, there: &[Presence], held: u64) {
         let owned = there.iter().map(|it| it.owned).fold(0, u64::saturating_add);
         if owned <= held {
@@ -174,6 +182,51 @@ impl Rooms {
             self.fill(filling, there.iter().map(by_owned), held);
             return;
         }
+        self.join(there);
+        let joined = std::mem::take(&mut self.joined);
+        self.by_stakes(filling, &joined, held);
+        if joined.len() < there.len() {
+            let mut of_joined = std::mem::take(&mut self.of_joined);
+            std::mem::swap(&mut of_joined, &mut self.parts);
+            let mut parts = vec![0; there.len()];
+            for (place, &part) in of_joined.iter().enumerate() {
+                let inside = || (0..there.len()).filter(|&i| self.places[i] == place);
+                self.claims.clear();
+                self.claims.extend(inside().map(|i| Claim {
+                    weight: there[i].owned,
+                    lo: there[i].floor.min(there[i].owned),
+                    hi: there[i].owned,
+                }));
+                filling.fill(&self.claims, part, &mut self.filled);
+                inside().zip(&self.filled).for_each(|(i, &filled)| parts[i] = filled);
+            }
+            (self.parts, self.of_joined) = (parts, of_joined);
+        }
+        self.joined = joined;
+    }
+
+    /// Makes each tree a single pool.
+    fn join(&mut self, there: &[Presence]) {
+        self.joined.clear();
+        self.places.clear();
+        for it in there {
+            let known = it.tree.and_then(|_| self.joined.iter().position(|of| of.tree == it.tree));
+            let Some(place) = known else {
+                self.places.push(self.joined.len());
+                self.joined.push(*it);
+                continue;
+            };
+            self.places.push(place);
+            let of = &mut self.joined[place];
+            of.owned = of.owned.saturating_add(it.owned);
+            of.stake = of.stake.saturating_add(it.stake);
+            of.floor = of.floor.saturating_add(it.floor);
+        }
+    }
+
+    /// Splits `held` among pools that own more: up to what they own, first by their stakes, then by their floors; what is left
+    /// then, by what they own.
+    fn by_stakes(&mut self, filling: &mut Filling, there: &[Presence], held: u64) {
         // A pod can have a floor and no stake. Where there is room for all floors they come before what is above the stakes.
         let least = |it: &Presence| it.stake.max(it.floor).min(it.owned);
         let all_fit = there.iter().map(least).fold(0, u64::saturating_add) <= held;

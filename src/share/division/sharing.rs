@@ -20,7 +20,7 @@ pub(super) struct Sharing {
 }
 
 impl Sharing {
-    /// Lends what pods leave idle to those on the same node that have a use for it. With R_n the sum of the fair
+    /// Lends what pods leave idle to those on the same node that need it. With R_n the sum of the fair
     /// shares on the node, m_p the pod's part of its member's min, M_p the most it may hold, and d_p its demand:
     ///
     /// ```text

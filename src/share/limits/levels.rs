@@ -87,7 +87,7 @@ impl Fitting {
         if left == 0 || self.place_shares(part) {
             return;
         }
-        // Not all of the first have room. One by one: whoever has none now will have none later.
+        // Not all of the first have room. One by one: those that have none now will have none later.
         let member = |at: u32| self.order[part.members.start + at as usize];
         for &(_, at) in &self.water.rests[..left] {
             self.members[member(at) as usize].share -= 1;

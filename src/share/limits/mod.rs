@@ -97,7 +97,7 @@ impl Fitting {
     ///
     /// Of all shares within the bounds, the rooms and the total, these have the members' levels (share by fair
     /// share) as equal as can be: the smallest level is as large as possible, then the next, and so on; first
-    /// so for everyone's least, `min(fair, lo)`, then for the rest. So nobody rises above level one but by what
+    /// so for everyone's least, `min(fair, lo)`, then for the rest. So no member rises above level one but by what
     /// nodes have taken from others. Whole units go by largest remainder among those that have room, ties to
     /// the earlier member.
     ///

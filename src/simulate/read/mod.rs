@@ -34,7 +34,7 @@ pub enum Queried {
 
 /// What is wrong with a file, and where.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub struct TraceError {
+pub struct FileError {
     /// The file.
     pub file: String,
     /// The line, from 1.
@@ -45,7 +45,7 @@ pub struct TraceError {
     pub problem: String,
 }
 
-impl fmt::Display for TraceError {
+impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, column, problem } = self;
         match column {
@@ -60,13 +60,35 @@ impl fmt::Display for TraceError {
     }
 }
 
-/// What the reader of JSON says.
-fn of_json(file: &str, error: &serde_json::Error) -> TraceError {
-    let column = (error.column() > 0).then(|| (error.column(), String::new()));
-    // It repeats the place at the end.
-    let problem = error.to_string();
-    let problem = problem.split(" at line ").next().unwrap_or(&problem).to_owned();
-    TraceError { file: file.to_owned(), line: error.line() as u64, column, problem }
+impl FileError {
+    /// Something about a line as a whole.
+    #[must_use]
+    pub fn line(file: &str, line: u64, problem: &str) -> Self {
+        Self { file: file.to_owned(), line, column: None, problem: problem.to_owned() }
+    }
+
+    /// What the reader of CSV says.
+    #[must_use]
+    pub fn csv(file: &str, error: &csv::Error) -> Self {
+        let line = error.position().map_or(0, csv::Position::line);
+        let problem = match error.kind() {
+            csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+                format!("it has {len} columns, but the first line has {expected_len}")
+            }
+            csv::ErrorKind::Utf8 { .. } => "it is not UTF-8".to_owned(),
+            _ => error.to_string(),
+        };
+        Self::line(file, line, &problem)
+    }
+
+    /// What the reader of JSON says.
+    fn json(file: &str, error: &serde_json::Error) -> Self {
+        let column = (error.column() > 0).then(|| (error.column(), String::new()));
+        // It repeats the place at the end.
+        let problem = error.to_string();
+        let problem = problem.split(" at line ").next().unwrap_or(&problem).to_owned();
+        Self { column, ..Self::line(file, error.line() as u64, &problem) }
+    }
 }
 
 /// Reads a file into a recorder. `note` is told how many bytes were read so far, now and then; it says whether to go on.
@@ -79,7 +101,7 @@ pub fn read(
     form: Form,
     from: impl Read,
     note: &mut dyn FnMut(u64) -> bool,
-) -> Result<(), TraceError> {
+) -> Result<(), FileError> {
     match form {
         Form::Csv => table::read(recorder, file, from, note),
         Form::Prometheus(queried) => prometheus::read(recorder, file, queried, from),

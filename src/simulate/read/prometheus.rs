@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt, io::Read};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{super::trace::Recorder, Queried, TraceError, of_json};
+use super::{super::trace::Recorder, FileError, Queried};
 use crate::share::Resource;
 
 pub fn read(
@@ -12,10 +12,10 @@ pub fn read(
     file: &str,
     queried: Queried,
     from: impl Read,
-) -> Result<(), TraceError> {
+) -> Result<(), FileError> {
     let mut json = serde_json::Deserializer::from_reader(std::io::BufReader::new(from));
     let answer = Answer { recorder, queried };
-    answer.deserialize(&mut json).map_err(|error| of_json(file, &error))
+    answer.deserialize(&mut json).map_err(|error| FileError::json(file, &error))
 }
 
 /// One of the nested parts of an answer.

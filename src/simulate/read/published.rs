@@ -15,8 +15,7 @@ use serde::{
 
 use super::{
     super::trace::{Facts, Recorder, rounded, within},
-    TraceError, of_json,
-    table::{broken, whole},
+    FileError,
 };
 use crate::share::PerResource;
 
@@ -75,7 +74,7 @@ pub fn read(
     published: Published,
     from: impl Read,
     note: &mut dyn FnMut(u64) -> bool,
-) -> Result<(), TraceError> {
+) -> Result<(), FileError> {
     match published {
         Published::AzureMachines => lines(file, from, note, |line| azure_machine(recorder, &line)),
         Published::AzureReadings => lines(file, from, note, |line| azure_reading(recorder, &line)),
@@ -95,25 +94,25 @@ struct Line<'r> {
 }
 
 impl Line<'_> {
-    fn text(&self, column: usize, name: &str) -> Result<&str, TraceError> {
+    fn text(&self, column: usize, name: &str) -> Result<&str, FileError> {
         let field = self.record.get(column).map(str::trim).filter(|field| !field.is_empty());
         field.ok_or_else(|| self.wrong(column, name, "it is empty"))
     }
 
-    fn number<T: FromStr>(&self, column: usize, name: &str) -> Result<T, TraceError> {
+    fn number<T: FromStr>(&self, column: usize, name: &str) -> Result<T, FileError> {
         let text = self.text(column, name)?;
         text.parse().map_err(|_| self.wrong(column, name, &format!("{text:?} is not a number")))
     }
 
-    fn time(&self, column: usize, name: &str) -> Result<u32, TraceError> {
+    fn time(&self, column: usize, name: &str) -> Result<u32, FileError> {
         let seconds: f64 = self.number(column, name)?;
         within(seconds).ok_or_else(|| self.wrong(column, name, "it is not a time"))
     }
 
-    fn wrong(&self, column: usize, name: &str, problem: &str) -> TraceError {
+    fn wrong(&self, column: usize, name: &str, problem: &str) -> FileError {
         let line = self.record.position().map_or(0, csv::Position::line);
         let column = Some((column + 1, name.to_owned()));
-        TraceError { column, ..whole(self.file, line, problem) }
+        FileError { column, ..FileError::line(self.file, line, problem) }
     }
 }
 
@@ -121,12 +120,12 @@ fn lines(
     file: &str,
     from: impl Read,
     note: &mut dyn FnMut(u64) -> bool,
-    mut each: impl FnMut(Line) -> Result<(), TraceError>,
-) -> Result<(), TraceError> {
+    mut each: impl FnMut(Line) -> Result<(), FileError>,
+) -> Result<(), FileError> {
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(from);
     let mut record = StringRecord::new();
     let mut count = 0;
-    while reader.read_record(&mut record).map_err(|error| broken(file, &error))? {
+    while reader.read_record(&mut record).map_err(|error| FileError::csv(file, &error))? {
         each(Line { file, record: &record })?;
         count += 1;
         let so_far = record.position().map_or(0, csv::Position::byte);
@@ -142,14 +141,14 @@ fn json_lines<T: for<'de> Deserialize<'de>>(
     from: impl Read,
     note: &mut dyn FnMut(u64) -> bool,
     mut each: impl FnMut(T) -> Option<()>,
-) -> Result<(), TraceError> {
+) -> Result<(), FileError> {
     let mut reader = BufReader::new(from);
     let (mut text, mut number, mut so_far) = (String::new(), 0, 0);
     loop {
         text.clear();
         number += 1;
         let read = reader.read_line(&mut text);
-        let read = read.map_err(|error| whole(file, number, &error.to_string()))?;
+        let read = read.map_err(|error| FileError::line(file, number, &error.to_string()))?;
         if read == 0 {
             return Ok(());
         }
@@ -158,8 +157,8 @@ fn json_lines<T: for<'de> Deserialize<'de>>(
             continue;
         }
         let value = serde_json::from_str(&text)
-            .map_err(|error| TraceError { line: number, ..of_json(file, &error) })?;
-        each(value).ok_or_else(|| whole(file, number, "its time is not valid"))?;
+            .map_err(|error| FileError { line: number, ..FileError::json(file, &error) })?;
+        each(value).ok_or_else(|| FileError::line(file, number, "its time is not valid"))?;
         if number % LINES == 0 && !note(so_far) {
             return Ok(());
         }
@@ -167,7 +166,7 @@ fn json_lines<T: for<'de> Deserialize<'de>>(
 }
 
 /// vmId, subscriptionId, deploymentId, created, deleted, maxCpu, avgCpu, p95MaxCpu, category, cores, memory in GB.
-fn azure_machine(recorder: &mut Recorder, line: &Line) -> Result<(), TraceError> {
+fn azure_machine(recorder: &mut Recorder, line: &Line) -> Result<(), FileError> {
     let size = |column, name, large: u64| {
         let text = line.text(column, name)?;
         match text.strip_prefix('>') {
@@ -193,7 +192,7 @@ fn azure_machine(recorder: &mut Recorder, line: &Line) -> Result<(), TraceError>
 }
 
 /// timestamp, vmId, minCpu, maxCpu, avgCpu: in percent of its cores.
-fn azure_reading(recorder: &mut Recorder, line: &Line) -> Result<(), TraceError> {
+fn azure_reading(recorder: &mut Recorder, line: &Line) -> Result<(), FileError> {
     let machine = short(line.text(1, "vm id")?);
     let Some(cores) = size_of(recorder, AZURE, &machine, line, 1)?.cpu else { return Ok(()) };
     let percent: f64 = line.number(4, "avg cpu")?;
@@ -210,7 +209,7 @@ fn size_of(
     pod: &str,
     line: &Line,
     column: usize,
-) -> Result<PerResource<Option<u64>>, TraceError> {
+) -> Result<PerResource<Option<u64>>, FileError> {
     match recorder.known(namespace, pod) {
         Some(facts) => Ok(facts.requests),
         None if recorder.is_empty() => {
@@ -226,7 +225,7 @@ fn size_of(
 }
 
 /// container_id, machine_id, time_stamp, app_du, status, cpu_request, cpu_limit, mem_size: 100 is one core, and one machine's memory.
-fn container(recorder: &mut Recorder, line: &Line) -> Result<(), TraceError> {
+fn container(recorder: &mut Recorder, line: &Line) -> Result<(), FileError> {
     let cpu = |column, name| line.number::<u64>(column, name).map(|it| it.saturating_mul(10));
     let memory: f64 = line.number(7, "mem_size")?;
     let memory = rounded(memory / 100.0 * MACHINE_MEMORY);
@@ -241,14 +240,14 @@ fn container(recorder: &mut Recorder, line: &Line) -> Result<(), TraceError> {
 }
 
 /// container_id, machine_id, time_stamp, cpu_util_percent, mem_util_percent, and more: in percent of what it requested.
-fn container_usage(recorder: &mut Recorder, line: &Line) -> Result<(), TraceError> {
+fn container_usage(recorder: &mut Recorder, line: &Line) -> Result<(), FileError> {
     let name = short(line.text(0, "container_id")?);
     let size = size_of(recorder, ALIBABA, &name, line, 0)?;
     if size == PerResource::default() {
         return Ok(());
     }
     // A field is empty where the value was not measured.
-    let part = |column, name, of: Option<u64>| -> Result<Option<u64>, TraceError> {
+    let part = |column, name, of: Option<u64>| -> Result<Option<u64>, FileError> {
         if line.record.get(column).is_none_or(str::is_empty) {
             return Ok(None);
         }

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::{
     super::trace::{Recorder, UNIT, rounded, within},
-    TraceError,
+    FileError,
 };
 use crate::share::{Bytes, MilliCpu, PerResource, Resource};
 
@@ -52,14 +52,18 @@ pub fn read(
     file: &str,
     from: impl Read,
     note: &mut dyn FnMut(u64) -> bool,
-) -> Result<(), TraceError> {
+) -> Result<(), FileError> {
     let mut reader = ReaderBuilder::new().has_headers(false).trim(csv::Trim::All).from_reader(from);
     let mut record = StringRecord::new();
-    let mut next = |record: &mut StringRecord| -> Result<bool, TraceError> {
-        reader.read_record(record).map_err(|error| broken(file, &error))
+    let mut next = |record: &mut StringRecord| -> Result<bool, FileError> {
+        reader.read_record(record).map_err(|error| FileError::csv(file, &error))
     };
     if !next(&mut record)? {
-        return Err(whole(file, 1, "it is empty: begin it with time,namespace,pod,cpu,memory"));
+        return Err(FileError::line(
+            file,
+            1,
+            "it is empty: begin it with time,namespace,pod,cpu,memory",
+        ));
     }
     let header = Header::read(file, &record)?;
     let mut lines = 0;
@@ -75,16 +79,16 @@ pub fn read(
 }
 
 impl<'f> Header<'f> {
-    fn read(file: &'f str, record: &StringRecord) -> Result<Self, TraceError> {
+    fn read(file: &'f str, record: &StringRecord) -> Result<Self, FileError> {
         let mut places = Vec::new();
         for (place, name) in record.iter().enumerate() {
             let name = name.to_ascii_lowercase();
             match COLUMNS.iter().find(|(known, _)| *known == name) {
                 Some((_, column)) if places.iter().any(|(it, _)| it == column) => {
                     let problem = "the column is there twice: leave one out".to_owned();
-                    return Err(TraceError {
+                    return Err(FileError {
                         column: Some((place + 1, name)),
-                        ..whole(file, 1, &problem)
+                        ..FileError::line(file, 1, &problem)
                     });
                 }
                 Some((_, column)) => places.push((*column, place)),
@@ -97,11 +101,13 @@ impl<'f> Header<'f> {
         let measured = Resource::ALL.iter().any(|it| header.place(Column::Used(*it)).is_some());
         let names = "name the columns in the first line: time,namespace,pod,cpu,memory";
         match lacks {
-            Some(column) => {
-                Err(whole(file, 1, &format!("there is no column {}: {names}", column.name())))
-            }
+            Some(column) => Err(FileError::line(
+                file,
+                1,
+                &format!("there is no column {}: {names}", column.name()),
+            )),
             None if !measured => {
-                Err(whole(file, 1, &format!("there is no column cpu or memory: {names}")))
+                Err(FileError::line(file, 1, &format!("there is no column cpu or memory: {names}")))
             }
             None => Ok(header),
         }
@@ -116,7 +122,7 @@ impl<'f> Header<'f> {
         record.get(self.place(column)?).filter(|field| !field.is_empty())
     }
 
-    fn record(&self, recorder: &mut Recorder, record: &StringRecord) -> Result<(), TraceError> {
+    fn record(&self, recorder: &mut Recorder, record: &StringRecord) -> Result<(), FileError> {
         let needed = |column| {
             let problem = || self.wrong(record, column, "it is empty");
             self.field(record, column).ok_or_else(problem)
@@ -159,7 +165,7 @@ impl<'f> Header<'f> {
         &self,
         record: &StringRecord,
         column: fn(Resource) -> Column,
-    ) -> Result<PerResource<Option<u64>>, TraceError> {
+    ) -> Result<PerResource<Option<u64>>, FileError> {
         let mut amounts = PerResource::default();
         for resource in Resource::ALL {
             if let Some(field) = self.field(record, column(resource)) {
@@ -171,12 +177,12 @@ impl<'f> Header<'f> {
         Ok(amounts)
     }
 
-    fn wrong(&self, record: &StringRecord, column: Column, problem: &str) -> TraceError {
+    fn wrong(&self, record: &StringRecord, column: Column, problem: &str) -> FileError {
         let line = record.position().map_or(0, csv::Position::line);
         let place = self.place(column).map_or(0, |place| place + 1);
-        TraceError {
+        FileError {
             column: Some((place, column.name().to_owned())),
-            ..whole(self.file, line, problem)
+            ..FileError::line(self.file, line, problem)
         }
     }
 }
@@ -185,24 +191,6 @@ impl Column {
     fn name(self) -> &'static str {
         COLUMNS.iter().find(|(_, column)| *column == self).map_or("", |(name, _)| name)
     }
-}
-
-/// Something about a line as a whole.
-pub(super) fn whole(file: &str, line: u64, problem: &str) -> TraceError {
-    TraceError { file: file.to_owned(), line, column: None, problem: problem.to_owned() }
-}
-
-/// What the reader of CSV says.
-pub(super) fn broken(file: &str, error: &csv::Error) -> TraceError {
-    let line = error.position().map_or(0, csv::Position::line);
-    let problem = match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("it has {len} columns, but the first line has {expected_len}")
-        }
-        csv::ErrorKind::Utf8 { .. } => "it is not UTF-8".to_owned(),
-        _ => error.to_string(),
-    };
-    whole(file, line, &problem)
 }
 
 /// Seconds since 1970.

@@ -134,7 +134,7 @@ fn what_shrinks_is_charged_until_the_kubelet_has_carried_it_out() {
 
 #[test]
 fn a_new_pod_makes_an_excess_that_nothing_may_raise() {
-    // Nobody can know of it yet.
+    // It cannot be known yet.
     let figures = settled().pod("c", 150, 150).pod("a", 300, 300).figures();
     assert_eq!((figures.by_new_pods[0], figures.excess[0], figures.fullest), (150, 150, 130));
     let known = || settled().pod("c", 150, 150).pool(500, 1, 1, 3);

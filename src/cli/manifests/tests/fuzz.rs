@@ -18,7 +18,7 @@ static SEEDS: LazyLock<Vec<String>> = LazyLock::new(|| {
     right.chain(wrong().into_iter().flat_map(|case| case.files).map(|(_, text)| text)).collect()
 });
 
-/// Pieces of YAML and JSON that mean something to whoever reads them.
+/// Pieces of YAML and JSON that mean something to their readers.
 const WORDS: [&str; 48] = [
     "---\n",
     "...\n",

@@ -153,7 +153,7 @@ fn a_rule_that_cannot_be_evaluated_is_not_passed_over() {
     }
 }
 
-/// A keyword that nobody looks at would be a rule that nobody checks.
+/// A keyword that is not looked at would be a rule that is not checked.
 #[test]
 fn every_keyword_of_the_schema_is_checked() {
     const CHECKED: [&str; 11] = [

@@ -1,4 +1,4 @@
-//! Expressions in use, and what becomes of them that nobody should write.
+//! Expressions in use, and what becomes of those that make no sense.
 
 mod written;
 

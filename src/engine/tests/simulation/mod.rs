@@ -166,7 +166,7 @@ fn without_measurements_nothing_moves() {
     let resizes = sim.resizes;
     sim.run(1700);
     assert_eq!(sim.resizes, resizes);
-    // It wakes again when somebody measures.
+    // It wakes again when it is measured.
     sim.run(300);
     assert!(sim.resizes > resizes && sim.held(0) == 1800, "heavy has {}", sim.held(0));
 }

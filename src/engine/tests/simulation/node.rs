@@ -32,7 +32,7 @@ pub struct Sim {
     pub lag: u64,
     /// Whether it is measured, too, how long pods wait.
     pub waiting: bool,
-    /// Nobody measures in these seconds.
+    /// In these seconds nothing is measured.
     pub outage: std::ops::Range<u64>,
     pub second: u64,
     pub resizes: u64,

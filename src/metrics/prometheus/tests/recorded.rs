@@ -67,7 +67,7 @@ fn what_pods_use_and_wait_for() {
     assert_eq!(
         pod(&readings, "virt-launcher-web-1-aaaaa").waiting,
         Some(0),
-        "it migrates: whose the delay is, nobody says"
+        "it migrates: it is not known whose the delay is"
     );
 }
 

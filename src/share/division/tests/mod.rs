@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A member with `pods` like pods on one node, of which nobody knows what they have a use for.
+/// A member with `pods` like pods on one node, of which it is not known what they need.
 fn member(weight: u64, pods: usize) -> (MemberClaim, Vec<PodClaim>) {
     let started = u64::MAX;
     let pod = PodClaim { weight: 1, floor: 10, node: Some(0), started, ..PodClaim::default() };
@@ -111,7 +111,7 @@ fn what_lies_idle_is_lent_but_a_part_and_never_the_min() {
     assert_eq!(shares(&pool), [500, 500]);
     pool.members[0].lend = 0;
     assert_eq!(shares(&pool), [800, 200]);
-    // What the owner has a use for is never lent.
+    // What the owner needs is never lent.
     (pool.members[0].lend, pool.pods[0].demand) = (100, Demand::Known(700));
     assert_eq!(shares(&pool), [700, 300]);
 }

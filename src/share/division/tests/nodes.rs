@@ -179,6 +179,32 @@ fn on_a_node_that_is_over_nothing_is_lent_but_what_is_above_the_part() {
     assert_eq!(shares([390, 230]), [390, 165]);
 }
 
+/// What a node of 600 holds for pools: of each what it owns, its stake and its tree.
+fn split(there: &[(u64, u64, Option<u32>)]) -> Vec<u64> {
+    let presence = |&(owned, stake, tree): &(u64, u64, Option<u32>)| Presence {
+        owned,
+        stake,
+        tree,
+        ..Presence::default()
+    };
+    let there: Vec<Presence> = there.iter().map(presence).collect();
+    let mut rooms = Vec::new();
+    Divider::default().rooms(&node(600, 0), &there, &mut rooms);
+    rooms.iter().map(|room| room.amount).collect()
+}
+
+#[test]
+fn pools_of_a_tree_share_a_full_node_by_what_they_own_there() {
+    assert_eq!(split(&[(600, 400, None), (300, 100, None)]), [480, 120]);
+    assert_eq!(split(&[(600, 400, Some(1)), (300, 100, Some(1))]), [400, 200]);
+    // Two trees are beside each other as two pools are.
+    assert_eq!(split(&[(600, 400, Some(1)), (300, 100, Some(2))]), [480, 120]);
+    // Beside another pool, those of a tree are like one with all their stakes.
+    let all = [(200, 150, Some(7)), (600, 300, None), (400, 0, Some(7))];
+    assert_eq!(split(&[(600, 150, None), (600, 300, None)]), [200, 400]);
+    assert_eq!(split(&all), [67, 400, 133]);
+}
+
 /// Pools with rooms, of which some are short.
 fn on_nodes() -> impl Strategy<Value = (Vec<Pool>, Vec<Node>)> {
     let node = (prop::option::weighted(0.9, 0..6000u64), 0..500u64)
@@ -295,7 +321,7 @@ fn a_node_that_is_over_gives_way_to_pods_that_wait_and_to_nothing_else() {
     // It holds 800 for the pool, but 900 are charged.
     assert_eq!(shares([500, 400], 0), [450, 450]);
     assert_eq!(shares([500, 400], 300), [300, 300]);
-    // The room is there: nobody has to give more, nobody may grow.
+    // The room is there: no pod has to give more, and none may grow.
     assert_eq!(shares([300, 300], 300), [300, 300]);
     // What is left free for such pods is theirs.
     assert_eq!(shares([400, 400], 50), [400, 400]);

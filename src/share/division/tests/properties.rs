@@ -37,12 +37,12 @@ proptest! {
             prop_assert!(share.least <= share.fair && share.fair <= share.most);
             prop_assert!(share.least <= share.share && share.share <= share.most);
             prop_assert!(share.share <= pod.most(pool.capacity));
-            // Nobody is kept from what is its own and of use to it.
+            // No pod is kept from what it owns and needs.
             prop_assert!(share.share >= share.fair.min(pod.demand.of(share.fair)));
         }
     }
 
-    /// On each node, all that is owned is held as long as somebody has a use for more.
+    /// On each node, all that is owned is held as long as some pod needs more.
     #[test]
     fn nothing_lies_idle_while_somebody_is_short(pool in viable()) {
         let division = divide(&pool);

@@ -1,4 +1,4 @@
-//! The certificate: whoever could have more could have it only from members that are no better off.
+//! The certificate: a member that could have more could have it only from members that are no better off.
 
 use super::*;
 
