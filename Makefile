@@ -13,10 +13,10 @@ E2E := target/debug/e2e
 # They wait more than they compute, so they are built without the optimisation of the unit tests.
 CLUSTER_TEST := cargo test --workspace --locked --profile dev
 # `make test` shows each promise once: docs/testing.md says which test shows it. used_rights checks what the others did.
-CLUSTER_TESTS := harness guest machines migration newcomer schema states laws resizes examples changes neighbours plan tenant trees tree_tenant \
+CLUSTER_TESTS := harness guest machines migration newcomer schema states laws resizes examples changes neighbours plan tenant trees \
   lending prometheus page footprint chart division admission leader uninstall used_rights
 # Tests that take longer than their promise needs. If a file is in both lists, TIER chooses its tests.
-NIGHTLY_TESTS := admission cgroup_v2 lending migration nodes objective prometheus resizes rollout simulate tree_nodes tree_scale
+NIGHTLY_TESTS := admission cgroup_v2 lending migration nodes objective prometheus resizes rollout simulate tree_nodes tree_scale tree_tenant
 
 # The results of the test runs of one `make test`, for the summary at its end.
 TIMES := target/times.jsonl

@@ -130,6 +130,13 @@ impl Series {
     }
 }
 
+/// What the operator wrote since then.
+fn written_since(bench: &Bench, since: Timestamp) -> Result<Vec<audit::Request>> {
+    let mut writes = audit::writes(&bench.cluster.own()?.audit_log(), since)?;
+    writes.retain(audit::Request::is_of_operator);
+    Ok(writes)
+}
+
 async fn pod(bench: &Bench, app: &str) -> Result<Pod> {
     Ok(bench.running(app, 1).await?.remove(0))
 }
@@ -352,13 +359,19 @@ async fn without_measurements_nothing_moves() -> Result<()> {
         eventually(MINUTE, || bench.status("pool", |status| says(status, "Stale"))).await?;
     let said = status.conditions.iter().find(|it| it.type_ == "MetricsAvailable");
     println!("{}", said.context("a condition")?.message);
-    let quiet_from = Timestamp::now();
+    // Both sources have said so by then, and so has the pool.
+    let quiet_from = eventually(MINUTE, || async {
+        let since = Timestamp::now();
+        sleep(Duration::from_secs(5)).await;
+        ensure!(written_since(&bench, since)?.is_empty(), "it still says what it does not know");
+        Ok(Timestamp::now())
+    })
+    .await?;
     set_awake(&bench, true).await?;
     sleep(MINUTE).await;
     let held = holds().await?;
     ensure!(held == lent, "in the outage {lent:?} became {held:?}");
-    let writes = audit::writes(&bench.cluster.own()?.audit_log(), quiet_from)?;
-    let ours: Vec<_> = writes.iter().filter(|write| write.is_of_operator()).collect();
+    let ours = written_since(&bench, quiet_from)?;
     ensure!(ours.is_empty(), "nothing is known, and yet {ours:?}");
 
     drop(stopped);

@@ -2,17 +2,26 @@
 
 mod support;
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
-use e2e::kubectl;
+use e2e::{kubectl, operator};
+use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
 use kube::{Api, api::ListParams};
 use serde_json::{Value, json};
 use support::{
     Bench, MINUTE, actual, bare_pod, container, deployment, eventually, member, pod_spec,
     tenants::Tenant,
 };
-use weightedshare::api::WeightedShare;
+use tokio::time::sleep;
+use weightedshare::{
+    api::WeightedShare,
+    cluster,
+    share::{MilliCpu, Resource},
+};
 
 const TREE: &str = "tree-of-tenants";
+const ENFORCED: &str = "tree-that-enforces";
 /// What the tenant and their neighbour own of 600m by weight, in millicores.
 const OWN: u64 = 200;
 const THEIRS: u64 = 400;
@@ -246,4 +255,95 @@ async fn what_is_run(neighbours: &Neighbours) -> Result<()> {
     nowhere["nodeSelector"] = json!({"kubernetes.io/hostname": "nowhere"});
     tenant.apply(&place(bare_pod("nowhere", "web", nowhere))).await?;
     neighbours.in_vain("a pod that waits for a node that is nowhere").await
+}
+
+/// What a quota counts for a pod, in millicores.
+fn requested(pod: &Pod) -> u64 {
+    cluster::Pod::read(pod).holding(Resource::Cpu, |_| None).requested()
+}
+
+/// The ResourceQuota that the controller wrote, in millicores.
+async fn quota(bench: &Bench) -> Result<u64> {
+    let quotas: Api<ResourceQuota> = Api::namespaced(bench.client.clone(), &bench.namespace);
+    let quota = quotas.get("weightedshare").await?;
+    let hard = quota.spec.and_then(|spec| spec.hard).context("it bounds nothing")?;
+    let hard = hard.get("requests.cpu").context("it does not bound requests.cpu")?;
+    Ok(hard.0.parse::<MilliCpu>()?.0)
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn a_flood_of_pods_is_refused_where_the_administrator_enforces_the_part() -> Result<()> {
+    let (flood, beside) = (Bench::new("tree-flood").await?, Bench::new("tree-beside").await?);
+    flood.cluster.own()?;
+    let chart = operator::charts().join("weighted-share").display().to_string();
+    let upgrade = ["upgrade", "weighted-share", &*chart, "--namespace", operator::NAMESPACE];
+    let values = ["--reset-then-reuse-values", "--set", "trees.enforce=true", "--wait"];
+    kubectl::run("helm", &[&upgrade[..], &values].concat(), "").await?;
+    let members = |enforce: Value| {
+        let mut first = json!({"name": "flood", "weight": 100, "namespaces": ["tree-flood"]});
+        if !enforce.is_null() {
+            first["enforce"] = enforce;
+        }
+        json!([first, {"name": "beside", "weight": 200, "namespaces": ["tree-beside"]}])
+    };
+    let enforced = tree(ENFORCED, members(json!("ResourceQuota")));
+    kubectl::apply(&enforced.to_string()).await?;
+    let in_tree = |namespace: &str| {
+        let mut pool = pool(namespace, "web");
+        pool["spec"]["capacityFrom"]["clusterWeightedShare"]["name"] = json!(ENFORCED);
+        pool
+    };
+    for bench in [&flood, &beside] {
+        bench.apply(web("web", 1)).await?;
+        bench.apply(in_tree(&bench.namespace)).await?;
+    }
+    flood.holding("web", &[OWN]).await?;
+    beside.holding("web", &[THEIRS]).await?;
+    // What it owns by weight, and one more pod of 50m.
+    let hard = eventually(MINUTE, || async {
+        let hard = quota(&flood).await?;
+        ensure!((OWN + 50..=OWN + 60).contains(&hard), "the quota has {hard}m");
+        Ok(hard)
+    })
+    .await?;
+    let tenant = Tenant::of(&flood).await?;
+    let patch = r#"{"spec":{"hard":{"requests.cpu":"9"}}}"#;
+    let edit = ["-n", "tree-flood", "patch", "quota", "weightedshare", "-p", patch];
+    tenant.is_forbidden(&edit, &Value::Null).await?;
+    let delete = ["-n", "tree-flood", "delete", "quota", "weightedshare"];
+    tenant.is_forbidden(&delete, &Value::Null).await?;
+
+    let scale = ["-n", "tree-flood", "scale", "deployment", "web", "--replicas=60"];
+    tenant.run(&scale, &Value::Null).await?;
+    let events = ["-n", "tree-flood", "get", "events", "-o", "jsonpath={.items[*].message}"];
+    let most = eventually(MINUTE, || async {
+        let pods = flood.pods().list(&ListParams::default()).await?.items;
+        let held: u64 = pods.iter().map(requested).sum();
+        let refused = kubectl::run("kubectl", &events, "").await?;
+        // At least a pod came, and at least one was refused.
+        ensure!(pods.len() > 1 && refused.contains("exceeded quota: weightedshare"), "{held}m");
+        Ok(pods.len())
+    })
+    .await?;
+    for _ in 0..20 {
+        let pods = flood.pods().list(&ListParams::default()).await?.items;
+        let held: u64 = pods.iter().map(requested).sum();
+        ensure!(held <= hard + 60, "{} pods hold {held}m, and the quota was {hard}m", pods.len());
+        beside.holding("web", &[THEIRS]).await?;
+        sleep(Duration::from_secs(1)).await;
+    }
+    let pods = flood.pods().list(&ListParams::default()).await?.items.len();
+    println!("{most} and then {pods} of 60 pods were let in, of {hard}m");
+    ensure!(pods < 40, "{pods} pods");
+
+    kubectl::apply(&tree(ENFORCED, members(Value::Null)).to_string()).await?;
+    eventually(MINUTE, || async {
+        ensure!(quota(&flood).await.is_err(), "the quota is still there");
+        Ok(())
+    })
+    .await?;
+    flood.end().await?;
+    beside.end().await?;
+    kubectl::run("kubectl", &["delete", "cws", ENFORCED, "--wait=false"], "").await.map(drop)
 }

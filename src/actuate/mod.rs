@@ -5,6 +5,7 @@ mod hotplug;
 mod lanes;
 mod pool_writes;
 mod queue;
+mod quotas;
 mod report_pace;
 mod resize;
 #[cfg(test)]

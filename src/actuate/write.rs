@@ -7,14 +7,14 @@ use kube::{Api, Client, ResourceExt};
 use tokio::time::{Duration, Instant};
 use tracing::{Instrument, debug_span, info, warn};
 
-use super::{events, hotplug::hotplug, pool_writes, resize};
+use super::{events, hotplug::hotplug, pool_writes, quotas, resize};
 use crate::{
     api::{
         ClusterWeightedShare, ClusterWeightedShareStatus, StartProfileSpec, WeightedShare,
         WeightedShareStatus,
     },
     cluster::{Pod, PoolId},
-    engine::{Hotplug, Notice, PodResize, PoolRef, Refusal, RefusalKind},
+    engine::{EnforcedQuota, Hotplug, Notice, PodResize, PoolRef, Refusal, RefusalKind},
     runtime::{CARRIED_OUT, Clock, Serving},
 };
 
@@ -36,6 +36,8 @@ pub enum Key {
     StartProfile(PoolId),
     /// The last event of a pool that is being deleted.
     Farewell(PoolId),
+    /// Our ResourceQuota, by namespace.
+    Quota(String),
     /// A virtual machine, by namespace.
     Hotplug(String),
     /// An event in a namespace, by its number.
@@ -61,6 +63,8 @@ pub enum Write {
     Event { on: Box<ObjectReference>, notice: Notice },
     /// Publishes the last event of a pool.
     Farewell { id: PoolId, pool: PoolRef, notice: Notice },
+    /// Writes our ResourceQuota into a namespace, or removes it.
+    Quota { namespace: String, quota: Option<EnforcedQuota> },
     /// Gives a virtual machine more.
     Hotplug(Hotplug),
 }
@@ -126,9 +130,10 @@ impl Key {
     #[must_use]
     pub fn namespace(&self) -> &str {
         match self {
-            Self::Pod(namespace, _) | Self::Hotplug(namespace) | Self::Event(namespace, _) => {
-                namespace
-            }
+            Self::Pod(namespace, _)
+            | Self::Hotplug(namespace)
+            | Self::Quota(namespace)
+            | Self::Event(namespace, _) => namespace,
             Self::Finalizer(id)
             | Self::Status(id)
             | Self::StartProfile(id)
@@ -209,6 +214,15 @@ pub async fn send(
                 }
                 _ => Ok(Answer::Farewell(id)),
             }
+        }
+        Write::Quota { namespace, quota } => {
+            let done = quotas::enforce(&client, &namespace, quota.as_ref()).await;
+            let what = format!(
+                "ResourceQuota {namespace}/weightedshare could not be written (is trees.enforce set in the chart?)"
+            );
+            done.map_err(|error| Failure::of(&what, &error))?;
+            info!(%namespace, "the ResourceQuota of the tree was {}", if quota.is_some() { "written" } else { "removed" });
+            Ok(Answer::Other)
         }
         Write::Hotplug(plug) => {
             info!(namespace = %plug.namespace, machine = %plug.machine, what = ?plug.what, "giving a virtual machine more");

@@ -109,6 +109,9 @@ impl Writer {
                 false => drop(self.want(key, Write::TreeStatus { name, status })),
             }
         }
+        for (namespace, quota) in plan.quotas {
+            self.want(Key::Quota(namespace.clone()), Write::Quota { namespace, quota });
+        }
         for (namespace, resizes) in plan.restores {
             let keys = self.want_resizes(None, resizes, cluster);
             self.of_orphans.insert(namespace, keys);
@@ -254,7 +257,7 @@ impl Writer {
     fn lane(&self, key: &Key) -> Lane {
         match key {
             Key::Pod(..) => Lane::Resizes,
-            Key::Finalizer(_) | Key::Farewell(_) | Key::Hotplug(_) => Lane::Others,
+            Key::Finalizer(_) | Key::Farewell(_) | Key::Hotplug(_) | Key::Quota(_) => Lane::Others,
             Key::StartProfile(_) | Key::Event(..) => Lane::Reports,
             Key::TreeStatus(_) => Lane::Reports,
             Key::Status(_) => match self.wanted.get(key) {
@@ -343,8 +346,8 @@ impl Writer {
     /// Whether the latest plan still needs a write that failed.
     fn is_still_wanted(&self, key: &Key) -> bool {
         match key {
-            // Resizes without an answer are looked up, whatever the plan. What a tree is to say, a later plan replaces.
-            Key::Pod(..) | Key::TreeStatus(_) => true,
+            // Resizes without an answer are looked up, whatever the plan. What a tree is to say, and its quotas, a later plan replaces.
+            Key::Pod(..) | Key::TreeStatus(_) | Key::Quota(_) => true,
             Key::Finalizer(id) | Key::Status(id) | Key::StartProfile(id) | Key::Farewell(id) => {
                 self.of_pools.get(id).is_some_and(|keys| keys.contains(key))
             }

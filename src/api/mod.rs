@@ -32,7 +32,7 @@ pub use status::{
     MemberState, MemberStatus, Recommendation, WeightedShareStatus,
 };
 pub use tree::{
-    ClusterWeightedShare, ClusterWeightedShareSpec, TreeMember, TreeNodes, TreeRef, TreeSharing,
-    TreeWeightPer,
+    ClusterWeightedShare, ClusterWeightedShareSpec, Enforce, TreeMember, TreeNodes, TreeRef,
+    TreeSharing, TreeWeightPer,
 };
 pub use tree_status::{ClusterWeightedShareStatus, TreeMemberStatus};

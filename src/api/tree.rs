@@ -154,6 +154,7 @@ impl TreeSharing {
 #[x_kube(validation = tree_rules::one_kind_of_tree_member())]
 #[x_kube(validation = tree_rules::weight_of_namespaces())]
 #[x_kube(validation = tree_rules::max_weight_where_it_grows())]
+#[x_kube(validation = tree_rules::enforced_in_namespaces())]
 #[x_kube(validation = rules::min_below_max("cpu"))]
 #[x_kube(validation = rules::min_below_max("memory"))]
 pub struct TreeMember {
@@ -209,6 +210,15 @@ pub struct TreeMember {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub expandable: bool,
 
+    /// What keeps each namespace of the member to its part when pods are created. `ResourceQuota`: the
+    /// controller writes a ResourceQuota `weightedshare` into each of its namespaces that has a pool of
+    /// this tree. It allows what the namespace owns by weight, what it borrows, and one more pod, and is
+    /// never below what its pods hold. Default: nothing. The controller needs the right to write quotas
+    /// (`trees.enforce` in the chart).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Enforce")]
+    pub enforce: Option<Enforce>,
+
     /// The names of the member's namespaces, at most 128. Set one of `namespaces`, `namespaceSelector`
     /// and `clusterWeightedShare`. Example: `[shop, shop-staging]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -239,6 +249,7 @@ impl Default for TreeMember {
             max: Resources::default(),
             lend_percent: None,
             expandable: false,
+            enforce: None,
             namespaces: Vec::new(),
             namespace_selector: None,
             cluster_weighted_share: None,
@@ -248,6 +259,13 @@ impl Default for TreeMember {
 
 fn default_weight() -> u32 {
     100
+}
+
+/// What keeps namespaces to their part when pods are created.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum Enforce {
+    /// A ResourceQuota in each of them.
+    ResourceQuota,
 }
 
 /// What the weight of a tree's member counts for.

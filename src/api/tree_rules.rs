@@ -60,6 +60,15 @@ pub fn max_weight_where_it_grows() -> Rule {
     )
 }
 
+/// Quotas are written into the namespaces of the member itself.
+pub fn enforced_in_namespaces() -> Rule {
+    stated(
+        "!has(self.enforce) || !has(self.clusterWeightedShare)",
+        "enforce writes quotas into the namespaces of a member, and this member is another tree: set enforce on the members of that tree",
+    )
+    .field_path(".enforce")
+}
+
 /// The most that a weight grows to.
 pub fn max_weight_range() -> Rule {
     stated(

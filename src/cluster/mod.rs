@@ -58,7 +58,7 @@ pub use pod::{Container, CpuLimits, FIELD_MANAGER, Pod, Resize};
 pub use pod_template::{PodTemplate, Template, TemplateContainer};
 pub use pool::{Pool, PoolId, PoolName};
 pub use qos::Qos;
-pub use quota::{Bounded, Quota, Scope};
+pub use quota::{Bounded, ENFORCED_QUOTA, Quota, Scope};
 pub use tree::Tree;
 pub use workload::Workload;
 

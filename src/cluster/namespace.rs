@@ -131,6 +131,17 @@ impl Namespace {
         self.quotas.values()
     }
 
+    /// The quotas that others wrote: these bound what pools divide. Ours follow what they divide.
+    pub fn quotas_of_others(&self) -> impl Iterator<Item = &Quota> {
+        self.quotas().filter(|quota| quota.of_tree.is_none())
+    }
+
+    /// Our quota.
+    #[must_use]
+    pub fn enforced_quota(&self) -> Option<&Quota> {
+        self.quotas().find(|quota| quota.of_tree.is_some())
+    }
+
     /// The pods of a workload: its own, and those of the workloads that belong to it.
     pub fn pods_below<'n>(&'n self, workload: &Owner) -> Vec<&'n str> {
         let mut found = Vec::new();

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::api::resource::Quantity};
+use k8s_openapi::{
+    api::core::v1 as core,
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::OwnerReference},
+};
 use kube::ResourceExt;
 
 use super::{
@@ -11,11 +14,16 @@ use super::{
 };
 use crate::share::{PerResource, Resource};
 
+/// The name of the ResourceQuotas that the controller writes for namespaces of a tree.
+pub const ENFORCED_QUOTA: &str = "weightedshare";
+
 /// A quota on what pods request, or on their limits.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Quota {
     /// Its name.
     pub name: String,
+    /// The ClusterWeightedShare for which the controller wrote it. None: it is not ours.
+    pub of_tree: Option<String>,
     /// Which pods it counts: those that all of these match.
     pub scopes: Vec<Scope>,
     /// On requests, in units of the resource.
@@ -67,6 +75,7 @@ impl Quota {
         };
         let read = Self {
             name: quota.name_any(),
+            of_tree: of_tree(quota),
             scopes: spec.map(scopes).unwrap_or_default(),
             requests: bounded(&|it| vec![it.name().to_owned(), format!("requests.{it}")]),
             limits: bounded(&|it| vec![format!("limits.{it}")]),
@@ -104,6 +113,15 @@ impl Quota {
             name == self.name && requested.split(',').any(asks)
         })
     }
+}
+
+/// The ClusterWeightedShare that owns one of our quotas.
+fn of_tree(quota: &core::ResourceQuota) -> Option<String> {
+    let is_tree = |owner: &&OwnerReference| {
+        owner.kind == "ClusterWeightedShare" && owner.api_version.starts_with("weightedshare.dev/")
+    };
+    let owner = quota.owner_references().iter().find(is_tree)?;
+    (quota.name_any() == ENFORCED_QUOTA).then(|| owner.name.clone())
 }
 
 /// The scopes that are understood; of any other, every pod is taken to count.

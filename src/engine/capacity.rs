@@ -61,7 +61,8 @@ fn of_quota<'a>(
 ) -> Result<PerResource<Option<Capacity>>, PoolFault> {
     let not_found = || PoolFault::QuotaNotFound(quota.name.clone());
     let namespace = view.cluster.namespace(&id.namespace).ok_or_else(not_found)?;
-    let quota = namespace.quotas().find(|it| it.name == quota.name).ok_or_else(not_found)?;
+    let quota =
+        namespace.quotas_of_others().find(|it| it.name == quota.name).ok_or_else(not_found)?;
     let own: BTreeSet<&str> = own.map(|pod| &*pod.name).collect();
     let others = namespace
         .pods()

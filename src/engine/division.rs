@@ -197,7 +197,7 @@ fn bind<'a>(view: &View<'a>, pools: &mut Pools<'a>, wave: &BTreeSet<PoolId>, res
     let namespaces: BTreeSet<&str> = wave.iter().map(|id| &*id.namespace).collect();
     for name in namespaces {
         let Some(namespace) = view.cluster.namespace(name) else { continue };
-        if namespace.quotas().next().is_none() {
+        if namespace.quotas_of_others().next().is_none() {
             continue;
         }
         let there: Vec<&PoolId> = wave.iter().filter(|id| id.namespace == name).collect();

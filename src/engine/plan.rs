@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{notices::Notice, resize::PodResize, tree_plan::TreePlan};
+use super::{
+    enforced_quotas::EnforcedQuotas, notices::Notice, resize::PodResize, tree_plan::TreePlan,
+};
 use crate::{
     api::{StartProfileSpec, WeightedShare, WeightedShareStatus},
     cluster::PoolId,
@@ -19,6 +21,8 @@ pub struct Plan {
     pub pools: BTreeMap<PoolId, PoolPlan>,
     /// What ClusterWeightedShares are to say, by name.
     pub trees: BTreeMap<String, TreePlan>,
+    /// Our ResourceQuotas that are to be written or removed, by namespace.
+    pub quotas: EnforcedQuotas,
     /// Resizes that restore pods of no pool, by namespace. All of them: what an earlier plan had is forgotten.
     pub restores: BTreeMap<String, Vec<PodResize>>,
     /// The pools that are being deleted. All of them.

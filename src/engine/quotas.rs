@@ -125,7 +125,7 @@ pub fn bound<'a>(
         workload.map_or(0, |workload| view.cluster.one_more(owner, workload)[resource])
     };
     let largest = owners.into_iter().map(one_more).max().unwrap_or_default();
-    for quota in namespace.quotas() {
+    for quota in namespace.quotas_of_others() {
         let Some(bounded) = quota.requests[resource] else { continue };
         let counts = |pool: &&mut BoundPool| {
             !pool.movable.is_empty() && pool.movable.iter().all(|pod| quota.counts(pod))

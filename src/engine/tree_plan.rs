@@ -32,6 +32,18 @@ pub struct TreeRef {
     pub resource_version: String,
 }
 
+impl TreeRef {
+    /// Of an object with this name.
+    #[must_use]
+    pub fn of(name: &str, object: &ClusterWeightedShare) -> Self {
+        Self {
+            name: name.to_owned(),
+            uid: object.metadata.uid.clone().unwrap_or_default(),
+            resource_version: object.metadata.resource_version.clone().unwrap_or_default(),
+        }
+    }
+}
+
 /// What one ClusterWeightedShare is to say.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TreePlan {
@@ -125,11 +137,7 @@ fn planned(
     let notices = notices::of_conditions(known, &status.conditions);
     let same = before.filter(|before| ***before == status).cloned();
     let status = same.unwrap_or_else(|| Arc::new(status));
-    let tree = TreeRef {
-        name: name.to_owned(),
-        uid: uid.clone().unwrap_or_default(),
-        resource_version: object.metadata.resource_version.clone().unwrap_or_default(),
-    };
+    let tree = TreeRef::of(name, object);
     noticed.insert(name.to_owned(), (uid, status.clone()));
     TreePlan { tree, is_reported: object.status.as_ref() == Some(&*status), status, notices }
 }

@@ -5,7 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::{
     View,
     conditions::{Verdict, as_conditions},
-    forest::{self, TreeFault, What},
+    enforced_quotas,
+    forest::{self, Branch, TreeFault, What},
     tree_division::DividingTree,
     tree_room::{Sums, TreeSums},
 };
@@ -208,9 +209,44 @@ impl DividedTree<'_> {
         if let Some(message) = too_small {
             return Some(("PoolTooSmall", message));
         }
+        if let Some(message) = self.unenforced(view, member, branches) {
+            return Some(("NotEnforced", message));
+        }
         let message =
             "No pool in it takes its capacity from this tree, so the other members share its part.";
         (pools == 0).then(|| ("NoPools", message.to_owned()))
+    }
+
+    /// Says in which namespace of a member that enforces its part our quota is missing.
+    fn unenforced(
+        &self,
+        view: &View,
+        member: &TreeMember,
+        branches: &[BranchIndex],
+    ) -> Option<String> {
+        if !enforced_quotas::enforces(member) {
+            return None;
+        }
+        let here = |it: &&Branch| {
+            let parent = it.parent.is_some_and(|parent| branches.contains(&parent));
+            parent || branches.iter().any(|own| std::ptr::eq(&self.tree.branches[own.0], *it))
+        };
+        let namespaces = self.tree.branches.iter().filter(here).filter_map(|it| match &it.what {
+            What::Namespace(name) | What::EachNamespace(_, name, _) => Some(name),
+            _ => None,
+        });
+        let lacks = |name: &&String| {
+            view.cluster.namespace(name).is_some_and(|it| it.enforced_quota().is_none())
+        };
+        let name = namespaces.into_iter().find(lacks)?;
+        let is_free = view.cluster.namespace(name).is_some_and(enforced_quotas::is_free);
+        let why = match is_free {
+            true => {
+                "is not there yet. If this stays, set trees.enforce in the chart, so that the controller may write it."
+            }
+            false => "was not written by this controller. Rename it, or remove enforce.",
+        };
+        Some(format!("ResourceQuota weightedshare in namespace {name} {why}"))
     }
 
     fn verdicts(&self, part: Part, members: &[TreeMemberStatus]) -> [Verdict; 4] {

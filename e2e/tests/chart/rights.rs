@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::rendered;
 
-/// Whether an object's rules allow changes to pods, start profiles, and virtual machines.
-fn changes_workloads(object: &Value) -> [bool; 3] {
-    ["pods/resize", "startprofiles", "virtualmachines"].map(|resource| {
+/// Whether an object's rules allow changes to pods, start profiles, virtual machines, and quotas.
+fn changes_workloads(object: &Value) -> [bool; 4] {
+    ["pods/resize", "startprofiles", "virtualmachines", "resourcequotas"].map(|resource| {
         object["rules"].as_array().into_iter().flatten().any(|rule| {
             rule["resources"].to_string().contains(&format!("\"{resource}\""))
                 && rule["verbs"].to_string().contains("patch")
@@ -18,20 +18,24 @@ fn changes_workloads(object: &Value) -> [bool; 3] {
 #[tokio::test]
 #[ignore = "needs helm"]
 async fn a_pilot_changes_workloads_only_in_its_namespaces() -> Result<()> {
-    let all = rendered(&["liveUpdate.enabled=true"]).await?;
+    let all = rendered(&["liveUpdate.enabled=true", "trees.enforce=true"]).await?;
     let everywhere = &all["ClusterRole weighted-share"];
-    ensure!(changes_workloads(everywhere) == [true; 3], "{}", everywhere["rules"]);
+    ensure!(changes_workloads(everywhere) == [true; 4], "{}", everywhere["rules"]);
+    let by_default = rendered(&[]).await?;
+    let by_default = changes_workloads(&by_default["ClusterRole weighted-share"]);
+    ensure!(by_default == [true, true, false, false], "{by_default:?}");
     ensure!(!all.contains_key("Role weighted-share-actuate"), "{:?}", all.keys());
 
-    let pilot = rendered(&["liveUpdate.enabled=true", "namespaces.include={shop}"]).await?;
+    let values = ["liveUpdate.enabled=true", "trees.enforce=true", "namespaces.include={shop}"];
+    let pilot = rendered(&values).await?;
     let everywhere = &pilot["ClusterRole weighted-share"];
-    ensure!(changes_workloads(everywhere) == [false; 3], "{}", everywhere["rules"]);
+    ensure!(changes_workloads(everywhere) == [false; 4], "{}", everywhere["rules"]);
     for kind in ["Role", "RoleBinding"] {
         let object = &pilot[&format!("{kind} weighted-share-actuate")];
         ensure!(object["metadata"]["namespace"] == "shop", "{object}");
     }
     let there = &pilot["Role weighted-share-actuate"];
-    ensure!(changes_workloads(there) == [true; 3], "{}", there["rules"]);
+    ensure!(changes_workloads(there) == [true; 4], "{}", there["rules"]);
     Ok(())
 }
 

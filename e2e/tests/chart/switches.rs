@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Objects, pod_of, rendered};
 
 /// Everything that can be switched on, except for what replaces something else.
-pub const EVERYTHING: [&str; 12] = [
+pub const EVERYTHING: [&str; 13] = [
     "metrics.exposed=true",
     "metrics.serviceMonitor.enabled=true",
     "metrics.prometheusRule.enabled=true",
@@ -16,6 +16,7 @@ pub const EVERYTHING: [&str; 12] = [
     "networkPolicy.enabled=true",
     "networkPolicy.egress.enabled=true",
     "liveUpdate.enabled=true",
+    "trees.enforce=true",
     "admissionPolicy.enabled=true",
     "commonLabels.team=platform",
     "commonAnnotations.note=ours",

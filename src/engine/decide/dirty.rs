@@ -184,7 +184,9 @@ fn with_quotas<'n>(
     names: impl Iterator<Item = &'n String>,
 ) -> BTreeSet<&'n String> {
     let has_quotas = |name: &&String| {
-        cluster.namespace(name).is_some_and(|namespace| namespace.quotas().next().is_some())
+        cluster
+            .namespace(name)
+            .is_some_and(|namespace| namespace.quotas_of_others().next().is_some())
     };
     names.collect::<BTreeSet<_>>().into_iter().filter(has_quotas).collect()
 }

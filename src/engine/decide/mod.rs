@@ -172,7 +172,7 @@ impl Engine {
         let tied = self.touch_nodes(&tick.view, changes);
         self.divide(&mut tick, tied);
         let (view, mut ledger) = (tick.view, self.ledger(&tick));
-        plan.trees = self.plan_trees(&tick, changes, noticed, &mut ledger);
+        self.plan_trees(&tick, changes, noticed, &mut ledger, &mut plan);
         self.trees = std::mem::take(&mut tick.trees);
         if !changes.nodes.is_empty() {
             self.forget_gone_nodes(&view);

@@ -1,12 +1,12 @@
 //! The pools that are divided together, and the trees that they are in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{Engine, in_hand::Tick};
 use crate::{
     cluster::{Changes, PoolId},
     engine::{
-        View, division,
+        Plan, View, division, enforced_quotas,
         forest::{Tree, TreeIndex},
         joint_grants::Beside,
         pacing::Ledger,
@@ -14,7 +14,7 @@ use crate::{
         stabilize::{self, Granting},
         standing::Standing,
         tree_division::{self, DividingTree, Pools},
-        tree_plan::{self, Noticed, TreePlan},
+        tree_plan::{self, Noticed},
         tree_room::{self, TreeSums},
     },
     share::PerResource,
@@ -106,16 +106,22 @@ impl Engine {
         tied
     }
 
-    /// Plans what ClusterWeightedShares are to say for which something may have changed, and notes what room their trees have.
+    /// Plans what ClusterWeightedShares are to say for which something may have changed, and their quotas; and notes what room their
+    /// trees have.
     pub(super) fn plan_trees(
         &mut self,
         tick: &Tick,
         changes: &Changes,
         noticed: &mut Noticed,
         ledger: &mut Ledger,
-    ) -> BTreeMap<String, TreePlan> {
+        plan: &mut Plan,
+    ) {
         let Tick { view, in_hand, trees, granted, .. } = tick;
-        let mut plans = BTreeMap::new();
+        let Plan { trees: plans, quotas, .. } = plan;
+        let decided_in: BTreeSet<&str> = in_hand.keys().map(|id| &*id.namespace).collect();
+        if changes.forest {
+            quotas.extend(enforced_quotas::left_behind(view));
+        }
         for (index, tree) in view.forest.trees() {
             let decided = granted.contains(&index).then(|| trees.get(&index)).flatten();
             if let (Some(dividing), Some(standing)) = (decided, self.standing.get(&index)) {
@@ -124,6 +130,7 @@ impl Engine {
                 let others = tree.pools().filter(|(_, id)| !in_hand.contains_key(*id));
                 standing.take_off(tree, &mut rooms, others);
                 ledger.set_tree(index, rooms);
+                quotas.extend(enforced_quotas::plan(view, tree, dividing, &sums, &decided_in));
                 plans.extend(tree_plan::plan(view, tree, dividing, &sums, noticed));
             } else if tree.pools().next().is_none()
                 && (changes.forest || tree.parts.iter().any(|(it, _)| changes.trees.contains(it)))
@@ -144,7 +151,6 @@ impl Engine {
         {
             plans.extend(tree_plan::retell(view, name, noticed).map(|plan| (name.clone(), plan)));
         }
-        plans
     }
 }
 

@@ -2,12 +2,13 @@
 
 mod changes;
 mod division;
+mod enforced_quotas;
 mod full_nodes;
 
 use super::*;
 use crate::{
     api::{ClusterWeightedShare, ClusterWeightedShareStatus},
-    cluster::{Changes, PoolId},
+    cluster::{Bounded, Changes, ENFORCED_QUOTA, PoolId, Quota},
     engine::FINALIZER,
     metrics::News,
 };
@@ -29,6 +30,8 @@ struct World {
     resizes: Vec<(String, u64, u64)>,
     /// The pools for which something was decided.
     decided: BTreeSet<PoolId>,
+    /// What our quotas have, by namespace, in millicores.
+    quotas: BTreeMap<String, u64>,
     /// The events of trees: tree, reason.
     events: Vec<(String, String)>,
 }
@@ -47,6 +50,7 @@ impl World {
             said: BTreeMap::new(),
             resizes: Vec::new(),
             decided: BTreeSet::new(),
+            quotas: BTreeMap::new(),
             events: Vec::new(),
         };
         world.node("n1", 64_000);
@@ -170,7 +174,7 @@ impl World {
             self.events.extend(reasons.map(|reason| (name.clone(), reason)));
             self.told.insert(name, ClusterWeightedShareStatus::clone(&plan.status));
         }
-        let mut moved = false;
+        let mut moved = !plan.quotas.is_empty();
         for (id, plan) in plan.pools {
             self.decided.insert(id.clone());
             self.said.insert((id.namespace.clone(), id.name.clone()), (*plan.status).clone());
@@ -184,6 +188,29 @@ impl World {
                 self.resizes.push((resize.pod.clone(), resize.from, resize.to));
                 self.see(Kind::Pod, &id.namespace, &resize.pod, Object::Pod(Box::new(pod)));
             }
+        }
+        // Quotas are written last, so that what was decided needs no larger ones. Before the first one, nothing bounds.
+        let before = self.quotas.clone();
+        for (namespace, quota) in plan.quotas {
+            let read = quota.map(|quota| {
+                let hard = quota.hard.get(Resource::Cpu).unwrap();
+                self.quotas.insert(namespace.clone(), hard);
+                Quota {
+                    name: ENFORCED_QUOTA.into(),
+                    of_tree: Some(quota.tree.name),
+                    requests: PerResource { cpu: Some(Bounded { hard, used: 0 }), memory: None },
+                    ..Quota::default()
+                }
+            });
+            if read.is_none() {
+                self.quotas.remove(&namespace);
+            }
+            self.see(Kind::ResourceQuota, &namespace, ENFORCED_QUOTA, Object::Quota(read));
+        }
+        for (namespace, hard) in self.quotas.iter().filter(|(it, _)| before.contains_key(*it)) {
+            let pods = self.cluster.namespace(namespace).unwrap().pods();
+            let held: u64 = pods.map(|pod| pod.charge(Resource::Cpu)).sum();
+            assert!(held <= *hard, "{namespace} holds {held}m, and its quota is {hard}m");
         }
         moved
     }
