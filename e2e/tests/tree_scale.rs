@@ -30,6 +30,8 @@ const OF_NODE: u64 = 80;
 const WITH_PODS: usize = 100;
 /// Each level rounds to whole millicores, so that a namespace may be so far from the exact part.
 const ROUNDED: f64 = 4.0;
+/// A pod is not resized for less than a twentieth of its share, unless the tree was edited.
+const NOT_WORTH_A_MOVE: f64 = 0.05;
 /// How often a pod may be resized in one step, on average.
 const RESIZES: f64 = 3.0;
 
@@ -152,7 +154,7 @@ impl Company {
         let began = Instant::now();
         let pods: Api<Pod> = Api::all(self.bench.client.clone());
         let on_fakes = ListParams::default().labels("part-of=scale-company");
-        eventually(5 * MINUTE, || async {
+        let held = eventually(5 * MINUTE, || async {
             let mut held: BTreeMap<String, u64> = BTreeMap::new();
             for pod in pods.list(&on_fakes).await? {
                 let namespace = pod.metadata.namespace.clone().unwrap_or_default();
@@ -161,11 +163,15 @@ impl Company {
             for Leaf { namespace, part, .. } in &self.leaves {
                 let (held, exact) = (held.get(namespace).copied(), part * capacity as f64);
                 let off = (held.unwrap_or_default() as f64 - exact).abs();
-                ensure!(off <= ROUNDED, "{step}: {namespace} holds {held:?} of {exact:.1}m");
+                let small = exact * NOT_WORTH_A_MOVE;
+                ensure!(
+                    off <= ROUNDED + small,
+                    "{step}: {namespace} holds {held:?} of {exact:.1}m"
+                );
             }
             let all: u64 = held.values().sum();
-            ensure!(all == capacity, "{step}: all hold {all}m of {capacity}m");
-            Ok(())
+            ensure!(all <= capacity, "{step}: all hold {all}m of {capacity}m");
+            Ok(all)
         })
         .await?;
         let took = began.elapsed().as_secs_f32();
@@ -173,7 +179,9 @@ impl Company {
         let resizes =
             writes.iter().filter(|it| it.is_of_operator() && it.resource == "pods/resize");
         let (resizes, pods) = (resizes.count(), self.leaves.len() * PODS_OF_NAMESPACE);
-        println!("{step}: {capacity}m on {nodes} nodes after {took:.1} s, {resizes} resizes");
+        println!(
+            "{step}: {held}m of {capacity}m on {nodes} nodes after {took:.1} s, {resizes} resizes"
+        );
         Ok(resizes as f64 / pods as f64)
     }
 }
